@@ -1,0 +1,43 @@
+"""Mixture density networks, generators and autoencoders trained with Hilbert-space entropy bounds (arXiv 2511.12903)."""
+
+from contrastive_entropy.bounds import Bound
+from contrastive_entropy.errors import InputError, NumericalWarning, TrainingError
+from contrastive_entropy.marginal import (
+    bures_distance,
+    cauchy_schwarz_divergence,
+    debiased_normalized_inner_product,
+    debiased_nuclear_norm,
+    fidelity,
+    inner_product,
+    log_likelihood,
+    normalized_inner_product,
+    nuclear_norm,
+    projection,
+    schur_trace,
+    trace,
+)
+from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.spectrum import effective_rank
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Bound",
+    "GaussianMixture",
+    "InputError",
+    "NumericalWarning",
+    "TrainingError",
+    "bures_distance",
+    "cauchy_schwarz_divergence",
+    "debiased_normalized_inner_product",
+    "debiased_nuclear_norm",
+    "effective_rank",
+    "fidelity",
+    "inner_product",
+    "log_likelihood",
+    "normalized_inner_product",
+    "nuclear_norm",
+    "projection",
+    "schur_trace",
+    "trace",
+]

@@ -1,0 +1,112 @@
+"""Closed forms for two Gaussians: squared distances, log kernels and normalising constants (E1, E4).
+
+A variance is a tensor that broadcasts against points of shape (..., n, d): a scalar (isotropic), (d,) (diagonal),
+(n, 1) (one isotropic variance per component) or (n, d) (one diagonal per component). The functions here want it with
+its last two axes explicit, (..., 1 or n, 1 or d), as `GaussianMixture` stores it.
+"""
+
+import math
+import warnings
+
+import torch
+from torch import Tensor
+
+from contrastive_entropy.errors import NumericalWarning
+
+EXPONENT_TOLERANCE = 1e-3
+"""Largest acceptable absolute error of a kernel's exponent, in nats, before precision is raised (theory, section 4)."""
+
+
+def log_normalizer(variance: Tensor, dimension: int) -> Tensor:
+    """Log of the peak of a Gaussian density, c(v) = -1/2 sum_d log(2 pi v_d)  (E4).
+
+    Args:
+        variance: (..., 1 or n, 1 or d), in data units squared.
+        dimension: d, the number of coordinates that an isotropic variance stands for.
+
+    Returns:
+        (..., 1 or n), in nats, float64: at d = 784, v = 0.01 it is +1085, whose exponential no float holds.
+
+    >>> log_normalizer(torch.tensor([[0.01]]), 784).item()  # doctest: +ELLIPSIS
+    1084.7...
+    """
+    v = variance.double()
+    repeats = dimension if v.shape[-1] == 1 else 1
+    return -0.5 * repeats * torch.log(2 * math.pi * v).sum(-1)
+
+
+def squared_distances(x: Tensor, z: Tensor) -> Tensor:
+    """All squared Euclidean distances, |x_i|^2 + |z_j|^2 - 2 x_i.z_j, never negative.
+
+    Args:
+        x: (..., n, d).
+        z: (..., m, d).
+
+    Returns:
+        (..., n, m). Both sides are first centred on the mean of x, since the rounding error grows with the distance
+        from the origin. One matrix product: O(n m d) time, O(n m) memory.
+
+    >>> squared_distances(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]]))
+    tensor([[25.]])
+    """
+    origin = x.detach().mean(-2, keepdim=True)
+    x, z = x - origin, z - origin
+    squares = x.square().sum(-1).unsqueeze(-1) + z.square().sum(-1).unsqueeze(-2)
+    return (squares - 2 * x @ z.mT).clamp_min(0)
+
+
+def log_kernel(x: Tensor, x_variance: Tensor, z: Tensor, z_variance: Tensor) -> tuple[Tensor, Tensor]:
+    """log N(x_i - z_j; v_i + v_j) for all pairs, as an exponent and a constant  (E1).
+
+    Splitting off the constant keeps gaps exact in any dimension (E4): sums run over the exponents, and the constant,
+    thousands of nats at image sizes, is added once, in float64.
+
+    Args:
+        x: (..., n, d) points.
+        x_variance: (..., 1 or n, 1 or d); zeros stand for bare points.
+        z: (..., m, d) points.
+        z_variance: (..., 1 or m, 1 or d).
+
+    Returns:
+        exponent: (..., n, m), and constant: (...), float64; their sum is the log-density. With variances that all
+        pairs share, the exponent is -|x_i - z_j|^2 / 2(v_x + v_z) in the points' precision, raised to float64 with a
+        NumericalWarning where that precision would err by more than 1e-3 nats. With per-component variances the
+        exponent holds everything, in float64, and the constant is 0; this costs O(n m d) memory.
+    """
+    if x.dtype in (torch.float16, torch.bfloat16):
+        x = x.float()
+    if z.dtype in (torch.float16, torch.bfloat16):
+        z = z.float()
+    with torch.autocast(x.device.type, enabled=False):
+        if x_variance.shape[-2] == 1 and z_variance.shape[-2] == 1:
+            return _shared_log_kernel(x, z, x_variance + z_variance)
+        total = x_variance.double().unsqueeze(-2) + z_variance.double().unsqueeze(-3)
+        difference = x.double().unsqueeze(-2) - z.double().unsqueeze(-3)
+        exponent = -0.5 * (difference.square() / total).sum(-1) + log_normalizer(total, x.shape[-1])
+        return exponent, exponent.new_zeros(())
+
+
+def _shared_log_kernel(x: Tensor, z: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    dtype = torch.promote_types(x.dtype, z.dtype)
+    origin = x.detach().mean(-2, keepdim=True)
+    scale = variance.to(dtype).rsqrt()
+    scaled_x, scaled_z = (x - origin) * scale, (z - origin) * scale
+    if dtype != torch.float64 and _exponent_error(scaled_x, scaled_z) > EXPONENT_TOLERANCE:
+        warnings.warn(
+            "distances are so large against the variance that float32 would err by more than "
+            f"{EXPONENT_TOLERANCE} nats in the exponent; computing in float64 (slower). A larger variance or "
+            "float64 input avoids this",
+            NumericalWarning,
+            stacklevel=2,
+        )
+        scale = variance.double().rsqrt()
+        scaled_x, scaled_z = (x.double() - origin) * scale, (z.double() - origin) * scale
+    exponent = -0.5 * squared_distances(scaled_x, scaled_z)
+    return exponent, log_normalizer(variance, x.shape[-1]).squeeze(-1)
+
+
+def _exponent_error(scaled_x: Tensor, scaled_z: Tensor) -> float:
+    """Bound on the rounding error of (|x|^2 + |z|^2 - 2 x.z) / 2 in the points' precision, in nats."""
+    with torch.no_grad():
+        largest = torch.stack([scaled_x.square().sum(-1).amax(), scaled_z.square().sum(-1).amax()]).amax()
+    return torch.finfo(scaled_x.dtype).eps * float(largest)
