@@ -33,7 +33,7 @@ class Bound:
 
     @property
     def gap(self) -> Tensor:
-        """limit - value, in nats; 0 at the optimum. Rounding may leave it at about -1e-6 there in float32."""
+        """Limit - value, in nats; 0 at the optimum. Rounding may leave it at about -1e-6 there in float32."""
         return self.limit - self.value
 
     @property

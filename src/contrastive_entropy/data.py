@@ -2,7 +2,7 @@
 
 import csv
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class Dataset:
 
     @property
     def dimension(self) -> int:
-        """d."""
+        """D."""
         return self.train.shape[1]
 
 
@@ -97,7 +97,7 @@ def sample_toy(name: str, count: int, *, seed: int) -> Tensor:
     return torch.from_numpy(TOYS[name](count, np.random.default_rng(seed)).astype(np.float32))
 
 
-def suggestion(name: str, known: "list[str] | dict[str, object] | dict[str, Callable[..., object]]") -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or nothing."""
     close = difflib.get_close_matches(name.replace("-", "_").lower(), list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
@@ -196,7 +196,7 @@ def _load_path(path: Path, seed: int, held_out: float) -> Dataset:
 def _read_file(path: Path) -> np.ndarray:
     suffix = path.suffix.lower()
     if suffix not in FILE_SUFFIXES:
-        raise InputError(f"{path}: cannot read files of type {suffix or '(none)'}; expected one of {', '.join(FILE_SUFFIXES)}")
+        raise InputError(f"{path}: cannot read files of type {suffix or '(none)'}; expected {', '.join(FILE_SUFFIXES)}")
     try:
         if suffix == ".npy":
             return np.asarray(np.load(path, allow_pickle=False))
@@ -273,7 +273,7 @@ def _as_points(array: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[int, in
     )
 
 
-def _read_image_folder(path: Path) -> tuple[np.ndarray, tuple[int, int, int]]:
+def _read_image_folder(path: Path) -> tuple[np.ndarray, tuple[int, int, int] | None]:
     from PIL import Image, UnidentifiedImageError
 
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
@@ -293,7 +293,6 @@ def _read_image_folder(path: Path) -> tuple[np.ndarray, tuple[int, int, int]]:
             )
         images.append(pixels)
     points, image_shape = _as_points(np.stack(images), path)
-    assert image_shape is not None
     return points, image_shape
 
 

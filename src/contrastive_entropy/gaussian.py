@@ -56,7 +56,7 @@ def squared_distances(x: Tensor, z: Tensor) -> Tensor:
 
 
 def log_kernel(x: Tensor, x_variance: Tensor, z: Tensor, z_variance: Tensor) -> tuple[Tensor, Tensor]:
-    """log N(x_i - z_j; v_i + v_j) for all pairs, as an exponent and a constant  (E1).
+    """Log N(x_i - z_j; v_i + v_j) for all pairs, as an exponent and a constant  (E1).
 
     Splitting off the constant keeps gaps exact in any dimension (E4): sums run over the exponents, and the constant,
     thousands of nats at image sizes, is added once, in float64.

@@ -12,7 +12,7 @@ from torch import Tensor
 from contrastive_entropy.bounds import Bound
 from contrastive_entropy.gaussian import log_kernel
 from contrastive_entropy.mixture import GaussianMixture
-from contrastive_entropy.spectrum import matrix_nuclear_norm
+from contrastive_entropy.spectrum import matrix_nuclear_norm, weighted_gram
 
 JITTER = 1e-8
 """Relative diagonal jitter of the Cholesky factorisations in (E8) and (E9)."""
@@ -54,7 +54,7 @@ def _log_likelihood_limit(p: GaussianMixture, q: GaussianMixture, draws: int) ->
 
 
 def inner_product(p: GaussianMixture, q: GaussianMixture) -> Bound:
-    """log <p, q>  (E6): the cautionary baseline. Its maximiser is one point at the mode, the trivial constant model.
+    """Log <p, q>  (E6): the cautionary baseline. Its maximiser is one point at the mode, the trivial constant model.
 
     Limit: (log <p, p> + log-peak of a single component's norm) / 2, by Cauchy-Schwarz and ||q|| <= max ||component||;
     equal only if p and q are one and the same Gaussian. O(n m d).
@@ -101,7 +101,7 @@ def debiased_normalized_inner_product(p: GaussianMixture, q: GaussianMixture) ->
 
 
 def projection(p: GaussianMixture, q: GaussianMixture, *, jitter: float = JITTER) -> Bound:
-    """log k^T K^-1 k, with k_j = <p, N_j> and K the Gram matrix of the model's Gaussians  (E8).
+    """Log k^T K^-1 k, with k_j = <p, N_j> and K the Gram matrix of the model's Gaussians  (E8).
 
     It is (E7) maximised over signed weights, so (E7) <= (E8) <= limit; q's own weights play no part. Limit: log <p, p>,
     reached when the data density lies in the span of the model's Gaussians.
@@ -124,7 +124,7 @@ def projection(p: GaussianMixture, q: GaussianMixture, *, jitter: float = JITTER
 
 
 def schur_trace(p: GaussianMixture, q: GaussianMixture, *, jitter: float = JITTER) -> Bound:
-    """log sum_i a_i k_i^T K^-1 k_i, the trace of the Schur complement's subtrahend  (E9).
+    """Log sum_i a_i k_i^T K^-1 k_i, the trace of the Schur complement's subtrahend  (E9).
 
     Limit: the log of the data's mean squared component norm, c(2 v_p). The difference is the Nystrom trace error with the
     model's centers as landmarks: this rewards covering the data's span, not matching its density; q's weights play
@@ -178,7 +178,7 @@ def nuclear_norm(p: GaussianMixture, q: GaussianMixture, *, smoothing: float = 0
 
 
 def debiased_nuclear_norm(p: GaussianMixture, q: GaussianMixture, *, smoothing: float = 1e-3) -> Bound:
-    """log F(p, z) + log F(p, z') - log F(z, z'), where z and z' are the two halves of q's components  (E20).
+    """Log F(p, z) + log F(p, z') - log F(z, z'), where z and z' are the two halves of q's components  (E20).
 
     The objective for minibatches: it subtracts the model's own finite-sample ceiling, as the Sinkhorn divergence does
     for transport, so its optimum is the law of the data and not a blurred or collapsed version. q's components must
@@ -212,7 +212,7 @@ def debiased_nuclear_norm(p: GaussianMixture, q: GaussianMixture, *, smoothing: 
 
 
 def trace(p: GaussianMixture, q: GaussianMixture) -> Bound:
-    """log sum_i sqrt(a_i w_i) N(x_i - z_i; v_p + v_q), center i of q paired with center i of p  (E11).
+    """Log sum_i sqrt(a_i w_i) N(x_i - z_i; v_p + v_q), center i of q paired with center i of p  (E11).
 
     Never above the nuclear norm, whose limit it shares; the autoencoder's objective. At large variance its negative is
     the mean squared error over 2 (v_p + v_q), up to constants. O(n d).
@@ -233,7 +233,7 @@ def trace(p: GaussianMixture, q: GaussianMixture) -> Bound:
 
 
 def cauchy_schwarz_divergence(p: GaussianMixture, q: GaussianMixture) -> Tensor:
-    """log <p,p> + log <q,q> - 2 log <p,q> >= 0, the gap of (E7); 0 iff p = q. Rounding below 0 is clipped. (...), nats."""
+    """Log <p,p> + log <q,q> - 2 log <p,q> >= 0, the gap of (E7); 0 iff p = q. Rounding below 0 is clipped. (...), nats."""
     return normalized_inner_product(p, q).gap.clamp_min(0)
 
 
@@ -251,12 +251,8 @@ def bures_distance(p: GaussianMixture, q: GaussianMixture) -> Tensor:
 
 
 def _log_nuclear_norm(p: GaussianMixture, q: GaussianMixture, smoothing: float) -> Tensor:
-    exponent, constant = log_kernel(p.centers, p.variance, q.centers, q.variance)
-    weights = 0.5 * (p.log_weights.unsqueeze(-1) + q.log_weights.unsqueeze(-2))
-    exponent = exponent + weights.to(exponent.dtype)
-    shift = exponent.detach().amax((-2, -1), keepdim=True)  # so that a Gram that underflows entirely keeps its shape
-    norm = matrix_nuclear_norm((exponent - shift).exp(), smoothing=smoothing)
-    return norm.double().log() + shift[..., 0, 0].double() + constant
+    gram, log_scale = weighted_gram(p, q)
+    return matrix_nuclear_norm(gram, smoothing=smoothing).double().log() + log_scale
 
 
 def _log_trace_mean(p: GaussianMixture, q: GaussianMixture) -> Tensor:

@@ -49,7 +49,7 @@ class GaussianMixture:
     ) -> None:
         if not isinstance(centers, Tensor) or not centers.is_floating_point():
             kind = centers.dtype if isinstance(centers, Tensor) else type(centers).__name__
-            raise TypeError(f"centers must be a floating-point tensor, got {kind}; convert with torch.as_tensor(...).float()")
+            raise TypeError(f"centers must be a floating-point tensor, got {kind}; convert with .float()")
         if centers.ndim < 2 or 0 in centers.shape[-2:]:
             raise ValueError(
                 f"centers must have shape (..., m, d) with m, d >= 1, got {tuple(centers.shape)}; "
@@ -76,7 +76,9 @@ class GaussianMixture:
 
     def __repr__(self) -> str:
         batch = f"batch_shape={tuple(self.batch_shape)}, " if self.batch_shape else ""
-        variance = f"{self.variance.item():.6g}" if self.variance.numel() == 1 else f"shape {tuple(self.variance.shape)}"
+        variance = (
+            f"{self.variance.item():.6g}" if self.variance.numel() == 1 else f"shape {tuple(self.variance.shape)}"
+        )
         return f"GaussianMixture({batch}components={self.components}, dimension={self.dimension}, variance={variance})"
 
     def detach(self) -> "GaussianMixture":
@@ -94,7 +96,7 @@ class GaussianMixture:
         return _rebuilt(self, self.centers[..., start:stop, :], variance, log_weights)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log q(x_i).
+        """Log q(x_i).
 
         Args:
             x: (..., n, d).
@@ -146,7 +148,7 @@ class GaussianMixture:
         return between + torch.diag_embed(within.expand(*self.batch_shape, self.dimension))
 
     def log_inner(self, other: "GaussianMixture") -> Tensor:
-        """log <p, q> = log of the integral of p(x) q(x)  (E2).
+        """Log <p, q> = log of the integral of p(x) q(x)  (E2).
 
         Returns:
             (...), in nats, float64. Symmetric. O(n m d).
@@ -164,7 +166,7 @@ class GaussianMixture:
         )
 
     def log_norm(self, *, self_terms: bool = True) -> Tensor:
-        """log <q, q>, the log of the squared L2 norm  (E3); minus this is Renyi's quadratic entropy.
+        """Log <q, q>, the log of the squared L2 norm  (E3); minus this is Renyi's quadratic entropy.
 
         Args:
             self_terms: keep the pairs j = l. Without them this estimates the norm of the law that the components
@@ -188,7 +190,7 @@ class GaussianMixture:
         return pairs + constant - torch.log1p(-torch.exp(2 * weights).sum(-1))
 
     def log_trace(self) -> Tensor:
-        """log sum_j w_j ||N(. - z_j; v_j)||^2, the trace of the components' Gram matrix; equals c(2v) for one shared v.
+        """Log sum_j w_j ||N(. - z_j; v_j)||^2, the trace of the components' Gram matrix; equals c(2v) for one shared v.
 
         Returns:
             (...), in nats, float64.
@@ -198,7 +200,9 @@ class GaussianMixture:
 
     def _check_dimension(self, dimension: int, what: str) -> None:
         if dimension != self.dimension:
-            raise ValueError(f"dimensions differ: this mixture has {self.dimension} coordinates, {what} has {dimension}")
+            raise ValueError(
+                f"dimensions differ: this mixture has {self.dimension} coordinates, {what} has {dimension}"
+            )
 
 
 def _rebuilt(mixture: GaussianMixture, centers: Tensor, variance: Tensor, log_weights: Tensor) -> GaussianMixture:
@@ -217,8 +221,11 @@ def _checked_variance(variance: float | Tensor, centers: Tensor) -> Tensor:
             raise TypeError(f"variance must be a number or a floating-point tensor, got {variance.dtype}")
     else:
         variance = torch.tensor(float(variance), dtype=torch.float64, device=centers.device)
-    if not bool((variance > 0).all()):
-        raise ValueError(f"variance must be positive, got a smallest value of {float(variance.min()):.6g}")
+    if not bool(((variance > 0) & variance.isfinite()).all()):
+        raise ValueError(
+            f"variance must be positive and finite, got values from {float(variance.min()):.6g} "
+            f"to {float(variance.max()):.6g}"
+        )
     while variance.ndim < 2:
         variance = variance.unsqueeze(0)
     try:

@@ -5,6 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from contrastive_entropy.gaussian import log_kernel
+from contrastive_entropy.mixture import GaussianMixture
+
 
 class _NuclearNorm(torch.autograd.Function):
     """sum_i sqrt(s_i^2 + e^2) - e, with gradient U diag(s / sqrt(s^2 + e^2)) V^T; never differentiates the SVD."""
@@ -47,12 +50,50 @@ def matrix_nuclear_norm(matrix: Tensor, *, smoothing: float = 0.0) -> Tensor:
     """
     if not 0 <= smoothing < float("inf"):
         raise ValueError(f"smoothing must be a finite number >= 0, got {smoothing}")
-    norm: Tensor = _NuclearNorm.apply(matrix, smoothing)  # type: ignore[no-untyped-call]
+    norm: Tensor = _NuclearNorm.apply(matrix, smoothing)
     return norm
 
 
+def weighted_gram(p: GaussianMixture, q: GaussianMixture) -> tuple[Tensor, Tensor]:
+    """The cross-Gram matrix D_a^1/2 K D_w^1/2, K_ij = <N_i, N_j>, as a matrix with largest entry 1 and a log-scale  (E10).
+
+    Args:
+        p: n components.
+        q: m components.
+
+    Returns:
+        matrix: (..., n, m), and log_scale: (...), float64: the Gram matrix is matrix * exp(log_scale). The scale, which
+        no float need hold, carries no gradient unless variances differ by component; a Gram that underflows entirely
+        keeps its shape. O(n m d).
+    """
+    exponent, constant = log_kernel(p.centers, p.variance, q.centers, q.variance)
+    weights = 0.5 * (p.log_weights.unsqueeze(-1) + q.log_weights.unsqueeze(-2))
+    exponent = exponent + weights.to(exponent.dtype)
+    shift = exponent.detach().amax((-2, -1), keepdim=True)
+    return (exponent - shift).exp(), shift[..., 0, 0].double() + constant
+
+
+def singular_values(p: GaussianMixture, q: GaussianMixture) -> Tensor:
+    """Singular values of the Gaussian operator between two mixtures, scaled to sum to the fidelity F  (E10, E13).
+
+    Args:
+        p: n components.
+        q: m components.
+
+    Returns:
+        (..., min(n, m)), float64, descending, in [0, 1]. O(n m (d + min(n, m))).
+
+    >>> p = GaussianMixture(torch.tensor([[0.0], [9.0]]), variance=0.1)
+    >>> singular_values(p, p)
+    tensor([0.5000, 0.5000], dtype=torch.float64)
+    """
+    gram, log_scale = weighted_gram(p, q)
+    log_trace = 0.5 * (p.log_trace() + q.log_trace())
+    return torch.linalg.svdvals(gram).double() * (log_scale - log_trace).exp().unsqueeze(-1)
+
+
 def effective_rank(singular_values: Tensor) -> Tensor:
-    """exp of the entropy of the normalised singular values: how many directions share the spectrum evenly.
+    """Exp of the entropy of the normalised singular values: how many directions share the spectrum evenly.
 
     Source: Roy and Vetterli, "The effective rank", EUSIPCO 2007.
 

@@ -1,0 +1,122 @@
+"""How good a trained run is: every figure beside what a second sample of the real data reaches."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from contrastive_entropy.data import Dataset
+from contrastive_entropy.errors import InputError
+from contrastive_entropy.metrics import energy_distance, far_share, neighbor_distance, neighborhood_scores
+from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.runs import Run
+from contrastive_entropy.spectrum import effective_rank, singular_values
+
+SPECTRUM_POINTS = 1000
+"""Points per side in the spectrum, the tightness and the effective rank: their values depend on it."""
+
+NEIGHBOR_POINTS = 5000
+"""Most points per side in precision, recall, density and coverage."""
+
+ENERGY_POINTS = 10_000
+"""Most points per side in the energy distance."""
+
+NEIGHBORS = 5
+
+FAR_QUANTILE = 0.99
+"""A sample is far if its nearest training point is farther away than this share of held-out points have theirs."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A run's figures and what they were computed from.
+
+    Args:
+        model: name -> figure of the generated points against the held-out points.
+        reference: the same for as many training points.
+        settings: seed, numbers of points and variance.
+        generated: (n, d) the points that were evaluated.
+        spectrum, reference_spectrum: (k,) singular values of the cross-Gram matrix of generated (training) and held-out
+            points, scaled so that they sum to the tightness.
+    """
+
+    model: dict[str, float]
+    reference: dict[str, float]
+    settings: dict[str, Any]
+    generated: Tensor
+    spectrum: Tensor
+    reference_spectrum: Tensor
+
+    @property
+    def relative_tightness(self) -> float:
+        """F(model, data) / F(data', data): 1 is as tight as a second sample of the real data."""
+        return self.model["tightness"] / self.reference["tightness"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For evaluation.json."""
+        return {
+            "settings": self.settings,
+            "relative_tightness": self.relative_tightness,
+            "model": self.model,
+            "reference": self.reference,
+        }
+
+
+def evaluate(run: Run, dataset: Dataset, *, seed: int = 1, from_density: bool = False) -> Evaluation:
+    """Generate as many points as are held out (10,000 at most) and compare them with the held-out points.
+
+    Args:
+        run: finished.
+        dataset: what `run.dataset()` returned.
+        seed: of the generated points.
+        from_density: add noise of the density's variance to the generated centers.
+
+    Returns:
+        Evaluation; the reference column compares as many training points with the same held-out points.
+
+    Raises:
+        InputError: training has not finished, or too few points to compare.
+    """
+    network = run.load_network()
+    count = min(len(dataset.test), len(dataset.train), ENERGY_POINTS)
+    if count <= NEIGHBORS:
+        raise InputError(
+            f"{dataset.name}: {len(dataset.test)} held-out points are too few to evaluate on; "
+            f"at least {NEIGHBORS + 1} are needed"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    generated = network.sample(count, generator=generator, from_density=from_density)
+    variance = float(network.variance)
+    test, train = dataset.test[:count], dataset.train[:count]
+    model, spectrum = _figures(generated, test, variance)
+    reference, reference_spectrum = _figures(train, test, variance)
+    radius = float(neighbor_distance(dataset.test, dataset.train).quantile(FAR_QUANTILE))
+    model["far_share"] = far_share(generated, dataset.train, radius=radius)
+    reference["far_share"] = far_share(dataset.test, dataset.train, radius=radius)
+    settings = {
+        "seed": seed,
+        "from_density": from_density,
+        "points": count,
+        "spectrum_points": min(count, SPECTRUM_POINTS),
+        "neighbors": NEIGHBORS,
+        "variance": variance,
+        "far_radius": radius,
+    }
+    return Evaluation(model, reference, settings, generated, spectrum, reference_spectrum)
+
+
+def _figures(points: Tensor, test: Tensor, variance: float) -> tuple[dict[str, float], Tensor]:
+    scores = neighborhood_scores(test[:NEIGHBOR_POINTS], points[:NEIGHBOR_POINTS], neighbors=NEIGHBORS)
+    p, q = (GaussianMixture(s[:SPECTRUM_POINTS].double(), variance) for s in (test, points))
+    spectrum = singular_values(p, q)
+    figures = {
+        "tightness": float(spectrum.sum()),
+        "energy_distance": energy_distance(points, test),
+        "precision": scores.precision,
+        "recall": scores.recall,
+        "density": scores.density,
+        "coverage": scores.coverage,
+        "effective_rank": float(effective_rank(singular_values(q, q))),
+    }
+    return figures, spectrum

@@ -1,0 +1,74 @@
+"""Plain network bodies. Inputs and outputs are (n, features); images come out flattened, channels first."""
+
+import itertools
+import math
+
+from torch import Tensor, nn
+
+_COARSEST = 4  # height or width at which the convolutional decoder starts
+
+
+class MLP(nn.Sequential):
+    """Fully connected layers with ReLU between them.
+
+    Args:
+        inputs: number of input features.
+        outputs: number of output features.
+        width: of the hidden layers.
+        depth: number of hidden layers.
+
+    Raises:
+        ValueError: a size is not positive.
+
+    >>> MLP(2, 3)(torch.zeros(5, 2)).shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, width: int = 256, depth: int = 3) -> None:
+        _check_positive(inputs=inputs, outputs=outputs, width=width, depth=depth)
+        sizes = [inputs, *[width] * depth]
+        hidden = [(nn.Linear(a, b), nn.ReLU()) for a, b in itertools.pairwise(sizes)]
+        super().__init__(*[layer for pair in hidden for layer in pair], nn.Linear(width, outputs))
+
+
+class ConvolutionalDecoder(nn.Module):
+    """Features to an image: a linear layer at about 4 x 4, then transposed convolutions that double the size.
+
+    Args:
+        inputs: number of input features.
+        image_shape: (channels, height, width); sizes that are not 4 x 2^k or 7 x 2^k are made larger and cropped.
+        width: channels before the last layer; doubled for every coarser level.
+
+    Raises:
+        ValueError: a size is not positive.
+
+    >>> ConvolutionalDecoder(8, (1, 28, 28), width=4)(torch.zeros(5, 8)).shape
+    torch.Size([5, 784])
+    """
+
+    def __init__(self, inputs: int, image_shape: tuple[int, int, int], *, width: int = 32) -> None:
+        super().__init__()
+        channels, height, columns = image_shape
+        _check_positive(inputs=inputs, channels=channels, height=height, columns=columns, width=width)
+        doublings = max(0, round(math.log2(max(height, columns) / _COARSEST)))
+        self.image_shape = image_shape
+        coarsest = (-(-height // 2**doublings), -(-columns // 2**doublings))
+        channel_counts = [width * 2**level for level in reversed(range(doublings + 1))]
+        self.stem = nn.Linear(inputs, channel_counts[0] * coarsest[0] * coarsest[1])
+        self.coarsest_shape = (channel_counts[0], *coarsest)
+        layers: list[nn.Module] = []
+        for coarse, fine in itertools.pairwise(channel_counts):
+            layers += [nn.ReLU(), nn.ConvTranspose2d(coarse, fine, 4, stride=2, padding=1)]
+        self.layers = nn.Sequential(*layers, nn.ReLU(), nn.Conv2d(width, channels, 3, padding=1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, inputs) -> (n, channels * height * width)."""
+        _, height, columns = self.image_shape
+        maps = self.layers(self.stem(features).unflatten(-1, self.coarsest_shape))
+        return maps[..., :height, :columns].flatten(-3)
+
+
+def _check_positive(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, got {size}")

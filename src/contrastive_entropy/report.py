@@ -1,0 +1,169 @@
+"""Figures of a run, as PNG files; the same run gives the same bytes."""
+
+import csv
+import io
+import math
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from contrastive_entropy.evaluation import Evaluation
+from contrastive_entropy.runs import METRICS, Run, write_atomically
+
+DATA_COLOR, MODEL_COLOR = "#444444", "#d1495b"
+GRID = 10  # images per row and column of a sheet
+SCATTER_POINTS = 2000
+
+
+def write_figures(run: Run, data: Tensor, evaluation: Evaluation) -> list[Path]:
+    """Write samples.png, training.png and spectrum.png into the run folder.
+
+    Args:
+        run: finished.
+        data: (n, d) held-out points, shown beside the samples.
+        evaluation: of the run.
+
+    Returns:
+        The paths.
+    """
+    figures = {
+        "samples.png": samples_figure(evaluation.generated, run.image_shape, data),
+        "training.png": training_figure(run.folder / METRICS),
+        "spectrum.png": spectrum_figure(evaluation),
+    }
+    for name, figure in figures.items():
+        write_atomically(run.folder / name, png_bytes(figure))
+    return [run.folder / name for name in figures]
+
+
+def samples_figure(samples: Tensor, image_shape: tuple[int, int, int] | None, data: Tensor | None = None) -> Figure:
+    """Samples, beside data if given: sheets of images, or points (in more than two dimensions, principal components).
+
+    Args:
+        samples: (m, d).
+        image_shape: (channels, height, width), or None for points.
+        data: (n, d) or None.
+    """
+    sets = [("generated", samples, MODEL_COLOR)]
+    if data is not None:
+        sets.insert(0, ("data (held out)", data, DATA_COLOR))
+    figure = Figure(figsize=(5 * len(sets), 5.3), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(sets), squeeze=False, sharex=image_shape is None, sharey=image_shape is None)[0]
+    basis = None if image_shape else _principal_axes(data if data is not None else samples)
+    for axis, (title, points, color) in zip(axes, sets, strict=True):
+        axis.set_title(title)
+        if image_shape is not None:
+            axis.imshow(
+                image_sheet(points, image_shape), cmap="gray_r" if image_shape[0] == 1 else None, vmin=0, vmax=1
+            )
+            axis.set_axis_off()
+        else:
+            assert basis is not None
+            _scatter(axis, points, basis, color)
+    return figure
+
+
+def image_sheet(points: Tensor, image_shape: tuple[int, int, int], *, columns: int = GRID) -> np.ndarray:
+    """The first columns^2 images on one square sheet, values clipped to [0, 1].
+
+    Args:
+        points: (n, d), fewer than columns^2 leave blanks.
+        image_shape: (channels, height, width), d in all.
+        columns: per row.
+
+    Returns:
+        (rows, columns) or (rows, columns, 3) pixels.
+    """
+    channels, height, width = image_shape
+    shown = points[: columns**2].clamp(0, 1).numpy().reshape(-1, channels, height, width)
+    rows = math.ceil(len(shown) / columns)
+    sheet = np.full((channels, rows * (height + 1) - 1, columns * (width + 1) - 1), 0.0 if channels == 1 else 1.0)
+    for index, image in enumerate(shown):
+        top, left = index // columns * (height + 1), index % columns * (width + 1)
+        sheet[:, top : top + height, left : left + width] = image
+    return sheet[0] if channels == 1 else sheet.transpose(1, 2, 0)
+
+
+def training_figure(metrics: Path) -> Figure:
+    """Objective and limit, tightness, and variance over the steps.
+
+    Args:
+        metrics: metrics.csv of a run.
+    """
+    with metrics.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    columns = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    objective, tightness, variance = figure.subplots(1, 3)
+    step = columns["step"]
+    objective.plot(step, columns["objective"], color=MODEL_COLOR, label="objective (maximised)")
+    objective.plot(step, columns["limit"], color=DATA_COLOR, linestyle="--", label="limit on this batch")
+    objective.set(xlabel="step", ylabel="nats", title="objective and its limit")
+    objective.legend()
+    tightness.plot(step, columns["tightness"], color=MODEL_COLOR)
+    tightness.set(xlabel="step", title="tightness on the batch, exp(objective - limit)", ylim=(0, 1.02))
+    variance.semilogy(step, columns["variance"], color=DATA_COLOR)
+    variance.set(xlabel="step", title="variance (data units squared)")
+    for axis in (objective, tightness, variance):
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def spectrum_figure(evaluation: Evaluation) -> Figure:
+    """Singular values of the Gaussian operator, model and held-out data against training and held-out data.
+
+    Args:
+        evaluation: of a run.
+    """
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    pairs = (
+        ("training data", evaluation.reference_spectrum, evaluation.reference["tightness"], DATA_COLOR),
+        ("generated", evaluation.spectrum, evaluation.model["tightness"], MODEL_COLOR),
+    )
+    for label, spectrum, total, color in pairs:
+        rank = np.arange(1, len(spectrum) + 1)
+        axis.loglog(rank, spectrum.clamp_min(1e-12), color=color, label=f"{label} with held-out data, sum {total:.3f}")
+    axis.set(xlabel="index", ylabel="singular value", title="spectrum: the sum is the tightness F", ylim=(1e-7, 1))
+    axis.legend()
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """The figure as a PNG, without a creation date or version inside."""
+    stream = io.BytesIO()
+    with matplotlib.rc_context({"savefig.dpi": 120}):
+        figure.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()
+
+
+def _principal_axes(points: Tensor) -> Tensor:
+    """(d, 2): the identity in two dimensions, padded in one, else the two leading principal directions."""
+    dimension = points.shape[1]
+    if dimension <= 2:
+        return points.new_ones(1, 1).new_tensor(np.eye(dimension, 2))
+    centred = points - points.mean(0)
+    _, vectors = np.linalg.eigh((centred.T @ centred).double().numpy())
+    leading = vectors[:, :-3:-1]
+    signs = np.sign(leading[np.abs(leading).argmax(0), [0, 1]])
+    return points.new_tensor(leading * signs)
+
+
+def _scatter(axis: Axes, points: Tensor, basis: Tensor, color: str) -> None:
+    shown = (points[:SCATTER_POINTS] @ basis).numpy()
+    if points.shape[1] == 1:
+        axis.hist(shown[:, 0], bins=60, color=color, density=True)
+        return
+    axis.scatter(shown[:, 0], shown[:, 1], s=3, color=color, alpha=0.5, linewidths=0)
+    axis.set_aspect("equal")
+    if points.shape[1] > 2:
+        axis.set(xlabel="principal component 1", ylabel="principal component 2")

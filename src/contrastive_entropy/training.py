@@ -1,0 +1,420 @@
+"""Fitting with Lightning: objective, variance schedule, progress, logs, checkpoints and exact resume."""
+
+import csv
+import io
+import logging
+import math
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.rank_zero import rank_zero_only  # type: ignore[attr-defined]
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from contrastive_entropy.bounds import Bound
+from contrastive_entropy.checkpoint import SafetensorsCheckpointIO
+from contrastive_entropy.data import Dataset
+from contrastive_entropy.errors import InputError, TrainingError
+from contrastive_entropy.marginal import OBJECTIVES
+from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.models import MixtureDensityNetwork
+from contrastive_entropy.runs import CHECKPOINT, METRICS, TENSORBOARD, FitConfig, Run, write_atomically
+from contrastive_entropy.variance import geometric_schedule
+
+
+class MarginalFit(L.LightningModule):
+    """One step: draw data and noise, evaluate the objective at the scheduled variance, follow its gradient.
+
+    All randomness of step t comes from (seed, t, rank) alone, so a resumed run repeats an uninterrupted one.
+
+    Args:
+        config: with both variances chosen.
+        network: what is fitted.
+        data: (n, d) training points, kept on the CPU.
+    """
+
+    def __init__(self, config: FitConfig, network: MixtureDensityNetwork, data: Tensor) -> None:
+        super().__init__()
+        self.config = config
+        self.network = network
+        self.points = data
+        self.options = {} if config.smoothing is None else {"smoothing": config.smoothing}
+        self.bound: Bound | None = None
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam."""
+        return torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate)
+
+    def scheduled_variance(self, step: int) -> float:
+        """The density's variance at a step."""
+        c = self.config
+        assert c.variance_start is not None  # both are chosen by FitConfig.resolve
+        assert c.variance_end is not None
+        return geometric_schedule(
+            step, steps=c.steps, start=c.variance_start, end=c.variance_end, fraction=c.anneal_fraction
+        )
+
+    def scheduled_rate(self, step: int) -> float:
+        """The learning rate at a step: constant while the variance anneals, then linear to 0."""
+        tail = self.config.steps * max(1 - self.config.anneal_fraction, 0.1)
+        return self.config.learning_rate * min(1.0, (self.config.steps - step) / tail)
+
+    def training_step(self, batch: Any, batch_index: int) -> Tensor:
+        """Minus the objective's value on a fresh batch."""
+        config, step = self.config, self.global_step
+        generator = step_generator(config.seed, step, self.global_rank)
+        index = torch.randint(len(self.points), (config.batch_size,), generator=generator)
+        noise = self.network.draw_noise(config.components, generator=generator)
+        self.network.variance.fill_(self.scheduled_variance(step))
+        for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
+            group["lr"] = self.scheduled_rate(step)
+        q = self.network(noise)
+        with torch.autocast(self.device.type, enabled=False):
+            p = GaussianMixture(self.points[index].to(self.device), self.network.variance)
+            self.bound = OBJECTIVES[config.objective](p, q, **self.options)
+            if not math.isfinite(self.bound.value.detach()):
+                self._refuse_terms(step, self.bound, q.centers)
+            return -self.bound.value
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Stop on a gradient that is not finite; with 16-bit loss scaling that is the scaler's own business."""
+        if self.trainer.precision == "16-mixed":
+            return
+        gradients = {name: p.grad for name, p in self.network.named_parameters() if p.grad is not None}
+        if not math.isfinite(sum(torch.nn.utils.get_total_norm([g]) for g in gradients.values())):
+            name = next(name for name, g in gradients.items() if not bool(g.isfinite().all()))
+            raise TrainingError(
+                f"step {self.global_step}: the gradient of {name} is not finite although the objective is "
+                f"({self.config.objective}, variance {float(self.network.variance):.4g}); lower --learning-rate or raise "
+                "--variance-end or --smoothing. The last checkpoint is kept"
+            )
+
+    def _refuse_terms(self, step: int, bound: Bound, centers: Tensor) -> None:
+        bad = [name for name, term in bound.terms.items() if not bool(term.isfinite().all())]
+        if not bool(centers.isfinite().all()):
+            cause = "the network's outputs are not finite: lower --learning-rate"
+        else:
+            cause = "no model point is near any data at this variance: raise --variance-end or anneal over more steps"
+        raise TrainingError(
+            f"step {step}: {', '.join(bad) or 'the objective'} of {self.config.objective} is not finite at variance "
+            f"{float(self.network.variance):.4g}; {cause}. The last checkpoint is kept"
+        )
+
+
+def is_main_process() -> bool:
+    """False in the further processes that Lightning starts for more devices than one."""
+    return int(getattr(rank_zero_only, "rank", None) or 0) == 0
+
+
+def step_generator(seed: int, step: int, rank: int) -> torch.Generator:
+    """The CPU generator of one step."""
+    state = np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]) >> 1)
+
+
+def fit(
+    config: FitConfig,
+    folder: str | Path,
+    dataset: Dataset,
+    *,
+    overwrite: bool = False,
+    progress: bool = False,
+    accelerator: str = "auto",
+    devices: str | int = 1,
+    precision: str = "32-true",
+    log_every: int = 10,
+    checkpoint_every: int = 100,
+) -> Run:
+    """Train a mixture density network into a new run folder.
+
+    Args:
+        config: what to fit.
+        folder: of the run; made, with its parents.
+        dataset: what `data.load(config.data, seed=config.seed, held_out=config.held_out)` returned.
+        overwrite: replace a run that is there.
+        progress: show a progress bar on standard error.
+        accelerator, devices, precision: as Lightning's Trainer takes them.
+        log_every: steps between rows of metrics.csv and TensorBoard.
+        checkpoint_every: steps between checkpoints.
+
+    Returns:
+        The run; `run.finished` is False if a signal stopped it, and `resume` continues it.
+
+    Raises:
+        InputError: a value or the folder cannot be used.
+        TrainingError: a term or a gradient is not finite.
+    """
+    run = Run.create(folder, config, dataset, overwrite=overwrite) if is_main_process() else Run.open(folder)
+    return _train(run, dataset, None, progress, accelerator, devices, precision, log_every, checkpoint_every)
+
+
+def resume(
+    folder: str | Path,
+    *,
+    progress: bool = False,
+    accelerator: str = "auto",
+    devices: str | int = 1,
+    precision: str = "32-true",
+    log_every: int = 10,
+    checkpoint_every: int = 100,
+) -> Run:
+    """Continue an interrupted run from its last checkpoint, or from its start if there is none.
+
+    On the same machine and number of devices the result equals the uninterrupted run's bit for bit.
+
+    Args:
+        folder: of the run. The rest as in `fit`.
+
+    Returns:
+        The run.
+
+    Raises:
+        InputError: no run there, it is finished, its data have changed, or its checkpoint is corrupt.
+        TrainingError: a term or a gradient is not finite.
+    """
+    run = Run.open(folder)
+    if run.finished:
+        raise InputError(f"{run.folder} has finished all of its {run.config.steps} steps; there is nothing to resume")
+    checkpoint = run.folder / CHECKPOINT
+    start = checkpoint if checkpoint.is_file() else None
+    return _train(run, run.dataset(), start, progress, accelerator, devices, precision, log_every, checkpoint_every)
+
+
+def _train(
+    run: Run,
+    dataset: Dataset,
+    checkpoint: Path | None,
+    progress: bool,
+    accelerator: str,
+    devices: str | int,
+    precision: str,
+    log_every: int,
+    checkpoint_every: int,
+) -> Run:
+    for name, value in (("log_every", log_every), ("checkpoint_every", checkpoint_every)):
+        if value < 1:
+            raise InputError(f"{name} must be at least 1, got {value}")
+    module = MarginalFit(run.config, initial_network(run, dataset.train), dataset.train)
+    recorder = _Recorder(run, log_every, checkpoint_every)
+    callbacks: list[Callback] = [recorder, *([_ProgressBar(run.config.steps)] if progress else [])]
+    with _quiet_lightning(), _stop_on_signal() as stop_requested:
+        recorder.stop_requested = stop_requested
+        try:
+            trainer = L.Trainer(
+                accelerator=accelerator,
+                devices=devices,
+                precision=precision,  # type: ignore[arg-type]
+                max_epochs=-1,
+                max_steps=run.config.steps,
+                callbacks=callbacks,
+                plugins=[SafetensorsCheckpointIO()],
+                logger=TensorBoardLogger(str(run.folder), name="", version=TENSORBOARD),
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+            )
+        except (ValueError, RuntimeError, TypeError, ImportError) as error:  # Lightning's own view of its arguments
+            raise InputError(f"cannot train so: {str(error).splitlines()[0]}") from error
+        try:
+            trainer.fit(module, DataLoader(_Steps(), batch_size=None), ckpt_path=checkpoint)
+        except SIGTERMException:
+            return run
+    if trainer.is_global_zero and trainer.global_step >= run.config.steps:
+        run.save_weights(module.network)
+        (run.folder / CHECKPOINT).unlink(missing_ok=True)
+    return run
+
+
+def initial_network(run: Run, data: Tensor) -> MixtureDensityNetwork:
+    """The run's network before its first step: weights from the seed, location and scale from the data.
+
+    Args:
+        run: gives configuration and shape.
+        data: (n, d) training points.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.config.seed)
+        network = run.config.network(run.dimension, run.image_shape)
+    network.location.copy_(data.mean(0))
+    network.scale.copy_((data - data.mean(0)).square().mean().sqrt())
+    return network
+
+
+class _Steps(IterableDataset[int]):
+    """An endless stream of tokens: the step number alone decides what a step sees."""
+
+    def __iter__(self) -> Iterator[int]:
+        while True:
+            yield 0
+
+
+class _Recorder(Callback):
+    """Metrics and checkpoints of the main process."""
+
+    def __init__(self, run: Run, log_every: int, checkpoint_every: int) -> None:
+        self.run = run
+        self.log_every = log_every
+        self.checkpoint_every = checkpoint_every
+        self.rows: list[dict[str, float]] = []
+        self.stop_requested: Callable[[], bool] = lambda: False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Keep the rows up to the checkpoint, so that a resumed run's file equals an uninterrupted one's."""
+        path = self.run.folder / METRICS
+        if trainer.global_step and path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+            self.rows = [row for row in rows if row["step"] <= trainer.global_step]
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Record, save, and stop if a signal asked for it."""
+        assert isinstance(pl_module, MarginalFit)
+        step, last = trainer.global_step, trainer.global_step >= pl_module.config.steps
+        stop = self.stop_requested()
+        if (step % self.log_every == 0 or last) and trainer.is_global_zero:
+            row = measured(pl_module, step)
+            self.rows.append({"step": step, **row})
+            if trainer.logger is not None:
+                trainer.logger.log_metrics(row, step)
+        if step % self.checkpoint_every == 0 or last or stop:
+            trainer.save_checkpoint(self.run.folder / CHECKPOINT)
+            if trainer.is_global_zero:
+                self._write_rows()
+        trainer.should_stop = trainer.should_stop or stop
+
+    def _write_rows(self) -> None:
+        if not self.rows:
+            return
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, "step": int(row["step"])} for row in self.rows)
+        write_atomically(self.run.folder / METRICS, text.getvalue().encode())
+
+
+def measured(module: MarginalFit, step: int) -> dict[str, float]:
+    """What the last step measured: objective, limit, tightness, schedules and the objective's terms."""
+    bound = module.bound
+    assert bound is not None
+    return {
+        "objective": float(bound.value.detach()),
+        "limit": float(bound.limit.detach()),
+        "tightness": float(bound.tightness.detach()),
+        "variance": float(module.network.variance),
+        "learning_rate": module.scheduled_rate(step - 1),
+        **{name: float(term.detach()) for name, term in bound.terms.items()},
+    }
+
+
+class _ProgressBar(Callback):
+    """Steps, speed, objective, tightness, variance and time left; single lines where there is no terminal."""
+
+    def __init__(self, steps: int) -> None:
+        console = Console(stderr=True)
+        self.progress = Progress(
+            TextColumn("step {task.completed}/{task.total}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[speed]} | {task.fields[status]} | left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.steps = steps
+        self.task: TaskID | None = None
+        self.clock = self.shown = 0.0
+        self.first = 0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begin where the run stands."""
+        self.clock = self.shown = time.monotonic()
+        self.first = trainer.global_step
+        if trainer.is_global_zero:
+            self.progress.start()
+            self.task = self.progress.add_task("fit", total=self.steps, completed=self.first, speed="", status="")
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Show the latest figures, a few times a second on a terminal, every ten seconds elsewhere."""
+        now, step = time.monotonic(), trainer.global_step
+        interval = 10.0 if self.progress.disable else 0.25
+        if self.task is None or (now - self.shown < interval and step < self.steps):
+            return
+        assert isinstance(pl_module, MarginalFit)
+        self.shown = now
+        row = measured(pl_module, step)
+        rate = (step - self.first) / max(now - self.clock, 1e-9)
+        speed = f"{rate:.1f} steps/s"
+        status = " | ".join(
+            [
+                f"{pl_module.config.objective} {row['objective']:.4f}",
+                f"tightness {row['tightness']:.4f}",
+                f"variance {row['variance']:.3g}",
+            ]
+        )
+        if self.progress.disable:
+            line = f"step {step}/{self.steps} | {speed} | {status} | {(self.steps - step) / rate:.0f} s left"
+            self.progress.console.print(line, soft_wrap=True, highlight=False)
+        else:
+            self.progress.update(self.task, completed=step, speed=speed, status=status)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Leave the last line standing."""
+        self.progress.stop()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Give the terminal back."""
+        self.progress.stop()
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Silence Lightning's banners, and its advice about data loaders, validation and log intervals."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """The first SIGINT or SIGTERM asks for a stop at the end of the step; a second SIGINT interrupts at once."""
+    requested = threading.Event()
+
+    def request(number: int, frame: Any) -> None:
+        if requested.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        requested.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield requested.is_set
+        return
+    previous = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield requested.is_set
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
