@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -33,14 +34,14 @@ DEFAULTS = FitConfig(data="digits")
 SAMPLE_SUFFIXES = (".npz", ".png")
 
 MEANINGS = {
-    "tightness": ("higher", "F(model, data): how much of the bound is reached, 1 = the very same points"),
-    "energy_distance": ("lower", "distance between the two laws, data units; about 0 for equal ones"),
-    "precision": ("higher", "share of generated points that lie among real ones"),
-    "recall": ("higher", "share of real points that lie among generated ones"),
-    "density": ("higher", "how many real neighbourhoods a generated point falls into, over k"),
-    "coverage": ("higher", "share of real points with a generated point in their neighbourhood"),
-    "effective_rank": ("as real", "how many distinct directions the points fill"),
-    "far_share": ("lower", "share farther from training data than 99% of held-out points are"),
+    "tightness": ("high", "F(model, data); 1 = same points"),
+    "energy_distance": ("low", "between the two laws; 0 = equal"),
+    "precision": ("high", "samples that lie on the data"),
+    "recall": ("high", "data that the samples reach"),
+    "density": ("high", "real neighbourhoods per sample"),
+    "coverage": ("high", "data with a sample close by"),
+    "effective_rank": ("real", "directions that are filled"),
+    "far_share": ("low", "farther off than 99% of data"),
 }
 
 
@@ -211,19 +212,18 @@ def _evaluate(run: Run, *, seed: int, from_density: bool) -> None:
         paths = write_figures(run, dataset.test, evaluation)
     except OSError as error:
         raise InputError(f"cannot write to {run.folder} ({error.strerror})") from error
-    table = Table(
-        title=f"{run.config.objective} on {run.config.data}, {evaluation.settings['points']} points a side",
-        title_justify="left",
-    )
-    for heading in ("figure", "model", "real data", "better", "meaning"):
-        table.add_column(heading, justify="right" if heading in ("model", "real data") else "left", overflow="fold")
-    for name, (better, meaning) in MEANINGS.items():
-        table.add_row(name, _number(evaluation.model[name]), _number(evaluation.reference[name]), better, meaning)
+    title = f"{run.config.objective} on {run.config.data}, {evaluation.settings['points']} points a side"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("figure", "model", "real", "goal", "what it says"):
+        table.add_column(heading, justify="right" if heading in ("model", "real") else "left")
+    for name, (goal, meaning) in MEANINGS.items():
+        table.add_row(name, _number(evaluation.model[name]), _number(evaluation.reference[name]), goal, meaning)
     console = Console()
     console.print(table)
     console.print(
-        f"Tightness against its ceiling: [bold]{evaluation.relative_tightness:.3f}[/bold] = F(model, data) / F(data', data). "
-        "1 is as close to the held-out points as a second sample of the real data is.",
+        f"Tightness against its ceiling: [bold]{evaluation.relative_tightness:.3f}[/bold] = F(model, data) / F(data', data).\n"
+        "At 1 the samples are as close to the held-out points as a second real sample\n"
+        "('real' in the table: training points in the samples' place).",
         highlight=False,
     )
     for path in (*paths, run.folder / EVALUATION):
