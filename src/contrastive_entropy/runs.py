@@ -123,7 +123,7 @@ class FitConfig:
         """
         points = min(self.batch_size, len(dataset.train))
         try:
-            end = self.variance_end or neighbor_variance(dataset.train, points=points, neighbors=min(5, points - 1))
+            end = self.variance_end or neighbor_variance(dataset.train, points=points, neighbors=min(8, points - 1))
             start = self.variance_start or max(end, median_pair_variance(dataset.train))
         except ValueError as error:
             raise InputError(f"{dataset.name}: {error}; set variance_start and variance_end") from error

@@ -24,11 +24,11 @@ def median_pair_variance(data: Tensor, *, points: int = 2000, seed: int = 0) -> 
     return _positive(float(torch.pdist(subset).square().median()) / 2, "median distance between points")
 
 
-def neighbor_variance(data: Tensor, *, neighbors: int = 5, points: int = 256, seed: int = 0) -> float:
-    """A fraction of the median squared distance to the k-th nearest neighbour among a batch of points.
+def neighbor_variance(data: Tensor, *, neighbors: int = 8, points: int = 256, seed: int = 0) -> float:
+    """A quarter of the median squared distance to the k-th nearest neighbour among a batch of points.
 
     The kernel of a minibatch objective must reach from a model point to the nearest few data points of a batch, so the
-    batch size is part of the scale. Fails (too large) on data of several very different densities.
+    batch size is part of the scale. Too large where modes hold fewer than k points of a batch, or densities differ widely.
 
     Args:
         data: (n, d), n > neighbors.

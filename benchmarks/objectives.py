@@ -1,0 +1,69 @@
+"""Fit one data set with every objective and record the evaluations: results/objectives_DATA.json.
+
+python benchmarks/objectives.py --data moons --steps 3000
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+VARIANTS = {
+    "log_likelihood": ["--objective", "log_likelihood"],
+    "normalized_inner_product": ["--objective", "normalized_inner_product"],
+    "debiased_normalized_inner_product": ["--objective", "debiased_normalized_inner_product"],
+    "projection": ["--objective", "projection"],
+    "schur_trace": ["--objective", "schur_trace"],
+    "nuclear_norm (exact)": ["--objective", "nuclear_norm"],
+    "nuclear_norm (smoothed, 1e-2)": ["--objective", "nuclear_norm", "--smoothing", "0.01"],
+    "debiased_nuclear_norm": ["--objective", "debiased_nuclear_norm"],
+}
+
+
+def run(arguments: list[str], folder: Path) -> dict[str, object]:
+    command = ["fit", "mdn", *arguments]
+    start = time.monotonic()
+    program = [sys.executable, "-c", "from contrastive_entropy.cli import app; app()", *command, "--out", str(folder)]
+    subprocess.run(program, check=True)
+    return {
+        "command": " ".join(["contrastive-entropy", *command]),
+        "wall_seconds": round(time.monotonic() - start, 1),
+        "variance": json.loads((folder / "config.json").read_text())["config"]["variance_end"],
+        "evaluation": json.loads((folder / "evaluation.json").read_text()),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="moons")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    common = ["--data", options.data, "--steps", str(options.steps), "--seed", str(options.seed)]
+    with tempfile.TemporaryDirectory() as scratch:
+        runs = {
+            name: run([*common, *extra], Path(scratch) / str(i)) for i, (name, extra) in enumerate(VARIANTS.items())
+        }
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    result = {
+        "command": f"python benchmarks/objectives.py --data {options.data} --steps {options.steps} --seed {options.seed}",
+        "seed": options.seed,
+        "commit": commit.stdout.strip(),
+        "device": f"{torch.get_num_threads()} threads of {platform.machine()} CPU",
+        "torch": torch.__version__,
+        "runs": runs,
+    }
+    path = ROOT / "results" / f"objectives_{options.data}.json"
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()
