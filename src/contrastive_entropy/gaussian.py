@@ -81,7 +81,12 @@ def log_kernel(x: Tensor, x_variance: Tensor, z: Tensor, z_variance: Tensor) -> 
         raised to float64, with a NumericalWarning, where that precision would err by more than 1e-4 nats. With
         per-component variances the exponent holds everything, in float64, and the constant is 0; this costs O(n m d)
         memory.
+
+    Raises:
+        ValueError: the two sides have different numbers of coordinates.
     """
+    if x.shape[-1] != z.shape[-1]:
+        raise ValueError(f"dimensions differ: {x.shape[-1]} coordinates on one side and {z.shape[-1]} on the other")
     if x.dtype in (torch.float16, torch.bfloat16):
         x = x.float()
     if z.dtype in (torch.float16, torch.bfloat16):

@@ -35,7 +35,7 @@ def log_likelihood(p: GaussianMixture, q: GaussianMixture, *, draws: int = 4) ->
         Bound, whose limit is a Monte-Carlo estimate; it does not depend on q's centers. O(n m d), the limit O(draws n^2 d).
     """
     value = (p.log_weights.exp() * q.log_prob(p.centers)).sum(-1)
-    return Bound(value, lambda: _log_likelihood_limit(p.detach(), q.detach(), draws), {"E log q": value})
+    return Bound(value, lambda: _log_likelihood_limit(p.detach().double(), q.detach(), draws), {"E log q": value})
 
 
 def _log_likelihood_limit(p: GaussianMixture, q: GaussianMixture, draws: int) -> Tensor:
@@ -44,10 +44,10 @@ def _log_likelihood_limit(p: GaussianMixture, q: GaussianMixture, draws: int) ->
     generator = torch.Generator().manual_seed(0)
     total = torch.zeros((), dtype=torch.float64, device=p.centers.device)
     for _ in range(draws):
-        unit = torch.randn(p.centers.shape, generator=generator, dtype=p.centers.dtype).to(p.centers.device)
+        unit = torch.randn(p.centers.shape, generator=generator, dtype=torch.float64).to(p.centers.device)
         # E|unit|^2 / 2 = d / 2, and adding it draw by draw cancels the noise's own part of the log-density.
-        half_square = unit.double().square().sum(-1) / 2
-        noise = unit * smoothing.to(p.centers.dtype).sqrt()
+        half_square = unit.square().sum(-1) / 2
+        noise = unit * smoothing.double().sqrt()
         for shifted in (p.centers + noise, p.centers - noise):
             total = total + (p.log_weights.exp() * (smoothed.log_prob(shifted) + half_square)).sum(-1)
     return total / (2 * draws)

@@ -108,7 +108,6 @@ class GaussianMixture:
         >>> q.log_prob(torch.zeros(1, 1)).abs().item() < 1e-7
         True
         """
-        self._check_dimension(x.shape[-1], "x")
         bare = torch.zeros_like(self.variance[..., :1, :1])
         rows, constant = log_sum_over_components(x, bare, self.centers, self.variance, self.log_weights)
         return rows.double() + constant.unsqueeze(-1)
@@ -160,7 +159,6 @@ class GaussianMixture:
         >>> a.log_inner(a).abs().item() < 1e-7
         True
         """
-        self._check_dimension(other.dimension, "the other mixture")
         return log_sum_over_pairs(
             self.centers, self.variance, self.log_weights, other.centers, other.variance, other.log_weights
         )
@@ -196,13 +194,7 @@ class GaussianMixture:
             (...), in nats, float64.
         """
         peaks = log_normalizer(2 * self.variance, self.dimension)
-        return torch.logsumexp(self.log_weights.double() + peaks, -1)
-
-    def _check_dimension(self, dimension: int, what: str) -> None:
-        if dimension != self.dimension:
-            raise ValueError(
-                f"dimensions differ: this mixture has {self.dimension} coordinates, {what} has {dimension}"
-            )
+        return torch.logsumexp(self.log_weights.double() + peaks, -1).expand(self.batch_shape)
 
 
 def _rebuilt(mixture: GaussianMixture, centers: Tensor, variance: Tensor, log_weights: Tensor) -> GaussianMixture:

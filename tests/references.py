@@ -1,0 +1,138 @@
+"""Slow, plain float64 numpy: every formula as it is written, loops and all, for small dimensions and friendly variances.
+
+A mixture is (centers (m, d), variances (m, d), weights (m,)).
+"""
+
+import numpy as np
+
+Mixture = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def normal(difference: np.ndarray, variance: np.ndarray) -> float:
+    """N(u; v), diagonal."""
+    return float(np.prod(np.exp(-(difference**2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)))
+
+
+def gram(p: Mixture, q: Mixture) -> np.ndarray:
+    """Implements (E1): K_ij = <N_i, N_j>."""
+    return np.array([[normal(x - z, v + u) for z, u in zip(q[0], q[1])] for x, v in zip(p[0], p[1])])
+
+
+def density(q: Mixture, x: np.ndarray) -> float:
+    """q(x)."""
+    return sum(w * normal(x - z, v) for z, v, w in zip(*q))
+
+
+def log_inner(p: Mixture, q: Mixture) -> float:
+    """Implements (E2)."""
+    return float(np.log(p[2] @ gram(p, q) @ q[2]))
+
+
+def log_norm_without_self(q: Mixture) -> float:
+    """Implements the U-statistic of (E3)."""
+    k, total, weight = gram(q, q), 0.0, 0.0
+    for i in range(len(k)):
+        for j in range(len(k)):
+            if i != j:
+                total += q[2][i] * q[2][j] * k[i, j]
+                weight += q[2][i] * q[2][j]
+    return float(np.log(total / weight))
+
+
+def log_likelihood(p: Mixture, q: Mixture) -> float:
+    """Implements (E5)."""
+    return sum(a * np.log(density(q, x)) for x, _, a in zip(*p))
+
+
+def inner_product(p: Mixture, q: Mixture) -> float:
+    """Implements (E6)."""
+    return log_inner(p, q)
+
+
+def normalized_inner_product(p: Mixture, q: Mixture) -> float:
+    """Implements (E7)."""
+    return 2 * log_inner(p, q) - log_inner(q, q)
+
+
+def debiased_normalized_inner_product(p: Mixture, q: Mixture) -> float:
+    """Implements (E20) for (E7)."""
+    return 2 * log_inner(p, q) - log_norm_without_self(q)
+
+
+def unit_gram_with_jitter(q: Mixture, jitter: float) -> tuple[np.ndarray, np.ndarray]:
+    """The components' Gram matrix scaled to unit diagonal, plus jitter, and the scale."""
+    k = gram(q, q)
+    scale = np.sqrt(np.diag(k))
+    return k / np.outer(scale, scale) + jitter * np.eye(len(k)), scale
+
+
+def projection(p: Mixture, q: Mixture, jitter: float = 1e-8) -> float:
+    """Implements (E8)."""
+    k, scale = unit_gram_with_jitter(q, jitter)
+    inner = p[2] @ gram(p, q) / scale
+    return float(np.log(inner @ np.linalg.solve(k, inner)))
+
+
+def schur_trace(p: Mixture, q: Mixture, jitter: float = 1e-8) -> float:
+    """Implements (E9)."""
+    k, scale = unit_gram_with_jitter(q, jitter)
+    cross = gram(p, q) / scale
+    return float(np.log(sum(a * row @ np.linalg.solve(k, row) for a, row in zip(p[2], cross))))
+
+
+def weighted_gram(p: Mixture, q: Mixture) -> np.ndarray:
+    """D_a^1/2 K D_w^1/2."""
+    return np.sqrt(p[2])[:, None] * gram(p, q) * np.sqrt(q[2])
+
+
+def smoothed_sum(matrix: np.ndarray, smoothing: float) -> float:
+    """Implements (E12)."""
+    s = np.linalg.svd(matrix, compute_uv=False)
+    e = smoothing * s[0]
+    return float((np.sqrt(s**2 + e**2) - e).sum())
+
+
+def nuclear_norm(p: Mixture, q: Mixture, smoothing: float = 0.0) -> float:
+    """Implements (E10), (E12)."""
+    return float(np.log(smoothed_sum(weighted_gram(p, q), smoothing)))
+
+
+def log_trace(q: Mixture) -> float:
+    """log tr K_qq, weighted."""
+    return float(np.log(q[2] @ np.diag(gram(q, q))))
+
+
+def log_fidelity(p: Mixture, q: Mixture, smoothing: float) -> float:
+    """log F of (E10), smoothed."""
+    return nuclear_norm(p, q, smoothing) - 0.5 * (log_trace(p) + log_trace(q))
+
+
+def debiased_nuclear_norm(p: Mixture, q: Mixture, smoothing: float = 1e-3) -> float:
+    """Implements (E20)."""
+    half = len(q[0]) // 2
+    z, y = ((q[0][s], q[1][s], q[2][s] / q[2][s].sum()) for s in (slice(half), slice(half, None)))
+    return log_fidelity(p, z, smoothing) + log_fidelity(p, y, smoothing) - log_fidelity(z, y, smoothing)
+
+
+def trace(p: Mixture, q: Mixture) -> float:
+    """Implements (E11)."""
+    return float(np.log(np.trace(weighted_gram(p, q))))
+
+
+def limit(name: str, p: Mixture, q: Mixture) -> float:
+    """The limits of section 2; for (E6) and the debiased forms as docs/theory.md derives them."""
+    if name == "inner_product":
+        # the largest <q,q> is that of one component of the smallest variance
+        peak = normal(np.zeros(p[0].shape[1]), 2 * q[1].min(0))
+        return 0.5 * (log_inner(p, p) + np.log(peak))
+    if name in ("normalized_inner_product", "projection"):
+        return log_inner(p, p)
+    if name == "debiased_normalized_inner_product":
+        return log_inner(p, p) + log_inner(q, q) - log_norm_without_self(q)
+    if name == "schur_trace":
+        return log_trace(p)
+    if name == "debiased_nuclear_norm":
+        half = len(q[0]) // 2
+        z, y = ((q[0][s], q[1][s], q[2][s] / q[2][s].sum()) for s in (slice(half), slice(half, None)))
+        return float(np.log((1 + np.exp(log_fidelity(z, y, 0.0))) / 2) - log_fidelity(z, y, 1e-3))
+    return 0.5 * (log_trace(p) + log_trace(q))
