@@ -15,12 +15,14 @@ def normal(difference: np.ndarray, variance: np.ndarray) -> float:
 
 def gram(p: Mixture, q: Mixture) -> np.ndarray:
     """Implements (E1): K_ij = <N_i, N_j>."""
-    return np.array([[normal(x - z, v + u) for z, u in zip(q[0], q[1])] for x, v in zip(p[0], p[1])])
+    return np.array(
+        [[normal(x - z, v + u) for z, u in zip(q[0], q[1], strict=True)] for x, v in zip(p[0], p[1], strict=True)]
+    )
 
 
 def density(q: Mixture, x: np.ndarray) -> float:
     """q(x)."""
-    return sum(w * normal(x - z, v) for z, v, w in zip(*q))
+    return sum(w * normal(x - z, v) for z, v, w in zip(*q, strict=True))
 
 
 def log_inner(p: Mixture, q: Mixture) -> float:
@@ -41,7 +43,7 @@ def log_norm_without_self(q: Mixture) -> float:
 
 def log_likelihood(p: Mixture, q: Mixture) -> float:
     """Implements (E5)."""
-    return sum(a * np.log(density(q, x)) for x, _, a in zip(*p))
+    return sum(a * np.log(density(q, x)) for x, _, a in zip(*p, strict=True))
 
 
 def inner_product(p: Mixture, q: Mixture) -> float:
@@ -77,7 +79,7 @@ def schur_trace(p: Mixture, q: Mixture, jitter: float = 1e-8) -> float:
     """Implements (E9)."""
     k, scale = unit_gram_with_jitter(q, jitter)
     cross = gram(p, q) / scale
-    return float(np.log(sum(a * row @ np.linalg.solve(k, row) for a, row in zip(p[2], cross))))
+    return float(np.log(sum(a * row @ np.linalg.solve(k, row) for a, row in zip(p[2], cross, strict=True))))
 
 
 def weighted_gram(p: Mixture, q: Mixture) -> np.ndarray:

@@ -38,7 +38,7 @@ def as_arrays(mixture: ce.GaussianMixture) -> tuple[np.ndarray, np.ndarray, np.n
 
 @st.composite
 def problems(draw: st.DrawFn, *, square: bool = False, shared: bool = False) -> Problem:
-    """n and m between 2 and 6 (equal if square), d up to 3 or 9, duplicates now and then; shared: one isotropic variance."""
+    """n and m from 2 to 6 (equal if square), d up to 9, some duplicates; shared: one isotropic variance."""
     n = draw(st.integers(2, 6))
     m = n if square else draw(st.integers(2, 6))
     d = draw(st.sampled_from([1, 2, 3, 9]))

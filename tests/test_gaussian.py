@@ -36,7 +36,9 @@ def test_squared_distances_equal_differences(n, m, d, seed):
 
 @pytest.mark.parametrize("d", [2, 20])
 def test_gradient_of_squared_distances(d):
-    assert torch.autograd.gradcheck(squared_distances, (points(3, d).requires_grad_(), points(4, d, 1).requires_grad_()))
+    assert torch.autograd.gradcheck(
+        squared_distances, (points(3, d).requires_grad_(), points(4, d, 1).requires_grad_())
+    )
 
 
 @pytest.mark.parametrize("d", [2, 8, 9, 784])

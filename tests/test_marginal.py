@@ -3,14 +3,14 @@ import math
 import mpmath
 import numpy as np
 import pytest
-import references
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import Problem, as_arrays, problems
 
 import contrastive_entropy as ce
+import references
 from contrastive_entropy.marginal import OBJECTIVES
+from strategies import Problem, as_arrays, problems
 
 NAMES = sorted(OBJECTIVES)
 EXACT_LIMIT = [name for name in NAMES if name != "log_likelihood"]  # that one is a Monte-Carlo estimate
@@ -294,7 +294,9 @@ def test_debiasing_removes_the_pull_towards_collapse():
     # one law, fresh draws: the plain objective prefers a shrunken copy, the debiased one the law itself
     def mean_value(objective, shrink):
         values = [
-            objective(mixture(64, 4, 0.1, seed=s), ce.GaussianMixture(shrink * mixture(128, 4, seed=99 + s).centers, 0.1))
+            objective(
+                mixture(64, 4, 0.1, seed=s), ce.GaussianMixture(shrink * mixture(128, 4, seed=99 + s).centers, 0.1)
+            )
             for s in range(40)
         ]
         return torch.stack([bound.value for bound in values]).mean()
@@ -382,5 +384,5 @@ def test_refusals():
     with pytest.raises(ValueError, match=r"jitter must lie in \(0, 1\), got 0"):
         ce.projection(p, p, jitter=0)
     for name in NAMES:
-        with pytest.raises(ValueError, match="dimensions differ: . coordinates"):
+        with pytest.raises(ValueError, match=r"dimensions differ: . coordinates"):
             OBJECTIVES[name](p, mixture(3, 3))

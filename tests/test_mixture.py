@@ -2,12 +2,12 @@ import math
 
 import numpy as np
 import pytest
-import references
 import torch
 from hypothesis import given
-from strategies import Problem, as_arrays, problems
 
 import contrastive_entropy as ce
+import references
+from strategies import Problem, as_arrays, problems
 
 
 def generator(seed=0):
@@ -38,7 +38,9 @@ def test_log_prob_equals_the_reference(problem: Problem):
 @pytest.mark.parametrize("d", [1, 9])
 def test_log_prob_and_log_inner_against_monte_carlo(d):
     p = ce.GaussianMixture(torch.randn(3, d, generator=generator()).double(), 0.7)
-    q = ce.GaussianMixture(torch.randn(4, d, generator=generator(1)).double(), 1.3, weights=torch.tensor([1.0, 2, 3, 4]))
+    q = ce.GaussianMixture(
+        torch.randn(4, d, generator=generator(1)).double(), 1.3, weights=torch.tensor([1.0, 2, 3, 4])
+    )
     values = q.log_prob(p.sample(40_000, generator=generator(2))).exp()
     error = values.std() / 200
     assert abs(values.mean() - p.log_inner(q).exp()) < 4 * error
@@ -137,7 +139,9 @@ def test_a_zero_weight_leaves_a_component_out():
 
 
 def test_select_renormalises():
-    q = ce.GaussianMixture(torch.arange(4.0)[:, None], torch.arange(1.0, 5)[:, None], weights=torch.tensor([1.0, 1, 2, 6]))
+    q = ce.GaussianMixture(
+        torch.arange(4.0)[:, None], torch.arange(1.0, 5)[:, None], weights=torch.tensor([1.0, 1, 2, 6])
+    )
     part = q.select(2, 4)
     assert part.log_weights.exp().tolist() == pytest.approx([0.25, 0.75])
     assert part.variance[:, 0].tolist() == [3, 4]

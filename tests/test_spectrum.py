@@ -1,11 +1,11 @@
 import pytest
-import references
 import torch
 from hypothesis import given
-from strategies import Problem, as_arrays, problems
 
 import contrastive_entropy as ce
+import references
 from contrastive_entropy.spectrum import effective_rank, matrix_nuclear_norm, singular_values, weighted_gram
+from strategies import Problem, as_arrays, problems
 
 
 def matrix(n, m, seed=0):
@@ -39,7 +39,7 @@ def test_gradient_of_a_matrix_of_low_rank_is_finite_and_ignores_rounding():
     left = matrix(6, 2)
     a = (left @ matrix(2, 5, seed=1)).requires_grad_()
     matrix_nuclear_norm(a).backward()
-    u, s, vh = torch.linalg.svd(a.detach(), full_matrices=False)
+    u, _, vh = torch.linalg.svd(a.detach(), full_matrices=False)
     torch.testing.assert_close(a.grad, u[:, :2] @ vh[:2])
     zero = torch.zeros(3, 3, requires_grad=True)
     matrix_nuclear_norm(zero).backward()

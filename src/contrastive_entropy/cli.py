@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -251,7 +252,9 @@ def _refuse_changes(config: FitConfig, given: dict[str, Any]) -> None:
 
 @contextmanager
 def _errors_in_one_line() -> Iterator[None]:
-    """InputError: exit code 2; TrainingError: 1; both without a traceback."""
+    """InputError: exit code 2; TrainingError: 1; both without a traceback. Warnings take one line, too."""
+    show = warnings.showwarning
+    warnings.showwarning = lambda message, *_, **__: typer.echo(f"warning: {message}", err=True)
     try:
         yield
     except InputError as error:
@@ -260,3 +263,5 @@ def _errors_in_one_line() -> Iterator[None]:
     except TrainingError as error:
         typer.echo(f"training stopped: {error}", err=True)
         raise typer.Exit(1) from None
+    finally:
+        warnings.showwarning = show

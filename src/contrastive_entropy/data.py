@@ -99,7 +99,7 @@ def sample_toy(name: str, count: int, *, seed: int) -> Tensor:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or nothing."""
-    close = difflib.get_close_matches(name.replace("-", "_").lower(), list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name.replace("-", "_").lower(), list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

@@ -130,18 +130,20 @@ class FitConfig:
         return dataclasses.replace(self, variance_start=start, variance_end=min(end, start))
 
     def network(self, dimension: int, image_shape: tuple[int, int, int] | None) -> MixtureDensityNetwork:
-        """A network of this shape with fresh weights from torch's global generator, centred at 0 with scale 1.
+        """A network of this shape with fresh weights from the seed, centred at 0 with scale 1.
 
         Raises:
             InputError: a convolutional body for data that are not images.
         """
+        if self.body == "convolutional" and image_shape is None:
+            raise InputError(f"body convolutional needs images, and {self.data} holds points; use body mlp")
         body: torch.nn.Module
-        if self.body == "convolutional":
-            if image_shape is None:
-                raise InputError(f"body convolutional needs images, and {self.data} holds points; use body mlp")
-            body = ConvolutionalDecoder(self.noise_dimension, image_shape, width=self.width)
-        else:
-            body = MLP(self.noise_dimension, dimension, width=self.width, depth=self.depth)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            if self.body == "convolutional" and image_shape is not None:
+                body = ConvolutionalDecoder(self.noise_dimension, image_shape, width=self.width)
+            else:
+                body = MLP(self.noise_dimension, dimension, width=self.width, depth=self.depth)
         return MixtureDensityNetwork(
             body,
             noise_dimension=self.noise_dimension,

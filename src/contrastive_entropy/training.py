@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException  # type: ignore[attr-defined]
 from lightning.pytorch.utilities.rank_zero import rank_zero_only  # type: ignore[attr-defined]
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -85,9 +85,12 @@ class MarginalFit(L.LightningModule):
         q = self.network(noise)
         with torch.autocast(self.device.type, enabled=False):
             p = GaussianMixture(self.points[index].to(self.device), self.network.variance)
-            self.bound = OBJECTIVES[config.objective](p, q, **self.options)
+            try:
+                self.bound = OBJECTIVES[config.objective](p, q, **self.options)
+            except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # not finite, or not positive definite
+                raise self._not_finite(step, {}, q.centers) from error
             if not math.isfinite(self.bound.value.detach()):
-                self._refuse_terms(step, self.bound, q.centers)
+                raise self._not_finite(step, self.bound.terms, q.centers)
             return -self.bound.value
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -103,13 +106,13 @@ class MarginalFit(L.LightningModule):
                 "--variance-end or --smoothing. The last checkpoint is kept"
             )
 
-    def _refuse_terms(self, step: int, bound: Bound, centers: Tensor) -> None:
-        bad = [name for name, term in bound.terms.items() if not bool(term.isfinite().all())]
+    def _not_finite(self, step: int, terms: Mapping[str, Tensor], centers: Tensor) -> TrainingError:
+        bad = [name for name, term in terms.items() if not bool(term.isfinite().all())]
         if not bool(centers.isfinite().all()):
             cause = "the network's outputs are not finite: lower --learning-rate"
         else:
             cause = "no model point is near any data at this variance: raise --variance-end or anneal over more steps"
-        raise TrainingError(
+        return TrainingError(
             f"step {step}: {', '.join(bad) or 'the objective'} of {self.config.objective} is not finite at variance "
             f"{float(self.network.variance):.4g}; {cause}. The last checkpoint is kept"
         )
@@ -211,7 +214,7 @@ def _train(
     module = MarginalFit(run.config, initial_network(run, dataset.train), dataset.train)
     recorder = _Recorder(run, log_every, checkpoint_every)
     callbacks: list[Callback] = [recorder, *([_ProgressBar(run.config.steps)] if progress else [])]
-    with _quiet_lightning(), _stop_on_signal() as stop_requested:
+    with _quiet_lightning(), torch.random.fork_rng(devices=[]), _stop_on_signal() as stop_requested:
         recorder.stop_requested = stop_requested
         try:
             trainer = L.Trainer(
@@ -227,7 +230,13 @@ def _train(
                 enable_progress_bar=False,
                 enable_model_summary=False,
             )
-        except (ValueError, RuntimeError, TypeError, ImportError) as error:  # Lightning's own view of its arguments
+        except (
+            MisconfigurationException,
+            ValueError,
+            RuntimeError,
+            TypeError,
+            ImportError,
+        ) as error:  # Lightning's own view of its arguments
             raise InputError(f"cannot train so: {str(error).splitlines()[0]}") from error
         try:
             trainer.fit(module, DataLoader(_Steps(), batch_size=None), ckpt_path=checkpoint)
@@ -246,9 +255,7 @@ def initial_network(run: Run, data: Tensor) -> MixtureDensityNetwork:
         run: gives configuration and shape.
         data: (n, d) training points.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.config.seed)
-        network = run.config.network(run.dimension, run.image_shape)
+    network = run.config.network(run.dimension, run.image_shape)
     network.location.copy_(data.mean(0))
     network.scale.copy_((data - data.mean(0)).square().mean().sqrt())
     return network

@@ -1,0 +1,252 @@
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from contrastive_entropy import InputError, TrainingError, training
+from contrastive_entropy.data import Dataset, load
+from contrastive_entropy.marginal import OBJECTIVES
+from contrastive_entropy.runs import FitConfig, Run
+
+SMALL = FitConfig(data="moons", steps=30, batch_size=32, components=32, width=16, depth=1, noise_dimension=4)
+
+
+def rows(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def tensors(folder):
+    return Run.open(folder).load_network().state_dict()
+
+
+@pytest.fixture(scope="module")
+def moons():
+    return load("moons")
+
+
+@pytest.mark.parametrize("objective", [name for name in OBJECTIVES if name != "trace"])
+def test_every_objective_trains(tmp_path, moons, objective):
+    run = training.fit(dataclasses.replace(SMALL, objective=objective), tmp_path / "run", moons, accelerator="cpu")
+    assert run.finished
+    recorded = rows(tmp_path / "run")
+    assert [int(row["step"]) for row in recorded] == [10, 20, 30]
+    assert all(float(row["tightness"]) <= 1 for row in recorded)
+    assert float(recorded[-1]["variance"]) == run.config.variance_end
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+
+
+def test_training_improves_the_fit(tmp_path, moons):
+    config = dataclasses.replace(SMALL, steps=300, variance_start=0.05, variance_end=0.05, smoothing=1e-2)
+    training.fit(config, tmp_path / "run", moons, accelerator="cpu")
+    recorded = rows(tmp_path / "run")
+    first, last = (sum(float(row["tightness"]) for row in part) for part in (recorded[:5], recorded[-5:]))
+    assert last > first + 0.5
+
+
+def test_same_seed_same_bytes_and_other_seed_other_bytes(tmp_path, moons):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        training.fit(dataclasses.replace(SMALL, seed=seed), tmp_path / name, moons, accelerator="cpu")
+    first, second, third = ((tmp_path / name / "weights.safetensors").read_bytes() for name in "abc")
+    assert first == second
+    assert first != third
+    assert (tmp_path / "a" / "metrics.csv").read_bytes() == (tmp_path / "b" / "metrics.csv").read_bytes()
+
+
+def command(folder, *extra):
+    program = str(Path(sys.executable).parent / "contrastive-entropy")
+    return [program, "fit", "mdn", "--out", str(folder), "--accelerator", "cpu", "--checkpoint-every", "50", *extra]
+
+
+SETTINGS = ["--data", "moons", "--steps", "1000", "--batch-size", "32", "--components", "32", "--width", "16"]
+
+
+def stopped_midway(folder, number):
+    """Start a training and send the signal once a checkpoint is there."""
+    process = subprocess.Popen(
+        command(folder, *SETTINGS),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    deadline = time.monotonic() + 120
+    while not (folder / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(number)
+    message = process.communicate()[1].decode()
+    assert not (folder / "weights.safetensors").exists(), "the training ended before the signal"
+    return process.returncode, message
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    subprocess.run(
+        command(folder, *SETTINGS), check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    return folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_training_resumes_to_the_same_bytes(tmp_path, uninterrupted, number):
+    folder = tmp_path / "run"
+    code, message = stopped_midway(folder, number)
+    assert code == (-9 if number == signal.SIGKILL else 130)
+    if number != signal.SIGKILL:
+        assert f"continue with: contrastive-entropy fit mdn --out {folder} --resume" in message
+    done = subprocess.run(
+        command(folder, "--resume"), capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    for name in (
+        "weights.safetensors",
+        "metrics.csv",
+        "evaluation.json",
+        "samples.png",
+        "training.png",
+        "spectrum.png",
+    ):
+        assert (folder / name).read_bytes() == (uninterrupted / name).read_bytes(), name
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path, moons):
+    training.fit(SMALL, tmp_path / "whole", moons, accelerator="cpu")
+    Run.create(tmp_path / "run", SMALL, moons)
+    assert training.resume(tmp_path / "run", accelerator="cpu").finished
+    assert (tmp_path / "run" / "weights.safetensors").read_bytes() == (
+        tmp_path / "whole" / "weights.safetensors"
+    ).read_bytes()
+
+
+def test_a_run_killed_between_the_last_checkpoint_and_the_weights_finishes(tmp_path, moons, monkeypatch):
+    def killed(self, network):
+        raise SystemExit(9)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "save_weights", killed)
+        with pytest.raises(SystemExit):
+            training.fit(SMALL, tmp_path / "run", moons, accelerator="cpu")
+    training.resume(tmp_path / "run", accelerator="cpu")
+    training.fit(SMALL, tmp_path / "whole", moons, accelerator="cpu")
+    assert (tmp_path / "run" / "weights.safetensors").read_bytes() == (
+        tmp_path / "whole" / "weights.safetensors"
+    ).read_bytes()
+
+
+def test_a_finished_run_has_nothing_to_resume(tmp_path, moons):
+    training.fit(SMALL, tmp_path / "run", moons, accelerator="cpu")
+    with pytest.raises(InputError, match="finished all of its 30 steps"):
+        training.resume(tmp_path / "run")
+
+
+def test_a_corrupt_checkpoint_is_named(tmp_path, moons):
+    Run.create(tmp_path / "run", SMALL, moons)
+    (tmp_path / "run" / "checkpoint.safetensors").write_bytes(b"\x00" * 100)
+    with pytest.raises(InputError, match=r"checkpoint\.safetensors is corrupt"):
+        training.resume(tmp_path / "run", accelerator="cpu")
+
+
+def test_a_term_that_is_not_finite_stops_with_step_and_name(tmp_path, moons, monkeypatch):
+    objective = OBJECTIVES["normalized_inner_product"]
+
+    def broken(p, q):
+        bound = objective(p, q)
+        return dataclasses.replace(
+            bound, value=bound.value + torch.nan, terms={**bound.terms, "log <q,q>": torch.tensor(torch.nan)}
+        )
+
+    monkeypatch.setitem(OBJECTIVES, "normalized_inner_product", broken)
+    config = dataclasses.replace(SMALL, objective="normalized_inner_product")
+    with pytest.raises(TrainingError, match=r"step 0: log <q,q> of normalized_inner_product is not finite at variance"):
+        training.fit(config, tmp_path / "run", moons, accelerator="cpu")
+
+
+def test_diverging_weights_stop_with_step_and_cause(tmp_path, moons):
+    config = dataclasses.replace(SMALL, learning_rate=1e30)
+    with pytest.raises(TrainingError, match=r"step \d+: .*not finite.*--learning-rate"):
+        training.fit(config, tmp_path / "run", moons, accelerator="cpu")
+
+
+def test_a_gradient_that_is_not_finite_names_the_parameter(tmp_path, moons, monkeypatch):
+    objective = OBJECTIVES["inner_product"]
+
+    def broken(p, q):
+        bound = objective(p, q)
+        return dataclasses.replace(bound, value=bound.value + (q.centers.sum() * 0).sqrt())
+
+    monkeypatch.setitem(OBJECTIVES, "inner_product", broken)
+    with pytest.raises(TrainingError, match=r"step 0: the gradient of body\.\d\.\w+ is not finite"):
+        training.fit(dataclasses.replace(SMALL, objective="inner_product"), tmp_path / "run", moons, accelerator="cpu")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"accelerator": "abacus"}, "abacus"),
+        ({"accelerator": "cpu", "precision": "7"}, "7"),
+        ({"accelerator": "cpu", "devices": "0"}, "0"),
+        ({"log_every": 0}, "log_every must be at least 1"),
+        ({"checkpoint_every": 0}, "checkpoint_every must be at least 1"),
+    ],
+)
+def test_bad_machine_settings(tmp_path, moons, arguments, message):
+    with pytest.raises(InputError, match=message):
+        training.fit(SMALL, tmp_path / "run", moons, **arguments)
+
+
+def test_bfloat16_networks_train(tmp_path, moons):
+    run = training.fit(SMALL, tmp_path / "run", moons, accelerator="cpu", precision="bf16-mixed")
+    assert run.finished
+
+
+def test_images_train_with_a_convolutional_body(tmp_path):
+    digits = load("digits")
+    config = dataclasses.replace(SMALL, data="digits", body="convolutional", width=4, steps=10)
+    run = training.fit(config, tmp_path / "run", digits, accelerator="cpu")
+    assert run.load_network().sample(3, generator=torch.Generator().manual_seed(0)).shape == (3, 64)
+
+
+def test_the_network_starts_at_the_mean_and_spread_of_the_data(tmp_path, moons):
+    shifted = Dataset("x", moons.train * 5 + 100, moons.test * 5 + 100)
+    run = Run.create(tmp_path / "run", SMALL, shifted)
+    network = training.initial_network(run, shifted.train)
+    torch.testing.assert_close(network.location, shifted.train.mean(0))
+    assert network.scale.item() == pytest.approx((shifted.train - shifted.train.mean(0)).square().mean().sqrt().item())
+
+
+def test_the_global_generator_is_left_alone(tmp_path, moons):
+    torch.manual_seed(5)
+    expected = torch.get_rng_state()
+    training.fit(SMALL, tmp_path / "run", moons, accelerator="cpu")
+    assert torch.equal(torch.get_rng_state(), expected)
+
+
+def test_steps_differ_and_repeat():
+    draws = [
+        torch.rand(3, generator=training.step_generator(*key)) for key in ((0, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 0))
+    ]
+    assert len({tuple(draw.tolist()) for draw in draws}) == 4
+    assert torch.equal(draws[0], torch.rand(3, generator=training.step_generator(0, 0, 0)))
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(tmp_path):
+    folder = tmp_path / "run"
+    done = subprocess.run(command(folder, *SETTINGS, "--devices", "2"), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((folder / "evaluation.json").read_text())["model"]["coverage"] > 0
+    assert done.stdout.count("Tightness against its ceiling") == 1
+
+
+@pytest.mark.gpu
+def test_a_gpu_trains(tmp_path, moons, device):
+    run = training.fit(SMALL, tmp_path / "run", moons, accelerator="gpu")
+    assert run.finished
