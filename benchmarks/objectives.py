@@ -40,12 +40,44 @@ def run(arguments: list[str], folder: Path) -> dict[str, object]:
     }
 
 
+def table(result: dict) -> str:
+    """The markdown table that docs/objectives.md shows."""
+    figures = [
+        "tightness",
+        "debiased_tightness",
+        "energy_distance",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "effective_rank",
+        "far_share",
+    ]
+    digits = {"energy_distance": 5, "effective_rank": 0}
+
+    def row(name: str, values: dict, ratio: float, seconds: str) -> str:
+        cells = [f"{values[figure]:.{digits.get(figure, 3)}f}" for figure in figures]
+        return "| " + " | ".join([name, f"{ratio:.3f}", *cells, seconds]) + " |"
+
+    lines = ["| objective | F / ceiling | " + " | ".join(figures).replace("_", " ") + " | seconds |"]
+    lines += ["|---" * (len(figures) + 3) + "|"]
+    for name, one in result["runs"].items():
+        evaluation = one["evaluation"]
+        lines.append(row(name, evaluation["model"], evaluation["relative_tightness"], f"{one['wall_seconds']:.0f}"))
+    lines.append(row("real training points", evaluation["reference"], 1.0, ""))
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="moons")
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--table", type=Path, help="print the table of a result instead of measuring")
     options = parser.parse_args()
+    if options.table:
+        print(table(json.loads(options.table.read_text())))
+        return
     common = ["--data", options.data, "--steps", str(options.steps), "--seed", str(options.seed)]
     with tempfile.TemporaryDirectory() as scratch:
         runs = {

@@ -35,7 +35,8 @@ DEFAULTS = FitConfig(data="digits")
 SAMPLE_SUFFIXES = (".npz", ".png")
 
 MEANINGS = {
-    "tightness": ("high", "F(model, data); 1 = same points"),
+    "tightness": ("high", "F(model, data), share of the bound"),
+    "debiased_tightness": ("high", "variety counted; 1 = equal laws"),
     "energy_distance": ("low", "between the two laws; 0 = equal"),
     "precision": ("high", "samples that lie on the data"),
     "recall": ("high", "data that the samples reach"),
@@ -214,7 +215,7 @@ def _evaluate(run: Run, *, seed: int, from_density: bool) -> None:
     except OSError as error:
         raise InputError(f"cannot write to {run.folder} ({error.strerror})") from error
     title = f"{run.config.objective} on {run.config.data}, {evaluation.settings['points']} points a side"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("figure", "model", "real", "goal", "what it says"):
         table.add_column(heading, justify="right" if heading in ("model", "real") else "left")
     for name, (goal, meaning) in MEANINGS.items():

@@ -8,13 +8,14 @@ from torch import Tensor
 
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.errors import InputError
+from contrastive_entropy.marginal import fidelity
 from contrastive_entropy.metrics import energy_distance, far_share, neighbor_distance, neighborhood_scores
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.runs import Run
 from contrastive_entropy.spectrum import effective_rank, singular_values
 
 SPECTRUM_POINTS = 1000
-"""Points per side in the spectrum, the tightness and the effective rank: their values depend on it."""
+"""Most points per side in the spectrum, the tightness and the effective rank: their values depend on the number."""
 
 NEIGHBOR_POINTS = 5000
 """Most points per side in precision, recall, density and coverage."""
@@ -50,7 +51,12 @@ class Evaluation:
 
     @property
     def relative_tightness(self) -> float:
-        """F(model, data) / F(data', data): 1 is as tight as a second sample of the real data."""
+        """F(model, data) / F(data', data): 1 is as tight as a second sample of the real data.
+
+        A model that shows less variety than the data can exceed 1, because a typical point is nearer to data than a
+        real one is. `debiased_tightness`, F(model, data) / sqrt(F(model, model') F(data', data)), takes that credit
+        back (E20): it is 1 for equal laws, and a collapsed model has F(model, model') = 1.
+        """
         return self.model["tightness"] / self.reference["tightness"]
 
     def as_dict(self) -> dict[str, Any]:
@@ -80,17 +86,20 @@ def evaluate(run: Run, dataset: Dataset, *, seed: int = 1, from_density: bool = 
     """
     network = run.load_network()
     count = min(len(dataset.test), len(dataset.train), ENERGY_POINTS)
+    few = min(count, SPECTRUM_POINTS, len(dataset.train) // 2)
     if count <= NEIGHBORS:
         raise InputError(
             f"{dataset.name}: {len(dataset.test)} held-out points are too few to evaluate on; "
             f"at least {NEIGHBORS + 1} are needed"
         )
     generator = torch.Generator().manual_seed(seed)
-    generated = network.sample(count, generator=generator, from_density=from_density)
+    generated, again = network.sample(count + few, generator=generator, from_density=from_density).split([count, few])
     variance = float(network.variance)
-    test, train = dataset.test[:count], dataset.train[:count]
-    model, spectrum = _figures(generated, test, variance)
-    reference, reference_spectrum = _figures(train, test, variance)
+    test, train, train_again = dataset.test[:count], dataset.train[:count], dataset.train[-few:]
+    model, spectrum = _figures(generated, again, test, variance)
+    reference, reference_spectrum = _figures(train, train_again, test, variance)
+    for figures in (model, reference):
+        figures["debiased_tightness"] /= reference["tightness"] ** 0.5
     radius = float(neighbor_distance(dataset.test, dataset.train).quantile(FAR_QUANTILE))
     model["far_share"] = far_share(generated, dataset.train, radius=radius)
     reference["far_share"] = far_share(dataset.test, dataset.train, radius=radius)
@@ -98,7 +107,7 @@ def evaluate(run: Run, dataset: Dataset, *, seed: int = 1, from_density: bool = 
         "seed": seed,
         "from_density": from_density,
         "points": count,
-        "spectrum_points": min(count, SPECTRUM_POINTS),
+        "spectrum_points": few,
         "neighbors": NEIGHBORS,
         "variance": variance,
         "far_radius": radius,
@@ -106,12 +115,15 @@ def evaluate(run: Run, dataset: Dataset, *, seed: int = 1, from_density: bool = 
     return Evaluation(model, reference, settings, generated, spectrum, reference_spectrum)
 
 
-def _figures(points: Tensor, test: Tensor, variance: float) -> tuple[dict[str, float], Tensor]:
+def _figures(points: Tensor, again: Tensor, test: Tensor, variance: float) -> tuple[dict[str, float], Tensor]:
+    """Figures of points against test, where again is a further sample of the points' law; and the spectrum."""
     scores = neighborhood_scores(test[:NEIGHBOR_POINTS], points[:NEIGHBOR_POINTS], neighbors=NEIGHBORS)
-    p, q = (GaussianMixture(s[:SPECTRUM_POINTS].double(), variance) for s in (test, points))
+    p, q, r = (GaussianMixture(s[: len(again)].double(), variance) for s in (test, points, again))
     spectrum = singular_values(p, q)
+    tightness = float(spectrum.sum())
     figures = {
-        "tightness": float(spectrum.sum()),
+        "tightness": tightness,
+        "debiased_tightness": tightness / float(fidelity(q, r)) ** 0.5,
         "energy_distance": energy_distance(points, test),
         "precision": scores.precision,
         "recall": scores.recall,
