@@ -297,7 +297,7 @@ def test_debiasing_removes_the_pull_towards_collapse():
             objective(
                 mixture(64, 4, 0.1, seed=s), ce.GaussianMixture(shrink * mixture(128, 4, seed=99 + s).centers, 0.1)
             )
-            for s in range(40)
+            for s in range(10)
         ]
         return torch.stack([bound.value for bound in values]).mean()
 

@@ -35,7 +35,7 @@ DEFAULTS = FitConfig(data="digits")
 SAMPLE_SUFFIXES = (".npz", ".png")
 
 MEANINGS = {
-    "tightness": ("high", "F(model, data), share of the bound"),
+    "tightness": ("high", "F(model, data); 1 = the limit"),
     "debiased_tightness": ("high", "variety counted; 1 = equal laws"),
     "energy_distance": ("low", "between the two laws; 0 = equal"),
     "precision": ("high", "samples that lie on the data"),

@@ -185,9 +185,9 @@ def _load_path(path: Path, seed: int, held_out: float) -> Dataset:
             f"{path}: {len(where)} of {len(points)} rows hold NaN or infinite values (rows {shown}, counted from 0); "
             "remove or fill them"
         )
-    tensor = torch.from_numpy(points.astype(np.float32))
-    if not bool(tensor.isfinite().all()):
+    if np.abs(points).max() > np.finfo(np.float32).max:
         raise InputError(f"{path}: holds values beyond the range of float32 (3.4e38); rescale the columns")
+    tensor = torch.from_numpy(points.astype(np.float32))
     order = torch.randperm(len(tensor), generator=torch.Generator().manual_seed(seed))
     test = min(10_000, max(1, round(held_out * len(tensor))))
     return Dataset(str(path), tensor[order[test:]], tensor[order[:test]], image_shape)

@@ -90,7 +90,7 @@ def neighbor_distance(x: Tensor, y: Tensor, *, rank: int = 1) -> Tensor:
         rank: from 1 to m.
 
     Returns:
-        (n,), in data units. O(n m d) time, linear memory.
+        (n,), in data units, float64. O(n m d) time, linear memory.
 
     Raises:
         ValueError: rank out of range, or different numbers of coordinates.
@@ -98,6 +98,7 @@ def neighbor_distance(x: Tensor, y: Tensor, *, rank: int = 1) -> Tensor:
     _check_sets(x, y, least=1)
     if not 1 <= rank <= len(y):
         raise ValueError(f"rank must lie in 1..{len(y)}, the number of points, got {rank}")
+    x, y = x.double(), y.double()
     return torch.cat([torch.cdist(rows, y).kthvalue(rank, dim=1).values for rows in _tiles(x, y)])
 
 

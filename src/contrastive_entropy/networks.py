@@ -20,6 +20,7 @@ class MLP(nn.Sequential):
     Raises:
         ValueError: a size is not positive.
 
+    >>> import torch
     >>> MLP(2, 3)(torch.zeros(5, 2)).shape
     torch.Size([5, 3])
     """
@@ -42,6 +43,7 @@ class ConvolutionalDecoder(nn.Module):
     Raises:
         ValueError: a size is not positive.
 
+    >>> import torch
     >>> ConvolutionalDecoder(8, (1, 28, 28), width=4)(torch.zeros(5, 8)).shape
     torch.Size([5, 784])
     """

@@ -52,8 +52,9 @@ def samples_figure(samples: Tensor, image_shape: tuple[int, int, int] | None, da
     sets = [("generated", samples, MODEL_COLOR)]
     if data is not None:
         sets.insert(0, ("data (held out)", data, DATA_COLOR))
-    figure = Figure(figsize=(5 * len(sets), 5.3), layout="constrained")
+    figure = Figure(figsize=(5 * len(sets), 5.3))
     FigureCanvasAgg(figure)
+    figure.set_layout_engine("constrained", wspace=0.08)
     axes = figure.subplots(1, len(sets), squeeze=False, sharex=image_shape is None, sharey=image_shape is None)[0]
     basis = None if image_shape else _principal_axes(data if data is not None else samples)
     for axis, (title, points, color) in zip(axes, sets, strict=True):

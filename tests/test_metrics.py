@@ -1,0 +1,128 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contrastive_entropy import metrics
+from contrastive_entropy.metrics import energy_distance, far_share, neighbor_distance, neighborhood_scores
+
+
+def points(n, d, seed, dtype=torch.float64):
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+@st.composite
+def pairs_of_sets(draw):
+    d, seed = draw(st.integers(1, 3)), draw(st.integers(0, 10_000))
+    x, y = points(draw(st.integers(4, 9)), d, seed), points(draw(st.integers(4, 9)), d, seed + 1)
+    if draw(st.booleans()):
+        x[0] = x[1]
+        y[0] = x[2]
+    return x, y
+
+
+def slow_energy_distance(x, y):
+    """Szekely and Rizzo 2013, U-statistics."""
+
+    def mean(a, b, same):
+        pairs = [(i, j) for i in range(len(a)) for j in range(len(b)) if not (same and i == j)]
+        return sum(np.linalg.norm(a[i] - b[j]) for i, j in pairs) / len(pairs)
+
+    return 2 * mean(x, y, False) - mean(x, x, True) - mean(y, y, True)
+
+
+def slow_scores(real, fake, k):
+    """Naeem et al., arXiv 2002.09797; Kynkaanniemi et al., arXiv 1904.06991."""
+
+    def radii(s):
+        return [sorted(np.linalg.norm(a - b) for b in s)[k] for a in s]
+
+    real_radii, fake_radii = radii(real), radii(fake)
+    inside = [[np.linalg.norm(r - f) <= radius for f in fake] for r, radius in zip(real, real_radii, strict=True)]
+    recalled = [any(np.linalg.norm(r - f) <= radius for f, radius in zip(fake, fake_radii, strict=True)) for r in real]
+    return (
+        np.any(inside, 0).mean(),
+        np.mean(recalled),
+        np.sum(inside) / (k * len(fake)),
+        np.any(inside, 1).mean(),
+    )
+
+
+@given(pairs_of_sets())
+def test_energy_distance_equals_the_reference(sets):
+    x, y = sets
+    assert energy_distance(x, y) == pytest.approx(slow_energy_distance(x.numpy(), y.numpy()), abs=1e-9)
+    assert energy_distance(y, x) == pytest.approx(energy_distance(x, y), abs=1e-9)
+
+
+@given(pairs_of_sets())
+def test_scores_equal_the_reference(sets):
+    scores = neighborhood_scores(*sets, neighbors=2)
+    found = (scores.precision, scores.recall, scores.density, scores.coverage)
+    assert found == pytest.approx(slow_scores(sets[0].numpy(), sets[1].numpy(), 2))
+
+
+def test_energy_distance_is_zero_for_equal_laws_and_invariant():
+    values = [energy_distance(points(60, 3, s), points(50, 3, 1000 + s)) for s in range(200)]
+    assert abs(np.mean(values)) < 4 * np.std(values) / math.sqrt(len(values))
+    x, y = points(60, 3, 0), points(50, 3, 1) + 1
+    rotation = torch.linalg.qr(points(3, 3, 2)).Q
+    assert energy_distance(x, y) > 0.3
+    assert energy_distance(x @ rotation + 5, y @ rotation + 5) == pytest.approx(energy_distance(x, y))
+    assert energy_distance(3 * x, 3 * y) == pytest.approx(3 * energy_distance(x, y))
+
+
+def test_precision_and_recall_swap_with_the_sets():
+    x, y = points(40, 2, 0), 0.5 * points(50, 2, 1)
+    one, other = neighborhood_scores(x, y), neighborhood_scores(y, x)
+    assert (one.precision, one.recall) == (other.recall, other.precision)
+    assert one.precision > one.recall
+
+
+def test_scores_at_the_extremes():
+    x = points(40, 2, 0)
+    same = neighborhood_scores(x, x)
+    assert (same.precision, same.recall, same.coverage) == (1, 1, 1)
+    far = neighborhood_scores(x, x + 100)
+    assert (far.precision, far.recall, far.density, far.coverage) == (0, 0, 0, 0)
+    collapsed = neighborhood_scores(x, x[:1] + 1e-9 * points(40, 2, 1))
+    assert collapsed.precision == 1
+    assert collapsed.recall < 0.1
+    assert collapsed.coverage < 0.3
+
+
+def test_tiles_change_nothing(monkeypatch):
+    x, y = points(37, 3, 0), points(41, 3, 1)
+    whole = neighborhood_scores(x, y), energy_distance(x, y), neighbor_distance(x, y, rank=3)
+    monkeypatch.setattr(metrics, "_TILE", 100)
+    assert neighborhood_scores(x, y) == whole[0]
+    assert energy_distance(x, y) == pytest.approx(whole[1])
+    torch.testing.assert_close(neighbor_distance(x, y, rank=3), whole[2])
+
+
+def test_neighbors_and_far_points():
+    x, y = torch.tensor([[0.0], [10.0]]), torch.tensor([[1.0], [3.0], [9.5]])
+    assert neighbor_distance(x, y).tolist() == [1, 0.5]
+    assert neighbor_distance(x, y, rank=2).tolist() == [3, 7]
+    assert far_share(x, y, radius=0.75) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: energy_distance(points(1, 2, 0), points(5, 2, 0)),
+            r"first set must have shape .* n >= 2, got \(1, 2\)",
+        ),
+        (lambda: energy_distance(points(5, 2, 0), points(5, 3, 0)), "numbers of coordinates: 2 and 3"),
+        (lambda: neighborhood_scores(points(9, 2, 0), points(5, 2, 0)), r"second set .* n >= 6, got \(5, 2\)"),
+        (lambda: neighborhood_scores(points(9, 2, 0), points(9, 2, 0), neighbors=0), "neighbors must be at least 1"),
+        (lambda: neighbor_distance(points(3, 2, 0), points(3, 2, 0), rank=4), r"rank must lie in 1\.\.3"),
+    ],
+)
+def test_refusals(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

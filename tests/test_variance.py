@@ -1,0 +1,67 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from contrastive_entropy.variance import geometric_schedule, median_pair_variance, neighbor_variance
+
+
+def points(n=200, d=3, seed=0):
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_median_pair_variance_equals_numpy():
+    x = points(51).numpy()
+    squares = [((x[i] - x[j]) ** 2).sum() for i in range(51) for j in range(i)]
+    lower = sorted(squares)[(len(squares) - 1) // 2]
+    assert median_pair_variance(points(51)) == pytest.approx(lower / 2)
+
+
+def test_neighbor_variance_equals_numpy():
+    x = points(101).numpy()
+    squares = [sorted(((a - b) ** 2).sum() for b in x)[8] for a in x]
+    assert neighbor_variance(points(101), points=101) == pytest.approx(np.median(squares) / 4)
+
+
+@pytest.mark.parametrize("choose", [median_pair_variance, neighbor_variance])
+def test_laws(choose):
+    value = choose(points())
+    assert choose(3 * points() + 100) == pytest.approx(9 * value)
+    assert choose(points()) == value
+
+
+def test_the_neighbor_variance_falls_with_the_batch_size():
+    assert neighbor_variance(points(2000), points=1000) < neighbor_variance(points(2000), points=100)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: median_pair_variance(torch.ones(50, 2)), "median distance between points is 0: the data are constant"),
+        (lambda: neighbor_variance(torch.ones(50, 2)), "distance to the 8-th neighbour is 0"),
+        (lambda: neighbor_variance(points(5)), "more than 8 points, got 5"),
+        (lambda: median_pair_variance(torch.ones(1, 2)), r"n >= 2, got \(1, 2\)"),
+        (lambda: median_pair_variance(torch.ones(5)), r"got \(5,\)"),
+    ],
+)
+def test_refusals(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_the_schedule_falls_geometrically_and_stays():
+    values = [geometric_schedule(step, steps=100, start=16.0, end=1.0) for step in range(101)]
+    assert values[0] == 16
+    assert values[40] == pytest.approx(4)
+    assert values[80:] == [1.0] * 21
+    assert all(a > b for a, b in itertools.pairwise(values[:81]))
+    ratios = np.array(values[1:80]) / np.array(values[:79])
+    np.testing.assert_allclose(ratios, ratios[0])
+
+
+def test_the_schedule_at_its_extremes():
+    assert geometric_schedule(0, steps=10, start=5.0, end=1.0, fraction=0) == 1
+    assert geometric_schedule(9, steps=10, start=5.0, end=1.0, fraction=1) > 1
+    assert geometric_schedule(10, steps=10, start=5.0, end=1.0, fraction=1) == 1
+    assert geometric_schedule(3, steps=10, start=2.0, end=2.0) == 2
