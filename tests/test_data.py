@@ -1,8 +1,16 @@
+import gc
+import os
+import struct
+import tempfile
+import zlib
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from contrastive_entropy import InputError
 from contrastive_entropy.data import TOYS, load, names, sample_toy
@@ -184,7 +192,7 @@ def bad_file(folder, kind):
         ("huge", "beyond the range of float32"),
         ("text", r"column 'b' holds text .'hello' in row 4, counted from 0."),
         ("blank", r"1 of 25 rows hold NaN .* .rows 4,"),
-        ("no rows", "empty|too few"),
+        ("no rows", "holds no rows"),
         ("nothing", r"not a readable \.csv file"),
         ("ragged", r"not a readable \.csv file .*line 3"),
         ("latin", r"not a readable \.csv file"),
@@ -218,3 +226,395 @@ def test_names_that_cannot_be_used():
     with pytest.raises(InputError, match=r"held_out must lie in \(0, 1\), got 1"):
         load("x.csv", held_out=1)
     assert set(names()) == {"digits", *TOYS}
+
+
+def exact_moments(name):
+    """Mean and variance of each coordinate, from the law."""
+    angle = 1.5 * np.pi * (1 + 2 * (np.arange(100_000) + 0.5) / 100_000)
+    spiral = (angle * [np.cos(angle), np.sin(angle)] / 10).astype(np.float64)
+    return {
+        "moons": ([0.5, 0.25], [0.7525, 0.565 - 1 / np.pi]),
+        "circles": ([0, 0], [0.3134, 0.3134]),
+        "swissroll": (spiral.mean(1), spiral.var(1) + 0.0009),
+        "ring8": ([0, 0], [0.5001, 0.5001]),
+        "grid25": ([0, 0], [8.0025, 8.0025]),
+        "pinwheel": ([0, 0], [0.55, 0.55]),
+        "checkerboard": ([0, 0], [4 / 3, 4 / 3]),
+    }[name]
+
+
+@pytest.mark.parametrize("name", list(TOYS))
+def test_toys_have_the_moments_of_their_law(name):
+    mean, variance = exact_moments(name)
+    x = sample_toy(name, 40_000, seed=3).double().numpy()
+    squares = (x - x.mean(0)) ** 2
+    assert (np.abs(x.mean(0) - mean) < 4 * x.std(0) / 200).all()
+    assert (np.abs(squares.mean(0) - variance) < 4 * squares.std(0) / 200).all()
+
+
+@pytest.mark.parametrize("name", list(TOYS))
+def test_no_part_of_a_toy_shares_a_draw_with_another(name):
+    parts = [part[:5000] for seed in range(2) for part in (load(name, seed=seed).train, load(name, seed=seed).test)]
+    parts += [sample_toy(name, 5000, seed=0), sample_toy(name, 5000, seed=2)]
+    assert len({part.numpy().tobytes() for part in parts}) == len(parts)
+
+
+def test_digits_keep_their_labels():
+    digits = load_digits()
+    label_of = {image.tobytes(): label for image, label in zip(digits.data, digits.target, strict=True)}
+    data = load("digits")
+    for images, labels in ((data.train, data.train_labels), (data.test, data.test_labels)):
+        assert [label_of[image.tobytes()] for image in (16 * images.double()).numpy()] == labels.tolist()
+
+
+def all_rows(data):
+    return torch.cat([data.train, data.test])
+
+
+def load_unless_refused(path):
+    """None where the file is refused with a message that names it."""
+    try:
+        return load(path)
+    except InputError as error:
+        if str(path) not in str(error):
+            raise
+    return None
+
+
+def csv_file(folder, text):
+    path = folder / "x.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+NUMBERS = "\n".join(f"{i},{100 + i}" for i in range(20))
+
+
+@pytest.mark.parametrize("held_out", [0.1, 0.25, 0.5])
+def test_the_share_that_is_held_out(tmp_path, held_out):
+    data = load(write(tmp_path / "x.npy", RNG.random((40, 2))), held_out=held_out)
+    assert (len(data.train), len(data.test)) == (40 - 40 * held_out, 40 * held_out)
+
+
+@pytest.mark.parametrize("held_out", [0.001, 0.99])
+def test_both_parts_of_a_split_hold_points(tmp_path, held_out):
+    data = load(write(tmp_path / "x.npy", RNG.random((10, 2))), held_out=held_out)
+    assert min(len(data.train), len(data.test)) >= 1
+
+
+def test_an_archive_may_hold_one_array_of_any_name(tmp_path):
+    np.savez(tmp_path / "x.npz", whatever=RNG.random((20, 3)))
+    assert load(tmp_path / "x.npz").dimension == 3
+
+
+def test_upper_case_suffixes_and_float_images_are_kept(tmp_path):
+    images = RNG.random((12, 4, 5))
+    write(tmp_path / "x.npy", images).rename(tmp_path / "x.NPY")
+    data = load(tmp_path / "x.NPY")
+    assert data.image_shape == (1, 4, 5)
+    assert all_rows(data).sum().item() == pytest.approx(images.sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint16, np.float64])
+def test_images_lie_between_0_and_1_or_are_refused(tmp_path, dtype):
+    path = write(tmp_path / "x.npy", RNG.integers(0, 256, (12, 4, 5)).astype(dtype))
+    data = load_unless_refused(path)
+    assert data is None or data.train.max() <= 1
+
+
+@pytest.mark.parametrize(("dtype", "expected"), [("Int64", [0, 1]), ("boolean", [0, 1]), ("Float32", [0, 1])])
+def test_nullable_parquet_columns(tmp_path, dtype, expected):
+    pd.DataFrame({"a": pd.array([0, 1] * 10, dtype=dtype)}).to_parquet(tmp_path / "x.parquet")
+    assert all_rows(load(tmp_path / "x.parquet")).unique().tolist() == expected
+    pd.DataFrame({"a": pd.array([None, 1] * 10, dtype=dtype)}).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(InputError, match=r"10 of 20 rows hold NaN .*\(rows 0, 2, 4, 6, 8, \.\.\., counted from 0\)"):
+        load(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        (NUMBERS, 20),
+        ("a,b\n" + NUMBERS, 20),
+        ("\n" + NUMBERS, 20),
+        (NUMBERS.encode("utf-8-sig"), 20),
+        (("a,b\n" + NUMBERS).encode("utf-8-sig"), 20),
+        ("\na,b\n" + NUMBERS, 20),
+    ],
+    ids=["plain", "header", "blank line", "byte order mark", "byte order mark, header", "blank line, header"],
+)
+def test_every_row_of_a_csv_is_read(tmp_path, text, rows):
+    whole = all_rows(load(csv_file(tmp_path, text)))
+    assert sorted(whole[:, 0].tolist()) == list(range(rows))
+
+
+def test_a_missing_value_in_the_first_row_is_not_a_header(tmp_path):
+    with pytest.raises(InputError, match=r"1 of 21 rows hold NaN or infinite values \(rows 0,"):
+        load(csv_file(tmp_path, "NA,1\n" + NUMBERS))
+
+
+@pytest.mark.parametrize("header", ["a", "# exported"], ids=["short header", "comment"])
+def test_a_header_shorter_than_the_rows_drops_no_column(tmp_path, header):
+    path = csv_file(tmp_path, header + "\n" + NUMBERS)
+    data = load_unless_refused(path)
+    assert data is None or data.dimension == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"x\.csv: .*(empty|[Nn]o columns)"),
+        ("a,b\n", r"x\.csv: (the array is empty|0 rows|holds no rows)"),
+        (b"\x00\x01\x02" * 50, r"x\.csv: (not a readable \.csv file \((?!attempt)|the array is empty|0 rows|holds no)"),
+        ("1,2\n3,4\n5,6,7\n" + NUMBERS, "Expected 2 fields in line 3, saw 3"),
+        (("a,b\n" + NUMBERS).encode() + b"\n\xe9,1", r"not a readable \.csv file \('utf-8' codec can't decode"),
+        (NUMBERS.encode("utf-16"), r"not a readable \.csv file \('utf-8' codec can't decode"),
+        ("a,b\n1,\n" + NUMBERS, r"1 of 21 rows hold NaN .*\(rows 0, counted from 0\)"),
+        ("a,b\n1\n" + NUMBERS, r"1 of 21 rows hold NaN .*\(rows 0, counted from 0\)"),
+        ("a,b\n1,1e400\n" + NUMBERS, r"1 of 21 rows hold NaN or infinite values"),
+        ("a,b\n" + "1,2020-01-01\n" * 20, r"column 'b' holds text \('2020-01-01' in row 0,"),
+        ("1,2\n" * 4 + "3,hello\n" + NUMBERS, r"column 1 holds text \('hello' in row 4,"),
+        ("a" * 200_000 + ",b\n" + NUMBERS, r"x\.csv"),
+        ("a,b\n1,\n" + "0,True\n" * 20, r"(1 of 21 rows hold NaN|column 'b' (?!holds text \('nan'))"),
+        ("a,b\n" + "1,2\n" * 300_000 + "hello,3\n", r"column 'a' holds text \('hello' in row 300000,"),
+    ],
+    ids=[
+        *("empty", "header only", "binary", "long row", "latin-1 later", "utf-16", "blank cell", "short row"),
+        *("overflow", "dates", "no header", "long field", "blank truth value", "late text"),
+    ],
+)
+def test_csv_files_that_cannot_be_used(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        load(csv_file(tmp_path, text))
+
+
+@pytest.mark.parametrize("values", [[None] * 20, [None] + [True] * 19], ids=["all", "first"])
+def test_a_missing_value_is_not_called_text(tmp_path, values):
+    pd.DataFrame({"a": range(20), "b": values}).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(InputError, match=r"NaN|missing|column 'b'") as error:
+        load(tmp_path / "x.parquet")
+    assert "holds text ('None'" not in str(error.value)
+
+
+def damage(path, *, start, length):
+    content = bytearray(path.read_bytes())
+    content[start : start + length] = b"\xff" * length
+    path.write_bytes(content)
+    return path
+
+
+def wrong_content(folder, kind):
+    """A file that is not what its suffix says."""
+    array = np.random.default_rng(0).random((50, 3))
+    npy, npz, parquet = folder / "x.npy", folder / "x.npz", folder / "x.parquet"
+    if kind == "npy header":
+        npy.write_bytes(b"\x93NUMPY\x01\x00\x16\x00{'descr': ((((((((((((\n")
+        return npy
+    if kind == "npz named npy":
+        return write(npz, array).rename(npy)
+    if kind == "npy named npz":
+        return write(npy, array).rename(npz)
+    if kind == "not npy":
+        npy.write_bytes(b"not really")
+        return npy
+    if kind.startswith("half"):
+        path = write(folder / f"x.{kind.split()[1]}", array)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        return path
+    if kind == "npz member":
+        return damage(write(npz, array), start=20, length=30)
+    return damage(write(parquet, array), start=900, length=40)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("npy header", r"x\.npy: not a readable \.npy file"),
+        ("npz named npy", r"x\.npy: (not a readable \.npy file|.*\.npz)"),
+        ("npy named npz", r"x\.npz: (not a readable \.npz file|.*\.npy)"),
+        ("not npy", r"x\.npy: not a readable \.npy file"),
+        ("half npy", r"x\.npy: not a readable \.npy file"),
+        ("half npz", r"x\.npz: not a readable \.npz file"),
+        ("half parquet", r"x\.parquet: not a readable \.parquet file"),
+        ("npz member", r"x\.npz: not a readable \.npz file"),
+        ("parquet pages", r"x\.parquet: "),
+    ],
+)
+def test_files_that_are_not_what_their_suffix_says(tmp_path, kind, message):
+    path = wrong_content(tmp_path, kind)
+    with pytest.raises(InputError, match=message) as error:
+        load(path)
+    shown = str(error.value).replace(str(tmp_path), "")
+    assert len(shown) < 400
+    assert "allow_pickle" not in shown
+    del error
+    gc.collect()  # a file left open becomes a warning, and so an error
+
+
+@pytest.mark.parametrize("make", [np.zeros, np.ones])
+def test_three_channels_are_found_at_either_end(tmp_path, make):
+    assert load(write(tmp_path / "x.npy", make((12, 6, 5, 3)))).image_shape == (3, 6, 5)
+    assert load(write(tmp_path / "x.npy", make((12, 3, 6, 5)))).image_shape == (3, 6, 5)
+
+
+def save_images(folder, arrays, suffix=".png"):
+    for i, array in enumerate(arrays):
+        Image.fromarray(array).save(folder / f"{i:02}{suffix}")
+    return folder
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (6, 5, 3), (1, 7, 3), (3, 7, 3), (5, 3), (5, 1)])
+def test_image_folders_keep_their_pixels(tmp_path, shape):
+    arrays = RNG.integers(0, 256, (12, *shape), dtype=np.uint8)
+    data = load(save_images(tmp_path, arrays))
+    channels = shape[2] if len(shape) == 3 else 1
+    assert data.image_shape == (channels, *shape[:2])
+    flat = arrays.reshape(12, *shape[:2], channels).transpose(0, 3, 1, 2).reshape(12, -1) / 255
+    assert sorted(all_rows(data).tolist()) == sorted(torch.from_numpy(flat).float().tolist())
+
+
+@pytest.mark.parametrize(("dtype", "top", "suffix"), [(np.uint16, 65535, ".png"), (np.float32, 1, ".tif")])
+def test_deep_images_keep_their_gray_levels_or_are_refused(tmp_path, dtype, top, suffix):
+    arrays = np.linspace(0, top, 12 * 30).reshape(12, 6, 5).astype(dtype)
+    data = load_unless_refused(save_images(tmp_path, arrays, suffix))
+    assert data is None or len(all_rows(data).unique()) > 200
+
+
+def huge_png():
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("content", [b"", b"half", huge_png()], ids=["empty", "half", "900 megapixels"])
+def test_images_that_cannot_be_read_are_named(tmp_path, content):
+    save_images(tmp_path, RNG.integers(0, 256, (12, 64, 64), dtype=np.uint8))
+    path = tmp_path / "05.png"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if content == b"half" else content)
+    with pytest.raises(InputError, match=r"05\.png: not a readable image"):
+        load(tmp_path)
+
+
+def test_images_of_different_kinds_are_named(tmp_path):
+    save_images(tmp_path, [np.zeros((6, 5), np.uint8), np.zeros((6, 5, 3), np.uint8)])
+    with pytest.raises(InputError, match=r"01\.png: its shape \(6, 5, 3\) differs from \(6, 5\) of 00\.png"):
+        load(tmp_path)
+
+
+def test_a_folder_with_the_suffix_of_a_file(tmp_path):
+    (tmp_path / "x.npy").mkdir()
+    with pytest.raises(InputError, match=r"x\.npy: a folder without images"):
+        load(tmp_path / "x.npy")
+
+
+def test_few_images_and_many_bad_rows(tmp_path):
+    with pytest.raises(InputError, match="3 rows are too few to train and hold out; at least 10 are needed"):
+        load(save_images(tmp_path, np.zeros((3, 4, 4), np.uint8)))
+    with pytest.raises(InputError, match=r"20 of 20 rows .*\(rows 0, 1, 2, 3, 4, \.\.\., counted from 0\)"):
+        load(write(tmp_path / "x.npy", np.full((20, 2), np.nan)))
+
+
+@pytest.fixture
+def ordinary_user():
+    """Root may read everything, so the test runs as nobody."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    yield
+    if root:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that everybody may enter, unlike tmp_path."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
+def unreadable(open_folder):
+    file = write(open_folder / "x.npy", np.zeros((20, 2)))
+    file.chmod(0)
+    closed = open_folder / "closed"
+    closed.mkdir()
+    write(closed / "x.npy", np.zeros((20, 2)))
+    closed.chmod(0)
+    yield {"file": file, "folder": closed / "x.npy"}
+    closed.chmod(0o700)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_may_not_be_read(unreadable, ordinary_user, kind):
+    with pytest.raises(InputError, match=r"x\.npy.*[Pp]ermission"):
+        load(unreadable[kind])
+
+
+@pytest.mark.parametrize("held_out", [0, 1, -0.1, 2, float("nan")])
+def test_held_out_must_leave_both_parts(tmp_path, held_out):
+    with pytest.raises(InputError, match=rf"held_out must lie in \(0, 1\), got {held_out}"):
+        load(write(tmp_path / "x.npy", np.zeros((20, 2))), held_out=held_out)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Moons", "did you mean 'moons'"),
+        ("ring-8", "did you mean 'ring8'"),
+        ("digit", "did you mean 'digits'"),
+        ("missing.npz", r"no such file or folder: missing\.npz"),
+        ("x" * 5000, "no data set named|no such file"),
+        ("", "no data set named ''|no such file"),
+    ],
+    ids=["capital", "hyphen", "singular", "path", "long", "empty"],
+)
+def test_more_names_that_cannot_be_used(tmp_path, monkeypatch, name, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        load(name)
+
+
+def test_columns_named_by_their_numbers(tmp_path):
+    table = pd.DataFrame(RNG.random((20, 3)))
+    table.to_csv(tmp_path / "x.csv", index=False)
+    assert all_rows(load(tmp_path / "x.csv")).sum().item() == pytest.approx(table.to_numpy().sum(), rel=1e-5)
+    assert len(all_rows(load(csv_file(tmp_path, "0,1\n1,2\n" + NUMBERS)))) == 22  # whole numbers: the first is a row
+
+
+def test_dates_objects_and_images_out_of_range_are_refused(tmp_path):
+    pd.DataFrame({"when": pd.date_range("2020-01-01", periods=20)}).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(InputError, match=r"column 'when' holds datetime64\S*; expected numbers"):
+        load(tmp_path / "x.parquet")
+    np.save(tmp_path / "o.npy", np.array([[None, 1]] * 20))
+    with pytest.raises(InputError, match=r"o\.npy: .*it holds Python objects, not numbers"):
+        load(tmp_path / "o.npy")
+    path = write(tmp_path / "x.npy", np.linspace(-1, 1, 12 * 20).reshape(12, 4, 5))
+    with pytest.raises(InputError, match=r"float64 with values from -1 to 1; expected floats in \[0, 1\], or uint8"):
+        load(path)
+
+
+def test_images_of_different_depth_are_named(tmp_path):
+    save_images(tmp_path, [np.zeros((6, 5), np.uint8), np.zeros((6, 5), np.uint16)])
+    with pytest.raises(InputError, match=r"01\.png: uint16 unlike uint8 of 00\.png"):
+        load(tmp_path)
+
+
+@pytest.fixture
+def closed_inside(open_folder):
+    (open_folder / "inner").mkdir()
+    (open_folder / "inner").chmod(0)
+    yield open_folder
+    (open_folder / "inner").chmod(0o700)
+
+
+def test_a_closed_subfolder_is_not_left_out_in_silence(closed_inside, ordinary_user):
+    with pytest.raises(InputError, match=r"inner: cannot look into this folder \(Permission denied\)"):
+        load(closed_inside)
+
+
+def test_a_negative_seed_is_refused():
+    with pytest.raises(InputError, match="seed must be at least 0, got -1"):
+        load("moons", seed=-1)

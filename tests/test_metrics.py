@@ -126,3 +126,68 @@ def test_neighbors_and_far_points():
 def test_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@given(pairs_of_sets(), st.integers(1, 3))
+def test_scores_equal_the_reference_for_other_numbers_of_neighbors(sets, k):
+    scores = neighborhood_scores(*sets, neighbors=k)
+    found = (scores.precision, scores.recall, scores.density, scores.coverage)
+    assert found == pytest.approx(slow_scores(sets[0].numpy(), sets[1].numpy(), k))
+
+
+@pytest.mark.parametrize("n", [20, 40])
+def test_a_shift_of_the_origin_changes_no_distance(n):
+    x, y = points(n, 2, 0), points(n, 2, 1) + 1
+    assert energy_distance(x + 1e4, y + 1e4) == pytest.approx(energy_distance(x, y), rel=1e-8)
+    torch.testing.assert_close(neighbor_distance(x + 1e4, y + 1e4), neighbor_distance(x, y), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("n", [20, 40])
+def test_a_point_is_at_distance_zero_from_itself(n):
+    x = points(n, 2, 5)
+    assert neighbor_distance(x, x).max() == 0
+    assert far_share(x, x, radius=0.0) == 0
+
+
+@pytest.mark.parametrize("copies", [2, 8])
+def test_identical_sets_with_duplicates_are_perfect(copies):
+    x = points(10, 2, 3).repeat(copies, 1)
+    scores = neighborhood_scores(x, x)
+    assert (scores.precision, scores.recall, scores.coverage) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("tile", [1, 41, 90])
+def test_tiles_of_any_size_change_nothing(monkeypatch, tile):
+    x, y = points(7, 3, 0), points(41, 3, 1)
+    whole = neighborhood_scores(x, y), energy_distance(x, y)
+    monkeypatch.setattr(metrics, "_TILE", tile)
+    assert neighborhood_scores(x, y) == whole[0]
+    assert energy_distance(x, y) == pytest.approx(whole[1])
+
+
+def test_single_precision_points_are_compared_in_double():
+    x, y = points(20, 3, 0, torch.float32), points(30, 3, 1, torch.float32)
+    assert energy_distance(x, y) == energy_distance(x.double(), y.double())
+    assert neighbor_distance(x, y).dtype == torch.float64
+
+
+@pytest.mark.parametrize("radius", [0.5, 1.0])
+def test_a_point_on_the_radius_is_not_far(radius):
+    assert far_share(torch.tensor([[1.0], [-0.5], [0.0]]), torch.zeros(1, 1), radius=radius) == (1 / 3) * (radius < 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: energy_distance(points(5, 2, 0), points(1, 2, 0)), r"second set .* n >= 2, got \(1, 2\)"),
+        (lambda: energy_distance(points(5, 2, 0)[0], points(5, 2, 0)), r"first set .* got \(2,\)"),
+        (lambda: neighborhood_scores(points(9, 2, 0), points(9, 3, 0)), "numbers of coordinates: 2 and 3"),
+        (lambda: neighbor_distance(points(3, 2, 0), points(3, 2, 0), rank=0), r"rank must lie in 1\.\.3.* got 0"),
+        (lambda: far_share(points(3, 2, 0), points(3, 3, 0), radius=1.0), "numbers of coordinates: 2 and 3"),
+        (lambda: neighborhood_scores(points(9, 2, 0), points(9, 2, 0) / 0), "the second set holds NaN or infinite"),
+        (lambda: far_share(points(3, 2, 0), points(0, 2, 0), radius=1.0), r"second set .* n >= 1, got \(0, 2\)"),
+    ],
+)
+def test_more_refusals(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

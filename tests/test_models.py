@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.networks import MLP
 
@@ -74,3 +75,66 @@ def test_refusals(changes, message):
         network(**changes)
     with pytest.raises(ValueError, match="count must be at least 1"):
         network().sample(0, generator=generator())
+
+
+def affine(location, scale, **changes):
+    return MixtureDensityNetwork(
+        torch.nn.Identity(),
+        **{"noise_dimension": 2, "location": location, "scale": scale, "variance": 0.25} | changes,
+    )
+
+
+@pytest.mark.parametrize("scale", [torch.tensor(3.0), torch.tensor([3.0, 0.5])])
+def test_location_and_scale_are_applied_to_each_coordinate(scale):
+    codes = torch.tensor([[0.0, 0.0], [1.0, 2.0]])
+    mixture = affine(torch.tensor([10.0, -10.0]), scale)(codes)
+    assert isinstance(mixture, GaussianMixture)
+    torch.testing.assert_close(mixture.centers, torch.tensor([10.0, -10.0]) + scale * codes)
+    assert (mixture.components, mixture.dimension, mixture.variance.item()) == (2, 2, 0.25)
+
+
+def test_chunks_of_4096_codes_are_drawn_as_one():
+    sizes, model = [], affine(torch.zeros(2), torch.tensor(1.0))
+    model.body.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
+    assert torch.equal(model.sample(5000, generator=generator(2)), model.draw_noise(5000, generator=generator(2)))
+    assert sizes == [4096, 904]
+
+
+def test_the_density_spreads_around_the_same_centers():
+    count, model = 40_000, affine(torch.zeros(2), torch.tensor([2.0, 1.0]))
+    samples = model.sample(count, generator=generator(3), from_density=True)
+    added = (samples - model.sample(count, generator=generator(3))).double()
+    assert (added.mean(0).abs() < 4 * (0.25 / count) ** 0.5).all()
+    assert ((added.var(0) - 0.25).abs() < 4 * 0.25 * (2 / count) ** 0.5).all()
+    assert ((samples.double().var(0) - torch.tensor([4.25, 1.25])).abs() < 4 * 4.25 * (2 / count) ** 0.5).all()
+
+
+@pytest.mark.parametrize("from_density", [False, True])
+def test_sampling_repeats_and_keeps_no_gradient(from_density):
+    model = network()
+    samples = model.sample(20, generator=generator(4), from_density=from_density)
+    assert samples.shape == (20, 2)
+    assert samples.grad_fn is None
+    assert torch.equal(samples, model.sample(20, generator=generator(4), from_density=from_density))
+    assert not torch.equal(samples, model.sample(20, generator=generator(5), from_density=from_density))
+
+
+def test_the_state_holds_buffers_that_are_no_parameters():
+    model = network()
+    assert {"location", "scale", "variance"} <= set(model.state_dict())
+    assert all(name.startswith("body.") for name, _ in model.named_parameters())
+    model(model.draw_noise(4, generator=generator())).centers.square().sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"noise_dimension": 0}, "noise_dimension must be at least 1, got 0"),
+        ({"variance": -1.0}, "variance must be positive, got -1"),
+        ({"variance": float("nan")}, "variance must be positive, got nan"),
+    ],
+)
+def test_more_refusals(changes, message):
+    with pytest.raises(ValueError, match=message):
+        affine(torch.zeros(2), torch.tensor(1.0), **changes)

@@ -41,3 +41,46 @@ def test_depth_and_width_are_what_was_asked():
 def test_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "network",
+    [MLP(5, 3, width=16, depth=3), *[ConvolutionalDecoder(5, shape, width=4) for shape in SHAPES]],
+    ids=["mlp", *map(str, SHAPES)],
+)
+def test_every_parameter_gets_a_gradient_and_no_row_sees_another(network):
+    inputs = torch.randn(16, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    network(inputs)[3].sum().backward()
+    others = torch.arange(16) != 3
+    assert inputs.grad[3].abs().sum() > 0
+    assert inputs.grad[others].abs().sum() == 0
+    network.zero_grad()
+    network(inputs).square().sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 6), (1, 4, 100), (3, 1, 64)])
+def test_the_decoder_fits_long_and_odd_images(shape):
+    assert ConvolutionalDecoder(2, shape, width=1)(torch.zeros(3, 2)).shape == (3, math.prod(shape))
+
+
+def test_the_image_comes_out_channels_first():
+    network = ConvolutionalDecoder(2, (3, 4, 4), width=2)
+    network.layers[-1].bias.data = torch.tensor([0.0, 10.0, 20.0])
+    network.layers[-1].weight.data.zero_()
+    assert network(torch.zeros(1, 2)).reshape(3, 16).mean(1).tolist() == [0, 10, 20]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: MLP(2, 0), "outputs must be at least 1, got 0"),
+        (lambda: MLP(2, 3, width=-1), "width must be at least 1, got -1"),
+        (lambda: ConvolutionalDecoder(0, (1, 8, 8)), "inputs must be at least 1, got 0"),
+        (lambda: ConvolutionalDecoder(2, (0, 8, 8)), "channels must be at least 1, got 0"),
+        (lambda: ConvolutionalDecoder(2, (1, 8, 0)), "columns must be at least 1, got 0"),
+    ],
+)
+def test_more_refusals(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -65,3 +65,74 @@ def test_the_schedule_at_its_extremes():
     assert geometric_schedule(9, steps=10, start=5.0, end=1.0, fraction=1) > 1
     assert geometric_schedule(10, steps=10, start=5.0, end=1.0, fraction=1) == 1
     assert geometric_schedule(3, steps=10, start=2.0, end=2.0) == 2
+
+
+@pytest.mark.parametrize("choose", [median_pair_variance, neighbor_variance])
+@pytest.mark.parametrize("scale", [1e-3, 7.0])
+def test_the_variance_scales_with_the_square(choose, scale):
+    assert choose(scale * points(60)) == pytest.approx(scale**2 * choose(points(60)))
+
+
+@pytest.mark.parametrize("choose", [median_pair_variance, neighbor_variance])
+@pytest.mark.parametrize("shift", [100, 1e8])
+def test_a_shift_of_the_origin_changes_no_variance(choose, shift):
+    assert choose(points(60) + shift) == pytest.approx(choose(points(60)), rel=1e-6)
+
+
+def test_the_variances_look_at_a_subset_drawn_by_the_seed():
+    data = points(300)
+    assert median_pair_variance(data, points=20) == median_pair_variance(data, points=20)
+    assert median_pair_variance(data, points=20) != median_pair_variance(data, points=20, seed=1)
+    assert neighbor_variance(data, points=20) != neighbor_variance(data, points=20, seed=1)
+
+
+@pytest.mark.parametrize("neighbors", [1, 3])
+def test_neighbor_variance_equals_numpy_for_other_neighbors(neighbors):
+    x = points(31).numpy()
+    squares = [sorted(((a - b) ** 2).sum() for b in x)[neighbors] for a in x]
+    assert neighbor_variance(points(31), neighbors=neighbors) == pytest.approx(np.median(squares) / 4)
+
+
+def test_the_median_survives_fewer_than_half_duplicates():
+    data = points(40)
+    data[:10] = data[0]
+    assert median_pair_variance(data) > 0
+    assert neighbor_variance(data) > 0
+
+
+@pytest.mark.parametrize("data", [torch.full((50, 2), 0.1), torch.cat([torch.zeros(45, 2), torch.ones(5, 2)])])
+@pytest.mark.parametrize("choose", [median_pair_variance, neighbor_variance])
+def test_mostly_duplicates_are_refused(choose, data):
+    with pytest.raises(ValueError, match="is 0: the data are constant or mostly duplicates; give a variance"):
+        choose(data)
+
+
+@pytest.mark.parametrize("fraction", [0.25, 0.5, 1.0])
+@pytest.mark.parametrize(("start", "end"), [(9.0, 1.0), (1.0, 4.0), (3.0, 3.0)])
+def test_the_schedule_for_any_fraction_and_direction(fraction, start, end):
+    last = int(200 * fraction)
+    values = [geometric_schedule(step, steps=200, start=start, end=end, fraction=fraction) for step in range(201)]
+    assert values[0] == start
+    assert values[last // 2] == pytest.approx((start * end) ** 0.5, rel=0.02)
+    assert values[last:] == [end] * (201 - last)
+    assert np.all(np.diff(values) * (end - start) >= 0)
+
+
+def test_the_schedule_with_fraction_0_is_constant():
+    assert {geometric_schedule(step, steps=10, start=5.0, end=1.0, fraction=0) for step in range(11)} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: neighbor_variance(points(20), neighbors=0), "neighbors must be at least 1, got 0"),
+        (lambda: median_pair_variance(points(20), points=1), "points must be at least 2, got 1"),
+        (
+            lambda: geometric_schedule(3, steps=10, start=1.0, end=0.0),
+            "start and end must be positive, got 1.0 and 0.0",
+        ),
+    ],
+)
+def test_more_refusals(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

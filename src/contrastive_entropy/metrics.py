@@ -21,7 +21,7 @@ def energy_distance(x: Tensor, y: Tensor) -> float:
         In data units.
 
     Raises:
-        ValueError: fewer than 2 points, or different numbers of coordinates.
+        ValueError: fewer than 2 points, different numbers of coordinates, or values that are not finite.
 
     >>> energy_distance(torch.zeros(2, 1), torch.ones(2, 1))
     2.0
@@ -58,7 +58,7 @@ def neighborhood_scores(real: Tensor, generated: Tensor, *, neighbors: int = 5) 
         The four scores. O((n + m)^2 d) time, linear memory.
 
     Raises:
-        ValueError: too few points, or different numbers of coordinates.
+        ValueError: too few points, different numbers of coordinates, or values that are not finite.
     """
     if neighbors < 1:
         raise ValueError(f"neighbors must be at least 1, got {neighbors}")
@@ -67,7 +67,7 @@ def neighborhood_scores(real: Tensor, generated: Tensor, *, neighbors: int = 5) 
     real_radius, generated_radius = (neighbor_distance(s, s, rank=neighbors + 1) for s in (real, generated))
     inside, covered, recalled = [], [], []
     for rows, radius in zip(_tiles(real, generated), _tiles(real_radius[:, None], generated), strict=True):
-        distance = torch.cdist(rows, generated)  # (rows, m)
+        distance = _distances(rows, generated)  # (rows, m)
         in_ball = distance <= radius
         inside.append(in_ball.sum(0))
         covered.append(in_ball.any(1))
@@ -93,13 +93,13 @@ def neighbor_distance(x: Tensor, y: Tensor, *, rank: int = 1) -> Tensor:
         (n,), in data units, float64. O(n m d) time, linear memory.
 
     Raises:
-        ValueError: rank out of range, or different numbers of coordinates.
+        ValueError: rank out of range, different numbers of coordinates, or values that are not finite.
     """
     _check_sets(x, y, least=1)
     if not 1 <= rank <= len(y):
         raise ValueError(f"rank must lie in 1..{len(y)}, the number of points, got {rank}")
     x, y = x.double(), y.double()
-    return torch.cat([torch.cdist(rows, y).kthvalue(rank, dim=1).values for rows in _tiles(x, y)])
+    return torch.cat([_distances(rows, y).kthvalue(rank, dim=1).values for rows in _tiles(x, y)])
 
 
 def far_share(samples: Tensor, data: Tensor, *, radius: float) -> float:
@@ -121,7 +121,12 @@ def far_share(samples: Tensor, data: Tensor, *, radius: float) -> float:
 
 def _mean_distance(x: Tensor, y: Tensor) -> float:
     x, y = x.double(), y.double()
-    return sum(float(torch.cdist(rows, y).sum()) for rows in _tiles(x, y)) / (len(x) * len(y))
+    return sum(float(_distances(rows, y).sum()) for rows in _tiles(x, y)) / (len(x) * len(y))
+
+
+def _distances(x: Tensor, y: Tensor) -> Tensor:
+    """By differences: expanding the square loses the distances of near points, and a point's own is not 0."""
+    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def _tiles(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
@@ -132,5 +137,7 @@ def _check_sets(x: Tensor, y: Tensor, *, least: int) -> None:
     for name, points in (("first", x), ("second", y)):
         if points.ndim != 2 or len(points) < least:
             raise ValueError(f"the {name} set must have shape (n, d) with n >= {least}, got {tuple(points.shape)}")
+        if not torch.isfinite(points).all():
+            raise ValueError(f"the {name} set holds NaN or infinite values")
     if x.shape[1] != y.shape[1]:
         raise ValueError(f"the sets have different numbers of coordinates: {x.shape[1]} and {y.shape[1]}")

@@ -42,12 +42,14 @@ def neighbor_variance(data: Tensor, *, neighbors: int = 8, points: int = 256, se
     Raises:
         ValueError: too few points, or more than half of them have k duplicates.
     """
+    if neighbors < 1:
+        raise ValueError(f"neighbors must be at least 1, got {neighbors}")
     squares = []
     for draw in range(8):
         subset = _subset(data, points, seed + draw)
         if len(subset) <= neighbors:
             raise ValueError(f"needs more than {neighbors} points, got {len(subset)}")
-        squares.append(torch.cdist(subset, subset).kthvalue(neighbors + 1, dim=1).values.square())
+        squares.append(_squared_to_neighbor(subset, neighbors))
     return _positive(float(torch.cat(squares).median()) / 4, f"median distance to the {neighbors}-th neighbour")
 
 
@@ -63,9 +65,14 @@ def geometric_schedule(step: int, *, steps: int, start: float, end: float, fract
     Returns:
         In the units of start and end.
 
+    Raises:
+        ValueError: start or end not positive.
+
     >>> geometric_schedule(40, steps=100, start=4.0, end=1.0)
     2.0
     """
+    if not (start > 0 and end > 0):
+        raise ValueError(f"start and end must be positive, got {start} and {end}")
     if step >= fraction * steps:
         return end
     return start * math.exp(math.log(end / start) * step / (fraction * steps))
@@ -74,8 +81,15 @@ def geometric_schedule(step: int, *, steps: int, start: float, end: float, fract
 def _subset(data: Tensor, points: int, seed: int) -> Tensor:
     if data.ndim != 2 or len(data) < 2:
         raise ValueError(f"data must have shape (n, d) with n >= 2, got {tuple(data.shape)}")
+    if points < 2:
+        raise ValueError(f"points must be at least 2, got {points}")
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
     return data[order[:points]].double()
+
+
+def _squared_to_neighbor(points: Tensor, rank: int) -> Tensor:
+    distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+    return distances.kthvalue(rank + 1, dim=1).values.square()
 
 
 def _positive(variance: float, what: str) -> float:

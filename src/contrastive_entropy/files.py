@@ -1,0 +1,231 @@
+"""The user's own files: tables, arrays and folders of images as rows of numbers."""
+
+import csv
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from contrastive_entropy.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from PIL import Image
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+FILE_SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
+_MISSING = {"", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "<na>"}
+
+
+def read_points(path: Path) -> tuple[Tensor, tuple[int, int, int] | None]:
+    """Read one point per row.
+
+    Args:
+        path: .npy; .npz with one array, or one named `samples`; .csv with or without a line of names; .parquet; or a
+            folder of images of one size, looked through with its subfolders. Arrays of shape (n, height, width),
+            (n, channels, height, width) or, failing that, (n, height, width, channels) are images, and so are integers
+            without sign, whose range becomes [0, 1], or floats in [0, 1].
+
+    Returns:
+        (n, d) float32 and, for images, (channels, height, width); images are flattened channels first.
+
+    Raises:
+        InputError: content that cannot be used; the message says where and why.
+    """
+    points, image_shape = _as_points(_read_image_folder(path) if path.is_dir() else _read_file(path), path)
+    bad = ~np.isfinite(points).all(1)
+    if bad.any():
+        where = np.flatnonzero(bad)
+        shown = ", ".join(str(row) for row in where[:5]) + (", ..." if len(where) > 5 else "")
+        raise InputError(
+            f"{path}: {len(where)} of {len(points)} rows hold NaN or infinite values (rows {shown}, counted from 0); "
+            "remove or fill them"
+        )
+    if np.abs(points).max() > np.finfo(np.float32).max:
+        raise InputError(f"{path}: holds values beyond the range of float32 (3.4e38); rescale the columns")
+    return torch.from_numpy(points.astype(np.float32)), image_shape
+
+
+def _read_file(path: Path) -> np.ndarray:
+    readers = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}
+    suffix = path.suffix.lower()
+    if suffix not in readers:
+        raise InputError(f"{path}: cannot read files of type {suffix or '(none)'}; expected {', '.join(FILE_SUFFIXES)}")
+    try:
+        return readers[suffix](path)
+    except InputError:
+        raise
+    except Exception as error:  # damaged files make the readers raise nearly any type
+        raise InputError(f"{path}: not a readable {suffix} file ({_reason(error)})") from error
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    with path.open("rb") as file:
+        return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+
+
+def _read_npz(path: Path) -> np.ndarray:
+    with path.open("rb") as file, np.lib.npyio.NpzFile(file) as archive:
+        if "samples" in archive:
+            return np.asarray(archive["samples"])
+        if len(archive.files) == 1:
+            return np.asarray(archive[archive.files[0]])
+        raise InputError(
+            f"{path}: holds {len(archive.files)} arrays ({', '.join(archive.files[:5])}); "
+            "expected a single one, or one named 'samples'"
+        )
+
+
+def _read_parquet(path: Path) -> np.ndarray:
+    import pandas as pd
+
+    return _as_numbers(pd.read_parquet(path), path)
+
+
+def _read_csv(path: Path) -> np.ndarray:
+    import pandas as pd
+
+    header = _csv_header(path)
+    return _as_numbers(pd.read_csv(path, header=header, encoding="utf-8-sig", low_memory=False), path)
+
+
+def _csv_header(path: Path) -> int | None:
+    """0 if the first line names columns, None if it already holds numbers."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        lines = (line for line in csv.reader(file) if line)
+        first, second = next(lines, []), next(lines, [])
+    counted = [str(column) for column in range(len(first))]  # how numpy and pandas name columns without names
+    if all(map(_is_number, first)) and not (first == counted and any("." in field for field in second)):
+        return None
+    if len(first) < len(second):
+        raise InputError(
+            f"{path}: its first line names {len(first)} columns ({', '.join(first)[:60]}) and the next holds "
+            f"{len(second)} values; expected one name per column, or no names at all"
+        )
+    return 0
+
+
+def _is_number(field: str) -> bool:
+    if field.strip().lower() in _MISSING:
+        return True
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _as_numbers(table: "pd.DataFrame", path: Path) -> np.ndarray:
+    import pandas as pd
+
+    if table.empty:
+        raise InputError(f"{path}: holds no rows; expected one point per row")
+    for column in table.columns:
+        values = table[column]
+        if pd.api.types.is_numeric_dtype(values):
+            continue
+        if not (pd.api.types.is_object_dtype(values) or pd.api.types.is_string_dtype(values)):
+            raise InputError(f"{path}: column {column!r} holds {values.dtype}; expected numbers: remove or encode it")
+        numbers = pd.to_numeric(values, errors="coerce")
+        text = (numbers.isna() & values.notna()).to_numpy()
+        if text.any():
+            row = int(text.argmax())
+            raise InputError(
+                f"{path}: column {column!r} holds text ({str(values.iloc[row])[:60]!r} in row {row}, counted from 0); "
+                "expected numbers: remove or encode the column"
+            )
+        table[column] = numbers.astype(float)
+    return np.asarray(table.to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def _as_points(array: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[int, int, int] | None]:
+    """Rows of numbers, and the image shape where the array holds images."""
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{path}: holds values of type {array.dtype}; expected numbers")
+    if 0 in array.shape:
+        raise InputError(f"{path}: the array is empty, shape {array.shape}")
+    if array.ndim == 2:
+        return (array if array.dtype.kind == "f" else array.astype(np.float64)), None
+    if array.ndim == 3:
+        array = array[:, None]
+    elif array.ndim == 4 and array.shape[1] not in (1, 3) and array.shape[3] in (1, 3):
+        array = array.transpose(0, 3, 1, 2)
+    if array.ndim != 4 or array.shape[1] not in (1, 3):
+        raise InputError(
+            f"{path}: wrong shape {array.shape}; expected (n, d) points, or (n, height, width), "
+            "(n, channels, height, width) or (n, height, width, channels) images with 1 or 3 channels"
+        )
+    _, channels, height, width = array.shape
+    return _as_intensities(array, path).reshape(len(array), -1), (channels, height, width)
+
+
+def _as_intensities(images: np.ndarray, path: Path) -> np.ndarray:
+    """The range of unsigned integers becomes [0, 1]; floats must lie there, or be NaN."""
+    if images.dtype in (np.uint8, np.uint16):
+        return images / np.float32(np.iinfo(images.dtype).max)
+    finite = images[np.isfinite(images)]
+    if finite.size and not 0 <= finite.min() <= finite.max() <= 1:
+        raise InputError(
+            f"{path}: images of type {images.dtype} with values from {finite.min():g} to {finite.max():g}; "
+            "expected floats in [0, 1], or uint8 or uint16; if these are not images, reshape them to (n, d)"
+        )
+    return images.astype(np.float32)
+
+
+def _read_image_folder(path: Path) -> np.ndarray:
+    """(n, height, width) or (n, 3, height, width)."""
+    files = sorted(
+        Path(folder, name)
+        for folder, _, names in os.walk(path, onerror=_refuse_folder, followlinks=True)
+        for name in names
+        if name.lower().endswith(IMAGE_SUFFIXES)
+    )
+    if not files:
+        raise InputError(f"{path}: a folder without images; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
+    images: list[np.ndarray] = []
+    for file in files:
+        pixels = _read_image(file)
+        if images and pixels.shape != images[0].shape:
+            raise InputError(
+                f"{file}: its shape {pixels.shape} differs from {images[0].shape} of {files[0].name}; "
+                "resize the images to one size and one number of channels"
+            )
+        if images and pixels.dtype != images[0].dtype:
+            raise InputError(f"{file}: {pixels.dtype} unlike {images[0].dtype} of {files[0].name}; store all alike")
+        images.append(pixels)
+    stack = np.stack(images)
+    return stack.transpose(0, 3, 1, 2) if stack.ndim == 4 else stack
+
+
+def _read_image(file: Path) -> np.ndarray:
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            return _pixels(image)
+    except Exception as error:  # damaged files make the decoders raise nearly any type
+        raise InputError(f"{file}: not a readable image ({_reason(error)})") from error
+
+
+def _pixels(image: "Image.Image") -> np.ndarray:
+    """uint8 or uint16 gray (height, width), uint8 RGB (height, width, 3), or float gray."""
+    if image.mode in ("L", "RGB", "F"):
+        return np.asarray(image)
+    if image.mode.startswith("I"):
+        pixels = np.asarray(image)
+        return pixels.astype(np.uint16) if 0 <= pixels.min() <= pixels.max() <= 65535 else pixels
+    return np.asarray(image.convert("L" if image.mode in ("1", "LA", "La") else "RGB"))
+
+
+def _refuse_folder(error: OSError) -> NoReturn:
+    raise InputError(f"{error.filename}: cannot look into this folder ({error.strerror})") from error
+
+
+def _reason(error: Exception) -> str:
+    """One short line."""
+    if "allow_pickle" in str(error):
+        return "it holds Python objects, not numbers"
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
