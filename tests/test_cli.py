@@ -237,3 +237,68 @@ def test_lists_and_version():
     listing = call("data", "list").stdout
     for name in ("digits", "moons", "checkerboard", ".parquet"):
         assert name in listing
+
+
+def test_runs_hold_in_any_working_folder(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    monkeypatch.chdir(tmp_path)
+    np.savetxt("points.csv", rng.standard_normal((60, 2)), delimiter=",")
+    result = call("fit", "mdn", "--data", "points.csv", "--out", "my run", *SMALL)
+    assert result.exit_code == 0, result.output
+    assert "on points.csv" in result.stdout
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    assert call("evaluate", "../my run").exit_code == 0
+
+
+def test_too_few_points_are_noticed_before_training(tmp_path):
+    np.savetxt(tmp_path / "few.csv", np.random.default_rng(0).standard_normal((25, 2)), delimiter=",")
+    result = call("fit", "mdn", "--data", tmp_path / "few.csv", "--out", tmp_path / "run", *SMALL)
+    refused(result, "20 points to train on and 5 held out are too few", "--held-out")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.filterwarnings("ignore:distances are so large:contrastive_entropy.NumericalWarning")
+def test_a_variance_too_small_to_evaluate_at(tmp_path):
+    arguments = ["--variance-end", "1e-5", "--variance-start", "1e-5", "--objective", "log_likelihood"]
+    result = call("fit", "mdn", "--out", tmp_path / "run", *SMALL, *arguments)
+    assert result.exit_code == 2
+    assert re.search(
+        r"\nerror: .*1e-05, is too small to compare 500 points at: .*higher --variance-end\n$", result.stderr
+    )
+    assert (tmp_path / "run" / "weights.safetensors").exists()
+
+
+def test_samples_can_be_trained_on(digits_run, tmp_path):
+    folder, _ = digits_run
+    assert call("sample", folder, "-n", 60, "--out", tmp_path / "s.npz").exit_code == 0
+    result = call("fit", "mdn", "--data", tmp_path / "s.npz", "--out", tmp_path / "again", *SMALL)
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("seed", [2**32, 2**64, -1])
+def test_seeds_have_a_range(digits_run, tmp_path, seed):
+    refused(call("sample", digits_run[0], "--out", tmp_path / "s.npz", "--seed", seed), "seed")
+    refused(call("fit", "mdn", "--out", tmp_path / "run", "--seed", seed), "seed")
+    refused(call("evaluate", digits_run[0], "--seed", seed), "seed")
+
+
+def test_more_points_than_memory(digits_run, tmp_path):
+    result = call("sample", digits_run[0], "-n", 9_999_999_999_999, "--out", tmp_path / "s.npz")
+    refused(result, "not enough memory")
+
+
+def test_a_missing_file_of_a_run_is_named(tmp_path):
+    folder = tmp_path / "run"
+    assert call("fit", "mdn", "--out", folder, *SMALL).exit_code == 0
+    (folder / "metrics.csv").unlink()
+    refused(call("evaluate", folder), "metrics.csv (No such file or directory)")
+
+
+def test_an_index_column_is_refused(tmp_path):
+    import pandas as pd
+
+    for columns in (["a", "b"], [0, 1]):
+        pd.DataFrame(np.random.default_rng(0).random((30, 2)), columns=columns).to_csv(tmp_path / "x.csv")
+        result = call("fit", "mdn", "--data", tmp_path / "x.csv", "--out", tmp_path / "run", *SMALL)
+        refused(result, "first column has no name and counts the rows", "index=False")

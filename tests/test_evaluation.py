@@ -82,5 +82,5 @@ def test_a_model_without_variety_is_found_out(tmp_path, evaluated):
 
 def test_too_few_points(evaluated, moons):
     few = dataclasses.replace(moons, test=moons.test[:5])
-    with pytest.raises(InputError, match="5 held-out points are too few to evaluate on; at least 6"):
+    with pytest.raises(InputError, match="and 5 held out are too few to evaluate; at least 6 of either"):
         evaluated(moons.train, few)

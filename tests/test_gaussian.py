@@ -88,3 +88,26 @@ def test_autocast_does_not_touch_the_exponent():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside, _ = log_kernel(x, shared(1.0), x, shared(1.0))
     assert torch.equal(plain, inside)
+
+
+@pytest.mark.parametrize(("radius", "variance"), [(1e4, 1.0), (100.0, 1e-6)])
+def test_near_points_far_from_the_origin(radius, variance):
+    """Up to 8 coordinates nothing but the points' own rounding counts."""
+    x = (radius * points(50, 2)).float()
+    z = (x + variance**0.5 * points(50, 2, 1)).float()
+    exponent, _ = log_kernel(x, shared(variance / 2), z, shared(variance / 2))
+    exact, _ = log_kernel(x.double(), shared(variance / 2), z.double(), shared(variance / 2))
+    near = exact > -20
+    assert near.sum() >= 20
+    assert (exponent - exact)[near].abs().max() < 1e-5
+
+
+def test_float64_points_give_way_to_differences():
+    """Two clusters far apart in 9-D: products would err by 1e-8, more than a factorisation can bear."""
+    x = 1e-3 * points(40, 9) + 1e3 * (torch.arange(40) % 2).double()[:, None]
+    exponent, _ = log_kernel(x, shared(0.25), x, shared(0.25))
+    expected = -((x[:, None] - x) ** 2).sum(-1)
+    torch.testing.assert_close(exponent, expected, atol=1e-12, rtol=1e-12)
+    assert torch.autograd.gradcheck(
+        lambda x: log_kernel(x, shared(0.25), x, shared(0.25))[0], 1e3 * x[:4].requires_grad_()
+    )

@@ -191,3 +191,22 @@ def test_refusals_of_methods():
         q.log_norm(self_terms=False)
     with pytest.raises(ValueError, match="count must be at least 1"):
         q.sample(0)
+
+
+@pytest.mark.parametrize("small", [0.1, 1e-8, 1e-15, 1e-18])
+def test_norm_without_self_terms_when_one_weight_is_nearly_all(small):
+    centers = torch.tensor([[0.0], [1.0], [3.0]]).double()
+    weights = torch.tensor([small, 1.0, 2 * small]).double()
+    pairs = [(0, 1, small), (1, 2, 2 * small), (0, 2, 2 * small**2)]
+    squares = (centers - centers.T).square()
+    expected = sum(w * math.exp(-squares[i, j] / 2) for i, j, w in pairs) / sum(w for *_, w in pairs)
+    found = ce.GaussianMixture(centers, 0.5, weights=weights).log_norm(self_terms=False)
+    assert found.item() == pytest.approx(math.log(expected) - 0.5 * math.log(2 * math.pi), abs=1e-9)
+
+
+def test_components_without_weight_are_refused_where_two_are_needed():
+    q = ce.GaussianMixture(torch.zeros(4, 1), 0.5, weights=torch.tensor([1.0, 0, 0, 0]))
+    with pytest.raises(ValueError, match="at least 2 components with weight, got 1"):
+        q.log_norm(self_terms=False)
+    with pytest.raises(ValueError, match="components 2 to 3 have no weight"):
+        q.select(2, 4)

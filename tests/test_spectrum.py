@@ -74,3 +74,18 @@ def test_negative_smoothing_is_refused():
     for smoothing in (-1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="smoothing must be a finite number >= 0"):
             matrix_nuclear_norm(torch.eye(2), smoothing=smoothing)
+
+
+def test_second_derivatives_are_refused():
+    a = torch.randn(3, 2, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
+    (gradient,) = torch.autograd.grad(matrix_nuclear_norm(a) ** 2, a, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.square().sum().backward()
+
+
+def test_autocast_does_not_touch_the_gradient():
+    a = torch.randn(40, 30, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    (plain,) = torch.autograd.grad(matrix_nuclear_norm(a), a)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (inside,) = torch.autograd.grad(matrix_nuclear_norm(a), a)
+    assert torch.equal(plain, inside)

@@ -14,7 +14,7 @@ import torch
 from contrastive_entropy import InputError, TrainingError, training
 from contrastive_entropy.data import Dataset, load
 from contrastive_entropy.marginal import OBJECTIVES
-from contrastive_entropy.runs import FitConfig, Run
+from contrastive_entropy.runs import FitConfig, Machine, Run
 
 SMALL = FitConfig(data="moons", steps=30, batch_size=32, components=32, width=16, depth=1, noise_dimension=4)
 
@@ -63,10 +63,13 @@ def test_same_seed_same_bytes_and_other_seed_other_bytes(tmp_path, moons):
 
 def command(folder, *extra):
     program = str(Path(sys.executable).parent / "contrastive-entropy")
-    return [program, "fit", "mdn", "--out", str(folder), "--accelerator", "cpu", "--checkpoint-every", "50", *extra]
+    return [program, "fit", "mdn", "--out", str(folder), *extra]
 
 
-SETTINGS = ["--data", "moons", "--steps", "1000", "--batch-size", "32", "--components", "32", "--width", "16"]
+SETTINGS = [
+    *("--data", "moons", "--steps", "1000", "--batch-size", "32", "--components", "32", "--width", "16"),
+    *("--accelerator", "cpu", "--precision", "bf16-mixed", "--log-every", "7", "--checkpoint-every", "50"),
+]
 
 
 def stopped_midway(folder, number):
@@ -102,9 +105,8 @@ def test_a_stopped_training_resumes_to_the_same_bytes(tmp_path, uninterrupted, n
     assert code == (-9 if number == signal.SIGKILL else 130)
     if number != signal.SIGKILL:
         assert f"continue with: contrastive-entropy fit mdn --out {folder} --resume" in message
-    done = subprocess.run(
-        command(folder, "--resume"), capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+    resume = [*command(folder)[:5], "--resume"]  # as printed: the rest is in the run
+    done = subprocess.run(resume, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     for name in (
         "weights.safetensors",
@@ -200,6 +202,113 @@ def test_a_gradient_that_is_not_finite_names_the_parameter(tmp_path, moons, monk
 def test_bad_machine_settings(tmp_path, moons, arguments, message):
     with pytest.raises(InputError, match=message):
         training.fit(SMALL, tmp_path / "run", moons, **arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"accelerator": "abacus"}, {"devices": "abc"}, {"precision": "7"}, {"log_every": 0}]
+)
+def test_settings_that_are_refused_leave_everything_as_it_was(tmp_path, moons, arguments):
+    with pytest.raises(InputError):
+        training.fit(SMALL, tmp_path / "new", moons, **{"accelerator": "cpu"} | arguments)
+    assert not (tmp_path / "new").exists()
+    training.fit(SMALL, tmp_path / "run", moons, accelerator="cpu")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(InputError):
+        training.fit(SMALL, tmp_path / "run", moons, overwrite=True, **{"accelerator": "cpu"} | arguments)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
+def test_a_run_keeps_its_machine_settings(tmp_path, moons):
+    Run.create(tmp_path / "run", SMALL, moons, machine=Machine("cpu", "1", "bf16-mixed", 5, 10))
+    training.resume(tmp_path / "run")
+    assert [int(row["step"]) for row in rows(tmp_path / "run")] == [5, 10, 15, 20, 25, 30]
+    training.fit(SMALL, tmp_path / "whole", moons, accelerator="cpu", precision="bf16-mixed", log_every=5)
+    training.fit(SMALL, tmp_path / "float32", moons, accelerator="cpu", log_every=5)
+    first, second, other = (
+        (tmp_path / name / "weights.safetensors").read_bytes() for name in ("run", "whole", "float32")
+    )
+    assert first == second
+    assert first != other
+
+
+def test_a_gradient_whose_norm_overflows_stops(tmp_path, moons):
+    """Every entry is finite, and their squares are not."""
+    config = dataclasses.replace(SMALL, objective="log_likelihood", anneal_fraction=0.0, variance_end=1e-20)
+    with pytest.raises(TrainingError, match=r"step 0: the gradient of body\S* is not finite, or too large for float32"):
+        training.fit(config, tmp_path / "run", moons, accelerator="cpu")
+
+
+def test_a_last_update_that_diverges_is_noticed(tmp_path, moons):
+    config = dataclasses.replace(SMALL, steps=1, learning_rate=1e30)
+    with pytest.raises(TrainingError, match="step 1: the network's outputs are not finite after the last update"):
+        training.fit(config, tmp_path / "run", moons, accelerator="cpu")
+    assert not Run.open(tmp_path / "run").finished
+
+
+def test_rows_are_kept_when_training_stops(tmp_path, moons, monkeypatch):
+    objective = OBJECTIVES["inner_product"]
+
+    def broken(p, q):
+        bound = objective(p, q)
+        later = (tmp_path / "late").exists()
+        return dataclasses.replace(bound, value=bound.value + torch.nan) if later else bound
+
+    def mark(self, *arguments):
+        real(self, *arguments)
+        if arguments[0].global_step == 20:
+            (tmp_path / "late").touch()
+
+    real = training._Recorder.on_train_batch_end
+    monkeypatch.setattr(training._Recorder, "on_train_batch_end", mark)
+    monkeypatch.setitem(OBJECTIVES, "inner_product", broken)
+    with pytest.raises(TrainingError, match=r"step 20: .* train again with --overwrite"):
+        training.fit(dataclasses.replace(SMALL, objective="inner_product"), tmp_path / "run", moons, accelerator="cpu")
+    assert [int(row["step"]) for row in rows(tmp_path / "run")] == [10, 20]
+
+
+def test_a_kill_between_rows_and_checkpoint_loses_no_row(tmp_path, moons, monkeypatch):
+    import lightning
+
+    real = lightning.Trainer.save_checkpoint
+
+    def killed(self, path):
+        if self.global_step == 20:
+            raise SystemExit(9)
+        real(self, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lightning.Trainer, "save_checkpoint", killed)
+        with pytest.raises(SystemExit):
+            training.fit(SMALL, tmp_path / "run", moons, accelerator="cpu", log_every=1, checkpoint_every=10)
+    training.resume(tmp_path / "run")
+    assert [int(row["step"]) for row in rows(tmp_path / "run")] == [*range(1, 31)]
+
+
+def test_a_full_disk_is_named(tmp_path, moons, monkeypatch):
+    import errno
+
+    def full(self, path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("lightning.Trainer.save_checkpoint", full)
+    with pytest.raises(
+        InputError, match=r"cannot write to .*run \(No space left on device\); make room, then continue with"
+    ):
+        training.fit(SMALL, tmp_path / "run", moons, accelerator="cpu")
+
+
+def test_a_checkpoint_of_another_shape_is_named(tmp_path, moons, monkeypatch):
+    def killed(run, network):
+        raise SystemExit(9)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_save", killed)
+        with pytest.raises(SystemExit):
+            training.fit(SMALL, tmp_path / "run", moons, accelerator="cpu")
+    path = tmp_path / "run" / "config.json"
+    path.write_text(path.read_text().replace('"width": 16', '"width": 17'))
+    with pytest.raises(InputError, match=r"checkpoint\.safetensors does not fit"):
+        training.resume(tmp_path / "run")
 
 
 def test_bfloat16_networks_train(tmp_path, moons):

@@ -15,11 +15,20 @@ from rich.console import Console
 from rich.table import Table
 
 from contrastive_entropy import __version__
-from contrastive_entropy.data import TOYS, load, names
+from contrastive_entropy.data import TOYS, load, located, names
 from contrastive_entropy.errors import InputError, TrainingError
 from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.models import NOISES
-from contrastive_entropy.runs import BODIES, EVALUATION, SMOOTHED, FitConfig, Run, write_atomically, write_json
+from contrastive_entropy.runs import (
+    BODIES,
+    EVALUATION,
+    SEEDS,
+    SMOOTHED,
+    FitConfig,
+    Run,
+    write_atomically,
+    write_json,
+)
 
 app = typer.Typer(
     help="Train mixture density networks with Hilbert-space entropy bounds, and say how far they are from the best fit.",
@@ -76,7 +85,7 @@ def fit_mdn(
     batch_size: Annotated[int, typer.Option(help="Data points per step.")] = DEFAULTS.batch_size,
     components: Annotated[int, typer.Option(help="Generated points per step.")] = DEFAULTS.components,
     learning_rate: Annotated[
-        float, typer.Option(help="Of Adam; falls to 0 once the variance is at its end.")
+        float, typer.Option(help="Of Adam; falls to 0 once the variance is at its end (at least over the last tenth).")
     ] = DEFAULTS.learning_rate,
     smoothing: Annotated[
         float | None,
@@ -112,22 +121,23 @@ def fit_mdn(
     given = [name for name in fields if _is_given(context, name)]
     machine: dict[str, Any] = {
         "accelerator": accelerator, "devices": devices, "precision": precision,
-        "log_every": log_every, "checkpoint_every": checkpoint_every, "progress": True,
+        "log_every": log_every, "checkpoint_every": checkpoint_every,
     }  # fmt: skip
+    given_machine = {name: value for name, value in machine.items() if _is_given(context, name)}
     with _errors_in_one_line():
         if resume and overwrite:
             raise InputError("--resume continues the run and --overwrite replaces it: give one of them")
         config = None if resume else FitConfig(**fields)
         folder = out or Path("runs") / f"{Path(data).stem}-{objective}"
         if config is None:
-            _refuse_changes(Run.open(folder).config, {name: fields[name] for name in given})
+            _refuse_changes(Run.open(folder).config, {name: fields[name] for name in given} | _located(data, given))
         dataset = load(data, seed=seed, held_out=held_out) if config is not None else None
         from contrastive_entropy import training
 
         if config is not None and dataset is not None:
-            run = training.fit(config, folder, dataset, overwrite=overwrite, **machine)
+            run = training.fit(config, folder, dataset, overwrite=overwrite, progress=True, **machine)
         else:
-            run = training.resume(folder, **machine)
+            run = training.resume(folder, progress=True, **given_machine)
         if not training.is_main_process():
             return
         if not run.finished:
@@ -147,12 +157,15 @@ def sample(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
-    """Generate points: .npz holds them as `samples`, images in their shape; .png shows the first hundred (or 2,000 points)."""
+    """Generate points: .npz holds them as `samples`, .png shows the first hundred images, or 2,000 points.
+
+    Images keep their shape and are clipped to [0, 1].
+    """
     with _errors_in_one_line():
         if out.suffix.lower() not in SAMPLE_SUFFIXES:
             raise InputError(f"--out must end in {' or '.join(SAMPLE_SUFFIXES)}, got {out.name}")
-        if number < 1 or seed < 0:
-            raise InputError(f"-n must be at least 1 and --seed at least 0, got {number} and {seed}")
+        if number < 1 or not 0 <= seed < SEEDS:
+            raise InputError(f"-n must be at least 1 and --seed from 0 to 2^32 - 1, got {number} and {seed}")
         if out.exists() and not overwrite:
             raise InputError(f"{out} exists; replace it with --overwrite, or choose another --out")
         import torch
@@ -165,6 +178,7 @@ def sample(
 
             content = png_bytes(samples_figure(points, opened.image_shape))
         else:
+            points = points.clamp(0, 1) if opened.image_shape else points
             stream = io.BytesIO()
             np.savez(stream, samples=points.reshape(number, *(opened.image_shape or (-1,))).numpy())
             content = stream.getvalue()
@@ -186,8 +200,8 @@ def evaluate(
 ) -> None:
     """Compare generated with held-out points: print a table, write evaluation.json and the figures."""
     with _errors_in_one_line():
-        if seed < 0:
-            raise InputError(f"--seed must be at least 0, got {seed}")
+        if not 0 <= seed < SEEDS:
+            raise InputError(f"--seed must lie from 0 to 2^32 - 1, got {seed}")
         _evaluate(Run.open(run), seed=seed, from_density=from_density)
 
 
@@ -213,8 +227,8 @@ def _evaluate(run: Run, *, seed: int, from_density: bool) -> None:
         write_json(run.folder / EVALUATION, evaluation.as_dict())
         paths = write_figures(run, dataset.test, evaluation)
     except OSError as error:
-        raise InputError(f"cannot write to {run.folder} ({error.strerror})") from error
-    title = f"{run.config.objective} on {run.config.data}, {evaluation.settings['points']} points a side"
+        raise InputError(f"cannot use {error.filename or run.folder} ({error.strerror})") from error
+    title = f"{run.config.objective} on {Path(run.config.data).name}, {evaluation.settings['points']} points a side"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("figure", "model", "real", "goal", "what it says"):
         table.add_column(heading, justify="right" if heading in ("model", "real") else "left")
@@ -230,6 +244,10 @@ def _evaluate(run: Run, *, seed: int, from_density: bool) -> None:
     )
     for path in (*paths, run.folder / EVALUATION):
         typer.echo(f"wrote {path}")
+
+
+def _located(data: str, given: list[str]) -> dict[str, str]:
+    return {"data": located(data)} if "data" in given else {}
 
 
 def _is_given(context: typer.Context, name: str) -> bool:
@@ -264,5 +282,10 @@ def _errors_in_one_line() -> Iterator[None]:
     except TrainingError as error:
         typer.echo(f"training stopped: {error}", err=True)
         raise typer.Exit(1) from None
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "allocate" not in str(error):
+            raise
+        typer.echo("error: not enough memory for so many points; ask for fewer", err=True)
+        raise typer.Exit(2) from None
     finally:
         warnings.showwarning = show

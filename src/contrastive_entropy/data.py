@@ -57,8 +57,8 @@ def load(source: str | Path, *, seed: int = 0, held_out: float = 0.2) -> Dataset
     torch.Size([10000, 2])
     """
     name = str(source)
-    if seed < 0:
-        raise InputError(f"seed must be at least 0, got {seed}")
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed must lie from 0 to 2^63 - 1, got {seed}")
     if name == "digits":
         return _digits()
     if name in TOYS:
@@ -173,6 +173,11 @@ def _split(name: str, points: Tensor, image_shape: tuple[int, int, int] | None, 
     order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))
     test = min(10_000, max(1, round(held_out * len(points))), len(points) - 1)
     return Dataset(name, points[order[test:]], points[order[:test]], image_shape)
+
+
+def located(source: str) -> str:
+    """A name as it is; a path from the root, so that it holds in any working folder."""
+    return source if source in names() else str(Path(source).absolute())
 
 
 def _exists(name: str) -> bool:

@@ -69,6 +69,15 @@ class Evaluation:
         }
 
 
+def require_enough(dataset: Dataset) -> None:
+    """Raise InputError if there are too few points to evaluate on."""
+    if min(len(dataset.test), len(dataset.train)) <= NEIGHBORS:
+        raise InputError(
+            f"{dataset.name}: {len(dataset.train)} points to train on and {len(dataset.test)} held out are too few to "
+            f"evaluate; at least {NEIGHBORS + 1} of either are needed: more points, or another --held-out"
+        )
+
+
 def evaluate(run: Run, dataset: Dataset, *, seed: int = 1, from_density: bool = False) -> Evaluation:
     """Generate as many points as are held out (10,000 at most) and compare them with the held-out points.
 
@@ -87,22 +96,25 @@ def evaluate(run: Run, dataset: Dataset, *, seed: int = 1, from_density: bool = 
     network = run.load_network()
     count = min(len(dataset.test), len(dataset.train), ENERGY_POINTS)
     few = min(count, SPECTRUM_POINTS, len(dataset.train) // 2)
-    if count <= NEIGHBORS:
-        raise InputError(
-            f"{dataset.name}: {len(dataset.test)} held-out points are too few to evaluate on; "
-            f"at least {NEIGHBORS + 1} are needed"
-        )
+    require_enough(dataset)
     generator = torch.Generator().manual_seed(seed)
     generated, again = network.sample(count + few, generator=generator, from_density=from_density).split([count, few])
     variance = float(network.variance)
     test, train, train_again = dataset.test[:count], dataset.train[:count], dataset.train[-few:]
     model, spectrum = _figures(generated, again, test, variance)
     reference, reference_spectrum = _figures(train, train_again, test, variance)
+    if min(reference["tightness"], model["own_tightness"], reference["own_tightness"]) < 1e-100:
+        raise InputError(
+            f"the run's variance, {variance:.4g}, is too small to compare {few} points at: even real ones do not overlap; "
+            "train with a higher --variance-end"
+        )
     for figures in (model, reference):
-        figures["debiased_tightness"] /= reference["tightness"] ** 0.5
-    radius = float(neighbor_distance(dataset.test, dataset.train).quantile(FAR_QUANTILE))
+        own = figures.pop("own_tightness")
+        figures["debiased_tightness"] = figures["tightness"] / (own * reference["tightness"]) ** 0.5
+    distances = neighbor_distance(dataset.test, dataset.train)
+    radius = float(distances.quantile(FAR_QUANTILE))
     model["far_share"] = far_share(generated, dataset.train, radius=radius)
-    reference["far_share"] = far_share(dataset.test, dataset.train, radius=radius)
+    reference["far_share"] = float((distances > radius).double().mean())  # about 1 - FAR_QUANTILE by definition
     settings = {
         "seed": seed,
         "from_density": from_density,
@@ -123,7 +135,8 @@ def _figures(points: Tensor, again: Tensor, test: Tensor, variance: float) -> tu
     tightness = float(spectrum.sum())
     figures = {
         "tightness": tightness,
-        "debiased_tightness": tightness / float(fidelity(q, r)) ** 0.5,
+        "own_tightness": float(fidelity(q, r)),
+        "debiased_tightness": 0.0,  # filled in when both sides are known
         "energy_distance": energy_distance(points, test),
         "precision": scores.precision,
         "recall": scores.recall,

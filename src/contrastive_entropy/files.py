@@ -98,6 +98,8 @@ def _csv_header(path: Path) -> int | None:
         lines = (line for line in csv.reader(file) if line)
         first, second = next(lines, []), next(lines, [])
     counted = [str(column) for column in range(len(first))]  # how numpy and pandas name columns without names
+    if first == ["", *counted[:-1]] and len(first) > 1:
+        return 0  # pandas' names and index
     if all(map(_is_number, first)) and not (first == counted and any("." in field for field in second)):
         return None
     if len(first) < len(second):
@@ -123,6 +125,12 @@ def _as_numbers(table: "pd.DataFrame", path: Path) -> np.ndarray:
 
     if table.empty:
         raise InputError(f"{path}: holds no rows; expected one point per row")
+    first = table.iloc[:, 0]
+    if str(table.columns[0]).startswith("Unnamed: 0") and first.to_list() == list(range(len(table))):
+        raise InputError(
+            f"{path}: its first column has no name and counts the rows, as pandas' to_csv writes its index; "
+            "write with index=False, or name the column to use it"
+        )
     for column in table.columns:
         values = table[column]
         if pd.api.types.is_numeric_dtype(values):

@@ -16,6 +16,9 @@ from contrastive_entropy.errors import NumericalWarning
 EXPONENT_TOLERANCE = 1e-4
 """Largest acceptable absolute error of a kernel's exponent, in nats, before precision is raised (theory, section 4)."""
 
+EXACT_TOLERANCE = 1e-11
+"""The same where the points are float64: factorisations of a Gram matrix amplify its errors."""
+
 DIRECT_DIMENSIONS = 8
 """Up to so many coordinates squared differences are summed one by one: as fast as a matrix product, and exact near 0."""
 
@@ -53,10 +56,7 @@ def squared_distances(x: Tensor, z: Tensor) -> Tensor:
     tensor([[25.]])
     """
     if x.shape[-1] <= DIRECT_DIMENSIONS:
-        total = torch.zeros((), dtype=x.dtype, device=x.device)
-        for a, b in zip(x.unbind(-1), z.unbind(-1), strict=True):
-            total = total + (a.unsqueeze(-1) - b.unsqueeze(-2)).square()
-        return total
+        return _summed_squares(x, z, x.new_ones((1, 1)))
     origin = x.detach().mean(-2, keepdim=True)
     x, z = x - origin, z - origin
     squares = x.square().sum(-1).unsqueeze(-1) + z.square().sum(-1).unsqueeze(-2)
@@ -78,7 +78,8 @@ def log_kernel(x: Tensor, x_variance: Tensor, z: Tensor, z_variance: Tensor) -> 
     Returns:
         exponent: (..., n, m), and constant: (...), float64; their sum is the log-density. With variances that all
         pairs share, the exponent is -|x_i - z_j|^2 / 2(v_x + v_z) in the points' precision; beyond 8 coordinates it is
-        raised to float64, with a NumericalWarning, where that precision would err by more than 1e-4 nats. With
+        raised to float64, with a NumericalWarning, where float32 would err by more than 1e-4 nats, and float64 points are
+        compared by differences where their products would err by more than 1e-11. With
         per-component variances the exponent holds everything, in float64, and the constant is 0; this costs O(n m d)
         memory.
 
@@ -102,10 +103,15 @@ def log_kernel(x: Tensor, x_variance: Tensor, z: Tensor, z_variance: Tensor) -> 
 
 def _shared_log_kernel(x: Tensor, z: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     dtype = torch.promote_types(x.dtype, z.dtype)
+    constant = log_normalizer(variance, x.shape[-1]).squeeze(-1)
+    scale = variance.double().rsqrt()  # float32 variances reach beyond what float32 can divide
+    if x.shape[-1] <= DIRECT_DIMENSIONS:
+        # Differences first: scaling before would round away the distances of near points.
+        return -0.5 * _summed_squares(x.to(dtype), z.to(dtype), scale.to(dtype)), constant
     origin = x.detach().mean(-2, keepdim=True)
-    scale = variance.to(dtype).rsqrt()
-    scaled_x, scaled_z = (x - origin) * scale, (z - origin) * scale
-    if dtype != torch.float64 and _exponent_error(scaled_x, scaled_z) > EXPONENT_TOLERANCE:
+    scaled_x, scaled_z = (x - origin) * scale.to(dtype), (z - origin) * scale.to(dtype)
+    error = _product_error(scaled_x, scaled_z)
+    if dtype != torch.float64 and error > EXPONENT_TOLERANCE:
         warnings.warn(
             "distances are so large against the variance that float32 would err by more than "
             f"{EXPONENT_TOLERANCE} nats in the exponent; computing in float64 (slower). A larger variance or "
@@ -113,16 +119,24 @@ def _shared_log_kernel(x: Tensor, z: Tensor, variance: Tensor) -> tuple[Tensor, 
             NumericalWarning,
             stacklevel=2,
         )
-        origin, scale = origin.double(), variance.double().rsqrt()
+        origin = origin.double()
         scaled_x, scaled_z = (x.double() - origin) * scale, (z.double() - origin) * scale
-    exponent = -0.5 * squared_distances(scaled_x, scaled_z)
-    return exponent, log_normalizer(variance, x.shape[-1]).squeeze(-1)
+    elif dtype == torch.float64 and error > EXACT_TOLERANCE:
+        return -0.5 * torch.cdist(scaled_x, scaled_z, compute_mode="donot_use_mm_for_euclid_dist").square(), constant
+    return -0.5 * squared_distances(scaled_x, scaled_z), constant
 
 
-def _exponent_error(scaled_x: Tensor, scaled_z: Tensor) -> float:
-    """Bound on the rounding error of half a squared distance in the points' precision, in nats; 0 if that is direct."""
-    if scaled_x.shape[-1] <= DIRECT_DIMENSIONS:
-        return 0.0
+def _summed_squares(x: Tensor, z: Tensor, scale: Tensor) -> Tensor:
+    """Sum over coordinates of (x_i - z_j)^2 scale^2; x (..., n, d), z (..., m, d), scale (..., 1, 1 or d)."""
+    total = torch.zeros((), dtype=x.dtype, device=x.device)
+    scales = scale.expand(*scale.shape[:-1], x.shape[-1])
+    for a, b, s in zip(x.unbind(-1), z.unbind(-1), scales.unbind(-1), strict=True):
+        total = total + ((a.unsqueeze(-1) - b.unsqueeze(-2)) * s.unsqueeze(-1)).square()
+    return total
+
+
+def _product_error(scaled_x: Tensor, scaled_z: Tensor) -> float:
+    """Bound on the rounding error of half a squared distance by products, in the points' precision, in nats."""
     with torch.no_grad():
         largest = torch.stack([scaled_x.square().sum(-1).amax(), scaled_z.square().sum(-1).amax()]).amax()
     return 3 * torch.finfo(scaled_x.dtype).eps * float(largest)

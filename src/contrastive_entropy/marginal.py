@@ -40,7 +40,10 @@ def log_likelihood(p: GaussianMixture, q: GaussianMixture, *, draws: int = 4) ->
 
 def _log_likelihood_limit(p: GaussianMixture, q: GaussianMixture, draws: int) -> Tensor:
     smoothing = q.variance.amin(-2, keepdim=True)
-    smoothed = GaussianMixture(p.centers, smoothing, log_weights=p.log_weights)
+    batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    smoothed = GaussianMixture(
+        p.centers.expand(*batch, -1, -1), smoothing, log_weights=p.log_weights.expand(*batch, -1)
+    )
     generator = torch.Generator().manual_seed(0)
     total = torch.zeros((), dtype=torch.float64, device=p.centers.device)
     for _ in range(draws):
@@ -115,8 +118,8 @@ def projection(p: GaussianMixture, q: GaussianMixture, *, jitter: float = JITTER
         Bound; terms["jitter"] is what was used. O(n m d + m^3).
     """
     cholesky, peaks = _component_cholesky(q, jitter)
-    exponent, constant = log_kernel(p.centers, p.variance, q.centers, q.variance)
-    inner = torch.logsumexp(exponent.double() + p.log_weights.unsqueeze(-1), -2) - peaks  # (..., m)
+    exponent, constant = log_kernel(p.centers.double(), p.variance, q.centers.double(), q.variance)
+    inner = torch.logsumexp(exponent + p.log_weights.unsqueeze(-1), -2) - peaks  # (..., m)
     shift = inner.detach().amax(-1, keepdim=True)
     solved = torch.linalg.solve_triangular(cholesky, (inner - shift).exp().unsqueeze(-1), upper=False)
     value = 2 * (constant + shift.squeeze(-1)) + solved.square().sum((-2, -1)).log()
@@ -137,8 +140,8 @@ def schur_trace(p: GaussianMixture, q: GaussianMixture, *, jitter: float = JITTE
         Bound; terms["jitter"] is what was used. O(n m d + n m^2 + m^3).
     """
     cholesky, peaks = _component_cholesky(q, jitter)
-    exponent, constant = log_kernel(p.centers, p.variance, q.centers, q.variance)
-    exponent = exponent.double() - peaks.unsqueeze(-2) + 0.5 * p.log_weights.unsqueeze(-1)  # (..., n, m)
+    exponent, constant = log_kernel(p.centers.double(), p.variance, q.centers.double(), q.variance)
+    exponent = exponent - peaks.unsqueeze(-2) + 0.5 * p.log_weights.unsqueeze(-1)  # (..., n, m)
     shift = exponent.detach().amax((-2, -1), keepdim=True)
     solved = torch.linalg.solve_triangular(cholesky, (exponent - shift).exp().mT, upper=False)
     value = 2 * (constant + shift[..., 0, 0]) + solved.square().sum((-2, -1)).log()

@@ -22,7 +22,8 @@ class GaussianMixture:
         variance: of the density, in data units squared; a number, or a tensor that broadcasts against the centers:
             (d,) diagonal, (m, 1) per component, (m, d) per component and coordinate, with leading dimensions for
             batches, e.g. (b, 1, 1).
-        weights: (..., m), not negative; normalised to sum 1. Default uniform.
+        weights: (..., m), not negative; normalised to sum 1. Default uniform. To train them, give log_weights: the
+            gradient at a weight of 0 does not exist here.
         log_weights: (..., m), the same on the log scale (logits); -inf leaves a component out. Give one or neither.
 
     Raises:
@@ -93,6 +94,8 @@ class GaussianMixture:
         """The mixture of components start <= j < stop, weights renormalised."""
         variance = self.variance if self.variance.shape[-2] == 1 else self.variance[..., start:stop, :]
         log_weights = torch.log_softmax(self.log_weights[..., start:stop], -1)
+        if bool(log_weights.isnan().any()):
+            raise ValueError(f"the components {start} to {stop - 1} have no weight")
         return _rebuilt(self, self.centers[..., start:stop, :], variance, log_weights)
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -174,7 +177,7 @@ class GaussianMixture:
             (...), in nats, float64.
 
         Raises:
-            ValueError: self_terms=False with a single component.
+            ValueError: self_terms=False with a single component that has weight.
         """
         if self_terms:
             return self.log_inner(self)
@@ -185,7 +188,7 @@ class GaussianMixture:
         exponent = exponent.masked_fill(diagonal, -math.inf).double()
         weights = self.log_weights.double()
         pairs = torch.logsumexp(exponent + weights.unsqueeze(-1) + weights.unsqueeze(-2), (-2, -1))
-        return pairs + constant - torch.log1p(-torch.exp(2 * weights).sum(-1))
+        return pairs + constant - _log_weight_off_diagonal(weights)
 
     def log_trace(self) -> Tensor:
         """Log sum_j w_j ||N(. - z_j; v_j)||^2, the trace of the components' Gram matrix; equals c(2v) for one shared v.
@@ -195,6 +198,16 @@ class GaussianMixture:
         """
         peaks = log_normalizer(2 * self.variance, self.dimension)
         return torch.logsumexp(self.log_weights.double() + peaks, -1).expand(self.batch_shape)
+
+
+def _log_weight_off_diagonal(log_weights: Tensor) -> Tensor:
+    """Log of sum over i != j of w_i w_j = sum_i w_i (1 - w_i), (...), without cancellation where one weight is nearly 1."""
+    top = torch.zeros_like(log_weights, dtype=torch.bool).scatter(-1, log_weights.argmax(-1, keepdim=True), True)
+    others = torch.logsumexp(log_weights.masked_fill(top, -math.inf), -1, keepdim=True)
+    if bool((others == -math.inf).any()):
+        raise ValueError("self_terms=False needs at least 2 components with weight, got 1")
+    rest = torch.where(top, others, torch.log1p(-torch.where(top, -1.0, log_weights).exp()))
+    return torch.logsumexp(log_weights + rest, -1)
 
 
 def _rebuilt(mixture: GaussianMixture, centers: Tensor, variance: Tensor, log_weights: Tensor) -> GaussianMixture:

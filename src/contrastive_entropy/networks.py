@@ -52,7 +52,7 @@ class ConvolutionalDecoder(nn.Module):
         super().__init__()
         channels, height, columns = image_shape
         _check_positive(inputs=inputs, channels=channels, height=height, columns=columns, width=width)
-        doublings = max(0, round(math.log2(max(height, columns) / _COARSEST)))
+        doublings = max(0, math.floor(math.log2(max(height, columns) / _COARSEST)))
         self.image_shape = image_shape
         coarsest = (-(-height // 2**doublings), -(-columns // 2**doublings))
         channel_counts = [width * 2**level for level in reversed(range(doublings + 1))]

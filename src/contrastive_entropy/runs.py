@@ -5,8 +5,8 @@ import hashlib
 import json
 import math
 import os
-import tempfile
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from contrastive_entropy import __version__
-from contrastive_entropy.data import Dataset, load, suggestion
+from contrastive_entropy.data import Dataset, load, located, suggestion
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.models import NOISES, MixtureDensityNetwork
@@ -25,6 +25,9 @@ from contrastive_entropy.variance import median_pair_variance, neighbor_variance
 
 FORMAT = 1
 """Version of the run folder's layout; a run of another version is refused."""
+
+SEEDS = 2**32
+"""Seeds lie below this."""
 
 BODIES = ("mlp", "convolutional")
 SMOOTHED = ("nuclear_norm", "debiased_nuclear_norm")
@@ -52,7 +55,7 @@ class FitConfig:
         steps: optimiser steps.
         batch_size: data points per step.
         components: generated points per step.
-        learning_rate: of Adam; constant while the variance anneals, then linear to 0.
+        learning_rate: of Adam; linear to 0 over the steps after annealing, and over the last tenth at least.
         variance_start: of the density, in data units squared; None is half the median squared pair distance.
         variance_end: None is from the distances to near neighbours within a batch.
         anneal_fraction: share of the steps in which the variance falls geometrically; 0 is fixed at variance_end.
@@ -90,10 +93,13 @@ class FitConfig:
         _check_choice("objective", self.objective, [name for name in OBJECTIVES if name != "trace"])
         _check_choice("body", self.body, BODIES)
         _check_choice("noise", self.noise, NOISES)
-        for name in ("steps", "batch_size", "width", "depth", "noise_dimension"):
+        for name in ("steps", "width", "depth", "noise_dimension"):
             _check_at_least(name, getattr(self, name), 1)
-        _check_at_least("components", self.components, 2)
+        for name in ("batch_size", "components"):
+            _check_at_least(name, getattr(self, name), 2)
         _check_at_least("seed", self.seed, 0)
+        if self.seed >= SEEDS:
+            raise InputError(f"seed must be below 2^32, got {self.seed}")
         for name in ("learning_rate", "variance_start", "variance_end"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
@@ -155,6 +161,30 @@ class FitConfig:
 
 
 @dataclass(frozen=True)
+class Machine:
+    """Where and how a fit runs; kept in the run, because a resumed run is the same only on the same terms.
+
+    Args:
+        accelerator, devices, precision: as Lightning's Trainer takes them.
+        log_every: steps between rows of metrics.csv and TensorBoard.
+        checkpoint_every: steps between checkpoints.
+
+    Raises:
+        InputError: log_every or checkpoint_every is below 1.
+    """
+
+    accelerator: str = "auto"
+    devices: str = "1"
+    precision: str = "32-true"
+    log_every: int = 10
+    checkpoint_every: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("log_every", "checkpoint_every"):
+            _check_at_least(name, getattr(self, name), 1)
+
+
+@dataclass(frozen=True)
 class Run:
     """A run folder.
 
@@ -164,6 +194,7 @@ class Run:
         dimension: d of the data.
         image_shape: of the data, if images.
         data_digest: of the data's bytes, so that a changed file is noticed.
+        machine: what it was started with.
     """
 
     folder: Path
@@ -171,16 +202,25 @@ class Run:
     dimension: int
     image_shape: tuple[int, int, int] | None
     data_digest: str
+    machine: Machine = field(default_factory=Machine)
 
     @classmethod
-    def create(cls, folder: str | Path, config: FitConfig, dataset: Dataset, *, overwrite: bool = False) -> "Run":
+    def create(
+        cls,
+        folder: str | Path,
+        config: FitConfig,
+        dataset: Dataset,
+        *,
+        machine: Machine | None = None,
+        overwrite: bool = False,
+    ) -> "Run":
         """Make the folder and write config.json.
 
         Raises:
             InputError: it cannot be written, holds other files, or holds a run and overwrite is False.
         """
         folder = Path(folder)
-        resolved = config.resolve(dataset)
+        resolved = dataclasses.replace(config.resolve(dataset), data=located(config.data))
         resolved.network(dataset.dimension, dataset.image_shape)  # refuses what does not fit before anything is written
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -193,7 +233,7 @@ class Run:
                 _remove_run(folder)
             elif any(folder.iterdir()):
                 raise InputError(f"{folder} is not empty and holds no run; choose another --out")
-            run = cls(folder, resolved, dataset.dimension, dataset.image_shape, digest(dataset))
+            run = cls(folder, resolved, dataset.dimension, dataset.image_shape, digest(dataset), machine or Machine())
             write_atomically(folder / CONFIG, _json_bytes(run._description()))
         except OSError as error:
             raise InputError(f"cannot write to {folder} ({error.strerror}); choose another --out") from error
@@ -225,6 +265,7 @@ class Run:
                 int(description["dimension"]),
                 None if shape is None else (shape[0], shape[1], shape[2]),
                 str(description["data_digest"]),
+                Machine(**description["machine"]),
             )
         except InputError:
             raise
@@ -272,7 +313,7 @@ class Run:
     @property
     def resume_command(self) -> str:
         """What to type to continue."""
-        return f"contrastive-entropy fit mdn --out {self.folder} --resume"
+        return f"contrastive-entropy fit mdn --out {shlex.quote(str(self.folder))} --resume"
 
     def _description(self) -> dict[str, Any]:
         return {
@@ -282,6 +323,7 @@ class Run:
             "dimension": self.dimension,
             "image_shape": self.image_shape,
             "data_digest": self.data_digest,
+            "machine": dataclasses.asdict(self.machine),
         }
 
 
@@ -295,16 +337,15 @@ def digest(dataset: Dataset) -> str:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write beside the target, then rename, so that a reader never sees half a file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

@@ -14,6 +14,11 @@ class _NuclearNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, smoothing: float) -> Tensor:
+        with torch.autocast(matrix.device.type, enabled=False):
+            return _NuclearNorm._norm(ctx, matrix, smoothing)
+
+    @staticmethod
+    def _norm(ctx: Any, matrix: Tensor, smoothing: float) -> Tensor:
         u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
         e = smoothing * s[..., :1]
         root = torch.hypot(s, e)
@@ -24,6 +29,7 @@ class _NuclearNorm(torch.autograd.Function):
         return (root - e).sum(-1)
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor, None]:
         (weight,) = ctx.saved_tensors
         return grad_outputs[0][..., None, None] * weight, None

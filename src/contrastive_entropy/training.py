@@ -1,6 +1,7 @@
 """Fitting with Lightning: objective, variance schedule, progress, logs, checkpoints and exact resume."""
 
 import csv
+import dataclasses
 import io
 import logging
 import math
@@ -29,10 +30,11 @@ from contrastive_entropy.bounds import Bound
 from contrastive_entropy.checkpoint import SafetensorsCheckpointIO
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.errors import InputError, TrainingError
+from contrastive_entropy.evaluation import require_enough
 from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.models import MixtureDensityNetwork
-from contrastive_entropy.runs import CHECKPOINT, METRICS, TENSORBOARD, FitConfig, Run, write_atomically
+from contrastive_entropy.runs import CHECKPOINT, METRICS, TENSORBOARD, FitConfig, Machine, Run, write_atomically
 from contrastive_entropy.variance import geometric_schedule
 
 
@@ -70,6 +72,7 @@ class MarginalFit(L.LightningModule):
 
     def scheduled_rate(self, step: int) -> float:
         """The learning rate at a step: constant while the variance anneals, then linear to 0."""
+        # the last tenth where the variance anneals to the end
         tail = self.config.steps * max(1 - self.config.anneal_fraction, 0.1)
         return self.config.learning_rate * min(1.0, (self.config.steps - step) / tail)
 
@@ -97,24 +100,27 @@ class MarginalFit(L.LightningModule):
         """Stop on a gradient that is not finite; with 16-bit loss scaling that is the scaler's own business."""
         if self.trainer.precision == "16-mixed":
             return
-        gradients = {name: p.grad for name, p in self.network.named_parameters() if p.grad is not None}
-        if not math.isfinite(sum(torch.nn.utils.get_total_norm([g]) for g in gradients.values())):
-            name = next(name for name, g in gradients.items() if not bool(g.isfinite().all()))
+        for name, parameter in self.network.named_parameters():
+            if parameter.grad is None or math.isfinite(torch.nn.utils.get_total_norm([parameter.grad])):
+                continue
             raise TrainingError(
-                f"step {self.global_step}: the gradient of {name} is not finite although the objective is "
-                f"({self.config.objective}, variance {float(self.network.variance):.4g}); lower --learning-rate or raise "
-                "--variance-end or --smoothing. The last checkpoint is kept"
+                f"step {self.global_step}: the gradient of {name} is not finite, or too large for float32, although the "
+                f"objective is finite ({self.config.objective}, variance {float(self.network.variance):.4g}); "
+                "train again with --overwrite and a lower --learning-rate or a higher --variance-end or --smoothing"
             )
 
     def _not_finite(self, step: int, terms: Mapping[str, Tensor], centers: Tensor) -> TrainingError:
         bad = [name for name, term in terms.items() if not bool(term.isfinite().all())]
         if not bool(centers.isfinite().all()):
-            cause = "the network's outputs are not finite: lower --learning-rate"
+            cause = "the network's outputs are not finite: train again with --overwrite and a lower --learning-rate"
         else:
-            cause = "no model point is near any data at this variance: raise --variance-end or anneal over more steps"
+            cause = (
+                "no model point is near any data at this variance: train again with --overwrite and a higher "
+                "--variance-end or more --steps"
+            )
         return TrainingError(
             f"step {step}: {', '.join(bad) or 'the objective'} of {self.config.objective} is not finite at variance "
-            f"{float(self.network.variance):.4g}; {cause}. The last checkpoint is kept"
+            f"{float(self.network.variance):.4g}; {cause}"
         )
 
 
@@ -161,26 +167,35 @@ def fit(
         InputError: a value or the folder cannot be used.
         TrainingError: a term or a gradient is not finite.
     """
-    run = Run.create(folder, config, dataset, overwrite=overwrite) if is_main_process() else Run.open(folder)
-    return _train(run, dataset, None, progress, accelerator, devices, precision, log_every, checkpoint_every)
+    machine = Machine(accelerator, str(devices), precision, log_every, checkpoint_every)
+    require_enough(dataset)
+
+    def create() -> Run:
+        if is_main_process():
+            return Run.create(folder, config, dataset, machine=machine, overwrite=overwrite)
+        return Run.open(folder)
+
+    return _train(create, Path(folder), config.steps, machine, dataset, None, progress)
 
 
 def resume(
     folder: str | Path,
     *,
     progress: bool = False,
-    accelerator: str = "auto",
-    devices: str | int = 1,
-    precision: str = "32-true",
-    log_every: int = 10,
-    checkpoint_every: int = 100,
+    accelerator: str | None = None,
+    devices: str | int | None = None,
+    precision: str | None = None,
+    log_every: int | None = None,
+    checkpoint_every: int | None = None,
 ) -> Run:
     """Continue an interrupted run from its last checkpoint, or from its start if there is none.
 
-    On the same machine and number of devices the result equals the uninterrupted run's bit for bit.
+    On the same machine, devices and precision the result equals the uninterrupted run's bit for bit.
 
     Args:
-        folder: of the run. The rest as in `fit`.
+        folder: of the run.
+        progress: as in `fit`.
+        accelerator, devices, precision, log_every, checkpoint_every: None is what the run was started with.
 
     Returns:
         The run.
@@ -192,60 +207,87 @@ def resume(
     run = Run.open(folder)
     if run.finished:
         raise InputError(f"{run.folder} has finished all of its {run.config.steps} steps; there is nothing to resume")
+    given: dict[str, Any] = {
+        "accelerator": accelerator,
+        "devices": None if devices is None else str(devices),
+        "precision": precision,
+        "log_every": log_every,
+        "checkpoint_every": checkpoint_every,
+    }
+    machine = dataclasses.replace(run.machine, **{name: value for name, value in given.items() if value is not None})
     checkpoint = run.folder / CHECKPOINT
     start = checkpoint if checkpoint.is_file() else None
-    return _train(run, run.dataset(), start, progress, accelerator, devices, precision, log_every, checkpoint_every)
+    return _train(lambda: run, run.folder, run.config.steps, machine, run.dataset(), start, progress)
 
 
 def _train(
-    run: Run,
+    prepare: Callable[[], Run],
+    folder: Path,
+    steps: int,
+    machine: Machine,
     dataset: Dataset,
     checkpoint: Path | None,
     progress: bool,
-    accelerator: str,
-    devices: str | int,
-    precision: str,
-    log_every: int,
-    checkpoint_every: int,
 ) -> Run:
-    for name, value in (("log_every", log_every), ("checkpoint_every", checkpoint_every)):
-        if value < 1:
-            raise InputError(f"{name} must be at least 1, got {value}")
-    module = MarginalFit(run.config, initial_network(run, dataset.train), dataset.train)
-    recorder = _Recorder(run, log_every, checkpoint_every)
-    callbacks: list[Callback] = [recorder, *([_ProgressBar(run.config.steps)] if progress else [])]
+    """Nothing is written, and nothing is replaced, before Lightning has accepted the machine's settings."""
+    recorder = _Recorder(folder, machine)
+    callbacks: list[Callback] = [recorder, *([_ProgressBar(steps)] if progress else [])]
     with _quiet_lightning(), torch.random.fork_rng(devices=[]), _stop_on_signal() as stop_requested:
         recorder.stop_requested = stop_requested
-        try:
-            trainer = L.Trainer(
-                accelerator=accelerator,
-                devices=devices,
-                precision=precision,  # type: ignore[arg-type]
-                max_epochs=-1,
-                max_steps=run.config.steps,
-                callbacks=callbacks,
-                plugins=[SafetensorsCheckpointIO()],
-                logger=TensorBoardLogger(str(run.folder), name="", version=TENSORBOARD),
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-            )
-        except (
-            MisconfigurationException,
-            ValueError,
-            RuntimeError,
-            TypeError,
-            ImportError,
-        ) as error:  # Lightning's own view of its arguments
-            raise InputError(f"cannot train so: {str(error).splitlines()[0]}") from error
+        trainer = _trainer(folder, steps, machine, callbacks)
+        run = prepare()
+        module = MarginalFit(run.config, initial_network(run, dataset.train), dataset.train)
         try:
             trainer.fit(module, DataLoader(_Steps(), batch_size=None), ckpt_path=checkpoint)
         except SIGTERMException:
             return run
-    if trainer.is_global_zero and trainer.global_step >= run.config.steps:
-        run.save_weights(module.network)
-        (run.folder / CHECKPOINT).unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"cannot write to {folder} ({error.strerror or error}); make room, then continue with: {run.resume_command}"
+            ) from error
+        except RuntimeError as error:
+            if "loading state_dict" not in str(error):
+                raise
+            raise InputError(f"{checkpoint} does not fit {folder}/config.json; train again with --overwrite") from error
+    if trainer.is_global_zero and trainer.global_step >= steps:
+        _save(run, module.network)
     return run
+
+
+def _trainer(folder: Path, steps: int, machine: Machine, callbacks: list[Callback]) -> L.Trainer:
+    try:
+        return L.Trainer(
+            accelerator=machine.accelerator,
+            devices=machine.devices,
+            precision=machine.precision,  # type: ignore[arg-type]
+            max_epochs=-1,
+            max_steps=steps,
+            callbacks=callbacks,
+            plugins=[SafetensorsCheckpointIO()],
+            logger=TensorBoardLogger(str(folder), name="", version=TENSORBOARD),
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    except (MisconfigurationException, ValueError, RuntimeError, TypeError, ImportError) as error:
+        # Lightning's own view of its arguments
+        raise InputError(f"cannot train so: {str(error).splitlines()[0]}") from error
+
+
+def _save(run: Run, network: MixtureDensityNetwork) -> None:
+    """Weights in, checkpoint out; the last update has not been through a step's checks."""
+    if not bool(network.sample(64, generator=torch.Generator().manual_seed(0)).isfinite().all()):
+        raise TrainingError(
+            f"step {run.config.steps}: the network's outputs are not finite after the last update; train again with "
+            "--overwrite and a lower --learning-rate"
+        )
+    try:
+        run.save_weights(network)
+        (run.folder / CHECKPOINT).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {run.folder} ({error.strerror}); make room, then continue with: {run.resume_command}"
+        ) from error
 
 
 def initial_network(run: Run, data: Tensor) -> MixtureDensityNetwork:
@@ -257,7 +299,7 @@ def initial_network(run: Run, data: Tensor) -> MixtureDensityNetwork:
     """
     network = run.config.network(run.dimension, run.image_shape)
     network.location.copy_(data.mean(0))
-    network.scale.copy_((data - data.mean(0)).square().mean().sqrt())
+    network.scale.copy_((data.double() - data.double().mean(0)).square().mean().sqrt())
     return network
 
 
@@ -272,16 +314,15 @@ class _Steps(IterableDataset[int]):
 class _Recorder(Callback):
     """Metrics and checkpoints of the main process."""
 
-    def __init__(self, run: Run, log_every: int, checkpoint_every: int) -> None:
-        self.run = run
-        self.log_every = log_every
-        self.checkpoint_every = checkpoint_every
+    def __init__(self, folder: Path, machine: Machine) -> None:
+        self.folder = folder
+        self.machine = machine
         self.rows: list[dict[str, float]] = []
         self.stop_requested: Callable[[], bool] = lambda: False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the rows up to the checkpoint, so that a resumed run's file equals an uninterrupted one's."""
-        path = self.run.folder / METRICS
+        path = self.folder / METRICS
         if trainer.global_step and path.is_file():
             with path.open(newline="", encoding="utf-8") as file:
                 rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
@@ -294,16 +335,21 @@ class _Recorder(Callback):
         assert isinstance(pl_module, MarginalFit)
         step, last = trainer.global_step, trainer.global_step >= pl_module.config.steps
         stop = self.stop_requested()
-        if (step % self.log_every == 0 or last) and trainer.is_global_zero:
+        if (step % self.machine.log_every == 0 or last) and trainer.is_global_zero:
             row = measured(pl_module, step)
             self.rows.append({"step": step, **row})
             if trainer.logger is not None:
                 trainer.logger.log_metrics(row, step)
-        if step % self.checkpoint_every == 0 or last or stop:
-            trainer.save_checkpoint(self.run.folder / CHECKPOINT)
+        if step % self.machine.checkpoint_every == 0 or last or stop:
             if trainer.is_global_zero:
-                self._write_rows()
+                self._write_rows()  # first: rows beyond the checkpoint are dropped on resuming, missing ones stay missing
+            trainer.save_checkpoint(self.folder / CHECKPOINT)
         trainer.should_stop = trainer.should_stop or stop
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Keep the rows: they show how it came to this."""
+        if trainer.is_global_zero and not isinstance(exception, OSError):
+            self._write_rows()
 
     def _write_rows(self) -> None:
         if not self.rows:
@@ -312,7 +358,7 @@ class _Recorder(Callback):
         writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows({**row, "step": int(row["step"])} for row in self.rows)
-        write_atomically(self.run.folder / METRICS, text.getvalue().encode())
+        write_atomically(self.folder / METRICS, text.getvalue().encode())
 
 
 def measured(module: MarginalFit, step: int) -> dict[str, float]:
