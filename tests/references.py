@@ -20,6 +20,25 @@ def gram(p: Mixture, q: Mixture) -> np.ndarray:
     )
 
 
+def log_sum(terms: np.ndarray) -> float:
+    """LSE of all terms, on the log scale throughout."""
+    peak = terms.max()
+    return float(peak + np.log(np.exp(terms - peak).sum()))
+
+
+def log_sum_over_components(
+    x: np.ndarray, x_variance: np.ndarray, z: np.ndarray, z_variance: np.ndarray, log_weights: np.ndarray
+) -> np.ndarray:
+    """LSE_j[log w_j + log N(x_i - z_j; v_i + v_j)], on the log scale, for variances that broadcast against the points."""
+    x_variance, z_variance = np.broadcast_to(x_variance, x.shape), np.broadcast_to(z_variance, z.shape)
+    rows = []
+    for point, v in zip(x, x_variance, strict=True):
+        total = v + z_variance
+        logs = -0.5 * ((point - z) ** 2 / total + np.log(2 * np.pi * total)).sum(1)
+        rows.append(log_sum(log_weights + logs))
+    return np.array(rows)
+
+
 def density(q: Mixture, x: np.ndarray) -> float:
     """q(x)."""
     return sum(w * normal(x - z, v) for z, v, w in zip(*q, strict=True))

@@ -5,8 +5,11 @@ A variance is a tensor that broadcasts against points of shape (..., n, d): a sc
 its last two axes explicit, (..., 1 or n, 1 or d), as `GaussianMixture` stores it.
 """
 
+import contextlib
 import math
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,7 +95,7 @@ def log_kernel(x: Tensor, x_variance: Tensor, z: Tensor, z_variance: Tensor) -> 
         x = x.float()
     if z.dtype in (torch.float16, torch.bfloat16):
         z = z.float()
-    with torch.autocast(x.device.type, enabled=False):
+    with exact_products(x.device):
         if x_variance.shape[-2] == 1 and z_variance.shape[-2] == 1:
             return _shared_log_kernel(x, z, x_variance + z_variance)
         total = x_variance.double().unsqueeze(-2) + z_variance.double().unsqueeze(-3)
@@ -110,7 +113,7 @@ def _shared_log_kernel(x: Tensor, z: Tensor, variance: Tensor) -> tuple[Tensor, 
         return -0.5 * _summed_squares(x.to(dtype), z.to(dtype), scale.to(dtype)), constant
     origin = x.detach().mean(-2, keepdim=True)
     scaled_x, scaled_z = (x - origin) * scale.to(dtype), (z - origin) * scale.to(dtype)
-    error = _product_error(scaled_x, scaled_z)
+    error = product_error(scaled_x, scaled_z)
     if dtype != torch.float64 and error > EXPONENT_TOLERANCE:
         warnings.warn(
             "distances are so large against the variance that float32 would err by more than "
@@ -135,8 +138,33 @@ def _summed_squares(x: Tensor, z: Tensor, scale: Tensor) -> Tensor:
     return total
 
 
-def _product_error(scaled_x: Tensor, scaled_z: Tensor) -> float:
-    """Bound on the rounding error of half a squared distance by products, in the points' precision, in nats."""
+def product_error(x: Tensor, z: Tensor) -> float:
+    """About the largest rounding error of half a squared distance computed by a matrix product, in nats.
+
+    Args:
+        x: (..., n, d), centred and in units of the standard deviation.
+        z: (..., m, d), likewise.
+
+    Returns:
+        3 eps max |x|^2; 1.9 times less is what was seen at d = 784, and 6 times less at d = 2.
+    """
     with torch.no_grad():
-        largest = torch.stack([scaled_x.square().sum(-1).amax(), scaled_z.square().sum(-1).amax()]).amax()
-    return 3 * torch.finfo(scaled_x.dtype).eps * float(largest)
+        largest = torch.stack([x.square().sum(-1).amax(), z.square().sum(-1).amax()]).amax()
+    return 3 * torch.finfo(x.dtype).eps * float(largest)
+
+
+@contextlib.contextmanager
+def exact_products(device: torch.device) -> Iterator[None]:
+    """Within it, float32 matrix products are float32: no autocast, no TF32, no bfloat16, which an exponent cannot bear."""
+    backend: Any = getattr(torch.backends, "cuda" if device.type == "cuda" else "mkldnn").matmul
+    name, exact = ("fp32_precision", "ieee") if hasattr(backend, "fp32_precision") else ("allow_tf32", False)
+    previous = getattr(backend, name, exact)
+    with torch.autocast(device.type, enabled=False):
+        if previous == exact:
+            yield
+            return
+        setattr(backend, name, exact)
+        try:
+            yield
+        finally:
+            setattr(backend, name, previous)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from contrastive_entropy.gaussian import log_kernel, log_normalizer
-from contrastive_entropy.pairwise import log_sum_over_components, log_sum_over_pairs
+from contrastive_entropy.gaussian import log_normalizer
+from contrastive_entropy.pairwise import log_sum_over_components, log_sum_over_own_pairs, log_sum_over_pairs
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -180,15 +180,11 @@ class GaussianMixture:
             ValueError: self_terms=False with a single component that has weight.
         """
         if self_terms:
-            return self.log_inner(self)
+            return log_sum_over_own_pairs(self.centers, self.variance, self.log_weights, self_terms=True)
         if self.components < 2:
             raise ValueError("self_terms=False needs at least 2 components, got 1")
-        exponent, constant = log_kernel(self.centers, self.variance, self.centers, self.variance)
-        diagonal = torch.eye(self.components, dtype=torch.bool, device=exponent.device)
-        exponent = exponent.masked_fill(diagonal, -math.inf).double()
-        weights = self.log_weights.double()
-        pairs = torch.logsumexp(exponent + weights.unsqueeze(-1) + weights.unsqueeze(-2), (-2, -1))
-        return pairs + constant - _log_weight_off_diagonal(weights)
+        pairs = log_sum_over_own_pairs(self.centers, self.variance, self.log_weights, self_terms=False)
+        return pairs - _log_weight_off_diagonal(self.log_weights.double())
 
     def log_trace(self) -> Tensor:
         """Log sum_j w_j ||N(. - z_j; v_j)||^2, the trace of the components' Gram matrix; equals c(2v) for one shared v.
