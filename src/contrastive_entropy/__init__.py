@@ -18,6 +18,7 @@ from contrastive_entropy.marginal import (
 )
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.spectrum import effective_rank
+from contrastive_entropy.streaming import effective_points, squared_mmd, streamed_log_inner, streamed_log_norm
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,7 @@ __all__ = [
     "cauchy_schwarz_divergence",
     "debiased_normalized_inner_product",
     "debiased_nuclear_norm",
+    "effective_points",
     "effective_rank",
     "fidelity",
     "inner_product",
@@ -39,5 +41,8 @@ __all__ = [
     "nuclear_norm",
     "projection",
     "schur_trace",
+    "squared_mmd",
+    "streamed_log_inner",
+    "streamed_log_norm",
     "trace",
 ]

@@ -1,4 +1,4 @@
-"""The command line: `contrastive-entropy fit mdn`, `sample`, `evaluate`, `data list`."""
+"""The command line: `contrastive-entropy fit mdn`, `sample`, `evaluate`, `bound`, `data list`."""
 
 import dataclasses
 import io
@@ -17,6 +17,7 @@ from rich.table import Table
 from contrastive_entropy import __version__
 from contrastive_entropy.data import TOYS, load, located, names
 from contrastive_entropy.errors import InputError, TrainingError
+from contrastive_entropy.hub import HUB
 from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.models import NOISES
 from contrastive_entropy.runs import (
@@ -53,6 +54,23 @@ MEANINGS = {
     "coverage": ("high", "data with a sample close by"),
     "effective_rank": ("real", "directions that are filled"),
     "far_share": ("low", "farther off than 99% of data"),
+}
+
+
+BOUND_MEANINGS = {
+    "points": "n",
+    "dimension": "d",
+    "variance": "v, of each point's Gaussian",
+    "log_norm": "log <p,p>, nats: the limit of (E7)",
+    "renyi_entropy": "minus that, Renyi's quadratic entropy",
+    "effective_points": "that stand alone at this v, 1 to n",
+    "against_points": "m of the second set",
+    "against_log_norm": "log <q,q>",
+    "against_effective_points": "1 to m",
+    "log_inner": "log <p,q>",
+    "cauchy_schwarz_divergence": "the gap of (E7); 0 = equal",
+    "mmd": "kernel exp(-|x-y|^2 / 4v); 0 = equal",
+    "seconds": "for the sums",
 }
 
 
@@ -205,6 +223,44 @@ def evaluate(
         _evaluate(Run.open(run), seed=seed, from_density=from_density)
 
 
+@app.command("bound")
+def bound(
+    data: Annotated[
+        str, typer.Argument(help="Name (see `data list`) or path: .npy, .npz, .csv, .parquet, image folder.")
+    ],
+    against: Annotated[str | None, typer.Option(help="A second data set to compare with: D_CS and MMD.")] = None,
+    variance: Annotated[
+        float | None, typer.Option(help="Of the density, data units squared. [default: as `fit` ends, of DATA]")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Points read at once from either side.")] = 4096,
+    data_root: Annotated[Path | None, typer.Option(help="Folder with copies of hub data sets, e.g. DIR/mnist.")] = None,
+    seed: Annotated[int, typer.Option(help="Of a toy's draw.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="JSON file for the figures; an interrupted run continues from beside it.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+) -> None:
+    """Exact log <p,p> (minus it: Renyi's quadratic entropy) and effective number of points of a whole data set."""
+    with _errors_in_one_line():
+        if out is not None and out.exists() and not overwrite:
+            raise InputError(f"{out} exists; replace it with --overwrite, or choose another --out")
+        from contrastive_entropy.entropy import measure
+
+        figures = measure(data, against, variance=variance, batch_size=batch, data_root=data_root, seed=seed, out=out)
+        table = Table(
+            title=f"{data}, exact over all pairs", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        )
+        for heading in ("figure", "value", "what it says"):
+            table.add_column(heading, justify="right" if heading == "value" else "left")
+        for name, meaning in BOUND_MEANINGS.items():
+            if name in figures:
+                value = figures[name]
+                table.add_row(name, f"{value:,}" if isinstance(value, int) else f"{value:.6g}", meaning)
+        Console().print(table)
+        if out is not None:
+            typer.echo(f"wrote {out}")
+
+
 @data_app.command("list")
 def data_list() -> None:
     """Names that `--data` takes."""
@@ -212,8 +268,12 @@ def data_list() -> None:
     table.add_row("digits", "1297 + 500 held out, 8 x 8", "real handwritten digits (scikit-learn)")
     for name in TOYS:
         table.add_row(name, "10000 + 5000 held out, 2-D", "toy law, drawn afresh for each seed")
+    for name, entry in HUB.items():
+        table.add_row(
+            name, entry.description, f"{entry.identifier} on the hub, {entry.megabytes} MB, or a copy in --data-root"
+        )
     Console().print(table)
-    assert set(names()) == {"digits", *TOYS}
+    assert set(names()) == {"digits", *TOYS, *HUB}
     typer.echo("or a path: .npy, .npz, .csv, .parquet with one point per row, or a folder of images of one size")
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.files import read_points
+from contrastive_entropy.files import map_points, read_points
+from contrastive_entropy.hub import HUB, load_images
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,18 @@ class Dataset:
         return self.train.shape[1]
 
 
-def load(source: str | Path, *, seed: int = 0, held_out: float = 0.2) -> Dataset:
+def load(source: str | Path, *, seed: int = 0, held_out: float = 0.2, data_root: str | Path | None = None) -> Dataset:
     """Load a data set by name or path.
 
     Args:
-        source: `digits`; a toy of `TOYS`; or a path to .npy, .npz, .csv or .parquet with one point per row, or to a
-            folder of images of one size: see `files.read_points`.
+        source: `digits`; a toy of `TOYS`; a data set of `HUB`; or a path to .npy, .npz, .csv or .parquet with one point
+            per row, or to a folder of images of one size: see `files.read_points`.
         seed: of the toys' draws and of the split of files, from 0; `digits` is always split the same way.
         held_out: share of a file's points that is held out, in (0, 1); at least 1 point and at most 10,000.
+        data_root: folder of copies of hub data sets (`mnist`), each in a folder of its name; None takes the hub.
 
     Returns:
-        Dataset. Toys have 10,000 + 5,000 points, digits 1,297 + 500 images of 8 x 8.
+        Dataset. Toys have 10,000 + 5,000 points, digits 1,297 + 500 images of 8 x 8, mnist its own two parts.
 
     Raises:
         InputError: no such name or file, or a file whose content cannot be used; the message says where and why.
@@ -63,6 +65,8 @@ def load(source: str | Path, *, seed: int = 0, held_out: float = 0.2) -> Dataset
         return _digits()
     if name in TOYS:
         return Dataset(name, sample_toy(name, 10_000, seed=2 * seed), sample_toy(name, 5_000, seed=2 * seed + 1))
+    if name in HUB:
+        return _hub(name, data_root)
     if not 0 < held_out < 1:
         raise InputError(f"held_out must lie in (0, 1), got {held_out}")
     if not _exists(name):
@@ -72,7 +76,26 @@ def load(source: str | Path, *, seed: int = 0, held_out: float = 0.2) -> Dataset
 
 def names() -> list[str]:
     """The data sets that need no file."""
-    return ["digits", *TOYS]
+    return ["digits", *TOYS, *HUB]
+
+
+def load_points(source: str | Path, *, seed: int = 0, data_root: str | Path | None = None) -> Tensor | np.ndarray:
+    """All points of a file, or the training part of a named data set, to be read in slices.
+
+    Args:
+        source, seed, data_root: as in `load`.
+
+    Returns:
+        (n, d) floating point: a tensor, or a memory map for an .npy file of points.
+
+    Raises:
+        InputError: as `load`.
+    """
+    name = str(source)
+    if name in names() or not _exists(name):
+        return load(source, seed=seed, data_root=data_root).train
+    mapped = map_points(Path(source))
+    return read_points(Path(source))[0] if mapped is None else mapped
 
 
 def sample_toy(name: str, count: int, *, seed: int) -> Tensor:
@@ -165,6 +188,13 @@ def _digits() -> Dataset:
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     train, test = order[:1297], order[1297:]
     return Dataset("digits", images[train], images[test], (1, 8, 8), labels[train], labels[test])
+
+
+def _hub(name: str, data_root: str | Path | None) -> Dataset:
+    train, train_labels, test, test_labels = load_images(name, None if data_root is None else Path(data_root))
+    points = [images.flatten(1).float() / 255 for images in (train, test)]
+    _, channels, height, width = train.shape
+    return Dataset(name, points[0], points[1], (channels, height, width), train_labels, test_labels)
 
 
 def _split(name: str, points: Tensor, image_shape: tuple[int, int, int] | None, seed: int, held_out: float) -> Dataset:

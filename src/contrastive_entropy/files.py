@@ -49,6 +49,21 @@ def read_points(path: Path) -> tuple[Tensor, tuple[int, int, int] | None]:
     return torch.from_numpy(points.astype(np.float32)), image_shape
 
 
+def map_points(path: Path) -> np.ndarray | None:
+    """A memory map of an .npy file of (n, d) floating-point points; None for anything else.
+
+    Raises:
+        InputError: a damaged .npy file.
+    """
+    if path.suffix.lower() != ".npy" or path.is_dir():
+        return None
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:
+        raise InputError(f"{path}: not a readable .npy file ({_reason(error)})") from error
+    return array if array.ndim == 2 and array.dtype in (np.float32, np.float64) and array.size else None
+
+
 def _read_file(path: Path) -> np.ndarray:
     readers = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}
     suffix = path.suffix.lower()

@@ -1,0 +1,214 @@
+"""Entropies and divergences of whole data sets, exact over all pairs, with progress and a place to continue from."""
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
+from torch import Tensor
+
+from contrastive_entropy import __version__
+from contrastive_entropy.data import load_points
+from contrastive_entropy.errors import InputError
+from contrastive_entropy.runs import write_json
+from contrastive_entropy.streaming import (
+    Progress,
+    effective_points,
+    squared_mmd,
+    streamed_log_inner,
+    streamed_log_norm,
+)
+from contrastive_entropy.variance import neighbor_variance
+
+Points = Tensor | np.ndarray
+
+SAVE_EVERY = 10.0
+"""Seconds between savings of the partial sums."""
+
+
+def measure(
+    data: str,
+    against: str | None = None,
+    *,
+    variance: float | None = None,
+    batch_size: int = 4096,
+    data_root: Path | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Log <p,p> of a data set; with a second one, its norm, their inner product, D_CS and MMD.
+
+    Args:
+        data, against, data_root, seed: as in `data.load_points`.
+        variance: of the densities, in data units squared; None is what `fit` would anneal down to.
+        batch_size: points read at once from either side.
+        out: JSON file; while the sums run, their state is in a file beside it, from which the same call continues.
+
+    Returns:
+        What is written to the file.
+
+    Raises:
+        InputError: data, variance or file that cannot be used.
+    """
+    if variance is not None and not 0 < variance < float("inf"):
+        raise InputError(f"variance must be a positive number, got {variance}")
+    if batch_size < 1:
+        raise InputError(f"batch must be at least 1, got {batch_size}")
+    start = time.monotonic()
+    p = load_points(data, seed=seed, data_root=data_root)
+    q = None if against is None else load_points(against, seed=seed, data_root=data_root)
+    if q is not None and q.shape[1] != p.shape[1]:
+        raise InputError(f"{data} has {p.shape[1]} coordinates and {against} has {q.shape[1]}")
+    if variance is None:
+        variance = _default_variance(p, data)
+    loaded = time.monotonic()
+    settings = {"data": data, "against": against, "variance": variance, "batch_size": batch_size, "seed": seed}
+    sums = _Sums(settings | {"digest": [_digest(part) for part in (p, q) if part is not None and out is not None]}, out)
+
+    def norm(name: str, points: Points) -> float:
+        pairs = len(points) * (len(points) + 1) // 2
+        return sums.run(name, pairs, partial(streamed_log_norm, points, variance=variance, batch_size=batch_size))
+
+    try:
+        log_p = norm("log <p,p>", p)
+        scale: dict[str, Any] = {"variance": variance, "dimension": int(p.shape[1])}
+        figures: dict[str, Any] = {
+            "points": len(p),
+            **scale,
+            "log_norm": log_p,
+            "renyi_entropy": -log_p,
+            "effective_points": effective_points(log_p, **scale),
+        }
+        if q is not None:
+            log_q = norm("log <q,q>", q)
+            inner = partial(streamed_log_inner, p, q, variance=variance, batch_size=batch_size)
+            log_pq = sums.run("log <p,q>", len(p) * len(q), inner)
+            figures |= {
+                "against_points": len(q),
+                "against_log_norm": log_q,
+                "against_effective_points": effective_points(log_q, **scale),
+                "log_inner": log_pq,
+                "cauchy_schwarz_divergence": max(0.0, log_p + log_q - 2 * log_pq),
+                "mmd": squared_mmd(log_p, log_q, log_pq, **scale) ** 0.5,
+            }
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    figures |= {"loading_seconds": loaded - start, "seconds": time.monotonic() - loaded}
+    sums.finish(figures)
+    return figures
+
+
+class _Sums:
+    """Streamed sums of one call, with a progress line each, and their state in a file."""
+
+    def __init__(self, settings: dict[str, Any], out: Path | None) -> None:
+        self.settings, self.out = settings, out
+        self.partial = None if out is None else out.with_name(out.name + ".partial")
+        self.states: dict[str, Progress] = {}
+        self.saved = time.monotonic()
+        if out is None or self.partial is None:
+            return
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            found = json.loads(self.partial.read_text()) if self.partial.exists() else None
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot use {self.partial} ({error}); remove it, or choose another --out") from error
+        if found is not None and found.get("settings") == settings:
+            self.states = {name: Progress(*state) for name, state in found["sums"].items()}
+        self._save()  # finds out now whether the folder can be written
+
+    def run(self, name: str, pairs: int, stream: Callable[..., float]) -> float:
+        """One sum, continued from where it stands."""
+        with _progress_line(name, pairs, self.states.get(name, Progress()).pairs) as show:
+
+            def progress(state: Progress) -> None:
+                self.states[name] = state
+                show(state.pairs)
+                if time.monotonic() - self.saved > SAVE_EVERY:
+                    self._save()
+
+            try:
+                return stream(progress=progress, resume=self.states.get(name))
+            finally:
+                self._save()
+
+    def finish(self, figures: dict[str, Any]) -> None:
+        """Write the figures and remove the state."""
+        if self.out is None or self.partial is None:
+            return
+        description = {key: value for key, value in self.settings.items() if key != "digest"}
+        machine = {"version": __version__, "torch": torch.__version__, "threads": torch.get_num_threads()}
+        try:
+            write_json(self.out, description | figures | machine)
+            self.partial.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write {self.out} ({error.strerror}); choose another --out") from error
+
+    def _save(self) -> None:
+        if self.partial is None:
+            return
+        self.saved = time.monotonic()
+        sums = {name: dataclasses.astuple(state) for name, state in self.states.items()}
+        try:
+            write_json(self.partial, {"settings": self.settings, "sums": sums})
+        except OSError as error:
+            raise InputError(f"cannot write {self.partial} ({error.strerror}); choose another --out") from error
+
+
+@contextmanager
+def _progress_line(name: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
+    """Share done, speed and time left: a bar on a terminal, a line every ten seconds elsewhere."""
+    console = Console(stderr=True)
+    start, first, shown = time.monotonic(), done, time.monotonic()
+    bar = ProgressBar(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.percentage:.0f}% | {task.fields[speed]} | left"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+    task = bar.add_task(name, total=total, completed=done, speed="")
+
+    def show(pairs: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        rate = max(pairs - first, 1) / max(now - start, 1e-9)
+        bar.update(task, completed=pairs, speed=f"{rate / 1e6:.0f} million pairs/s")
+        if bar.disable and now - shown > 10:
+            shown = now
+            left = (total - pairs) / rate
+            line = f"{name} | {pairs / total:.0%} | {rate / 1e6:.0f} million pairs/s | {left:.0f} s left"
+            console.print(line, soft_wrap=True, highlight=False)
+
+    with bar:
+        yield show
+
+
+def _default_variance(points: Points, name: str) -> float:
+    chosen = np.sort(np.random.default_rng(0).permutation(len(points))[:20_000])
+    subset = torch.as_tensor(np.asarray(points[chosen]) if isinstance(points, np.ndarray) else points[chosen])
+    batch = min(256, len(subset))
+    try:
+        return neighbor_variance(subset, points=batch, neighbors=min(8, batch - 1))
+    except ValueError as error:
+        raise InputError(f"{name}: {error}; set --variance") from error
+
+
+def _digest(points: Points) -> str:
+    """SHA-256, read in slices."""
+    state = hashlib.sha256()
+    for start in range(0, len(points), 4096):
+        state.update(np.ascontiguousarray(points[start : start + 4096]).tobytes())
+    return state.hexdigest()

@@ -1,0 +1,124 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import contrastive_entropy as ce
+from contrastive_entropy import InputError, entropy
+from contrastive_entropy.data import load_points
+from contrastive_entropy.entropy import measure
+
+
+@pytest.fixture
+def files(tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "a.npy", rng.standard_normal((60, 3)))
+    np.save(tmp_path / "b.npy", rng.standard_normal((50, 3)) + 1)
+    return tmp_path
+
+
+def test_figures_are_those_of_the_whole_file(files):
+    a, b = (torch.from_numpy(np.load(files / name)) for name in ("a.npy", "b.npy"))
+    p, q = ce.GaussianMixture(a, 0.4), ce.GaussianMixture(b, 0.4)
+    figures = measure(str(files / "a.npy"), str(files / "b.npy"), variance=0.4, batch_size=16)
+    assert (figures["points"], figures["against_points"], figures["dimension"]) == (60, 50, 3)
+    assert figures["log_norm"] == -figures["renyi_entropy"] == pytest.approx(p.log_norm().item(), abs=1e-12)
+    assert figures["against_log_norm"] == pytest.approx(q.log_norm().item(), abs=1e-12)
+    assert figures["log_inner"] == pytest.approx(p.log_inner(q).item(), abs=1e-12)
+    assert figures["cauchy_schwarz_divergence"] == pytest.approx(ce.cauchy_schwarz_divergence(p, q).item(), abs=1e-12)
+    peak = ce.GaussianMixture(a[:1], 0.4).log_norm()
+    ratio = [math.exp(value - peak) for value in (p.log_norm(), q.log_norm(), p.log_inner(q))]
+    assert figures["effective_points"] == pytest.approx(1 / ratio[0])
+    assert figures["mmd"] == pytest.approx(math.sqrt(ratio[0] + ratio[1] - 2 * ratio[2]))
+
+
+def test_files_of_points_are_mapped_and_named_sets_are_their_training_part(files):
+    assert isinstance(load_points(str(files / "a.npy")), np.memmap)
+    assert load_points("digits").shape == (1297, 64)
+    assert load_points("moons", seed=3).shape == (10_000, 2)
+    np.savetxt(files / "a.csv", np.load(files / "a.npy"), delimiter=",")
+    assert load_points(str(files / "a.csv")).shape == (60, 3)
+
+
+def test_the_variance_is_chosen_as_the_fit_ends(files):
+    from contrastive_entropy.data import load
+    from contrastive_entropy.runs import FitConfig
+
+    assert measure("digits")["variance"] == pytest.approx(
+        FitConfig("digits").resolve(load("digits")).variance_end, rel=0.05
+    )
+    np.save(files / "same.npy", np.zeros((20, 2)))
+    with pytest.raises(InputError, match=r"same\.npy: .*constant or mostly duplicates.*set --variance"):
+        measure(str(files / "same.npy"))
+
+
+def test_an_interrupted_measurement_continues(files, monkeypatch):
+    out = files / "out" / "figures.json"
+    arguments = (str(files / "a.npy"), str(files / "b.npy"))
+    whole = measure(*arguments, variance=0.4, batch_size=16)
+    real, calls = entropy.streamed_log_inner, []
+
+    def interrupted(*rest, progress, **keywords):
+        def stop(state):
+            progress(state)
+            if state.blocks == 3:
+                raise KeyboardInterrupt
+
+        return real(*rest, progress=stop, **keywords)
+
+    monkeypatch.setattr(entropy, "streamed_log_inner", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        measure(*arguments, variance=0.4, batch_size=16, out=out)
+    assert [path.name for path in out.parent.iterdir()] == ["figures.json.partial"]
+    assert json.loads((out.parent / "figures.json.partial").read_text())["sums"]["log <p,q>"][0] == 3
+
+    def spy(*rest, resume, **keywords):
+        calls.append(resume.blocks)
+        return real(*rest, resume=resume, **keywords)
+
+    monkeypatch.setattr(entropy, "streamed_log_inner", spy)
+    figures = measure(*arguments, variance=0.4, batch_size=16, out=out)
+    assert calls == [3]
+    assert [path.name for path in out.parent.iterdir()] == ["figures.json"]
+    written = json.loads(out.read_text())
+    for name in ("log_norm", "against_log_norm", "log_inner", "mmd"):
+        assert figures[name] == whole[name] == written[name]
+
+
+def test_a_state_of_other_settings_or_data_is_not_continued(files):
+    out = files / "figures.json"
+    state = {"settings": {"data": "other"}, "sums": {"log <p,p>": [10, 60 * 61 // 2, 99.0]}}
+    (files / "figures.json.partial").write_text(json.dumps(state))
+    figures = measure(str(files / "a.npy"), variance=0.4, batch_size=16, out=out)
+    assert figures["log_norm"] == measure(str(files / "a.npy"), variance=0.4, batch_size=16)["log_norm"]
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"variance": -1.0}, "variance must be a positive number, got -1"),
+        ({"batch_size": 0}, "batch must be at least 1, got 0"),
+        ({"against": "moons"}, "digits has 64 coordinates and moons has 2"),
+        ({"out": "/proc/x/y.json"}, r"/proc/x.* \(.*\).*choose another --out"),
+    ],
+)
+def test_refusals(keywords, message, tmp_path):
+    from pathlib import Path
+
+    if "out" in keywords:
+        keywords = {"out": Path(keywords["out"])}
+    with pytest.raises(InputError, match=message):
+        measure("digits", **keywords)
+
+
+def test_bad_rows_and_damaged_files(files):
+    array = np.load(files / "a.npy")
+    array[37, 1] = np.nan
+    np.save(files / "nan.npy", array)
+    with pytest.raises(InputError, match="rows 32 to 47: NaN or infinite values"):
+        measure(str(files / "nan.npy"), variance=1.0, batch_size=16)
+    (files / "junk.npy").write_bytes(b"junk")
+    with pytest.raises(InputError, match=r"junk\.npy: not a readable \.npy file"):
+        measure(str(files / "junk.npy"))
