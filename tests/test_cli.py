@@ -7,7 +7,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from contrastive_entropy import __version__
-from contrastive_entropy.cli import MEANINGS, app
+from contrastive_entropy.cli import BOUND_MEANINGS, MEANINGS, app
 
 SMALL = [
     "--steps",
@@ -302,3 +302,30 @@ def test_an_index_column_is_refused(tmp_path):
         pd.DataFrame(np.random.default_rng(0).random((30, 2)), columns=columns).to_csv(tmp_path / "x.csv")
         result = call("fit", "mdn", "--data", tmp_path / "x.csv", "--out", tmp_path / "run", *SMALL)
         refused(result, "first column has no name and counts the rows", "index=False")
+
+
+def test_bound_prints_and_writes_the_figures_of_the_whole_set(tmp_path):
+    np.savetxt(tmp_path / "a.csv", np.random.default_rng(0).standard_normal((40, 2)), delimiter=",")
+    out = tmp_path / "a.json"
+    result = call(
+        "bound", tmp_path / "a.csv", "--against", tmp_path / "a.csv", "--variance", "0.5", "--batch", 16, "--out", out
+    )
+    assert result.exit_code == 0, result.output
+    figures = json.loads(out.read_text())
+    assert (figures["points"], figures["variance"], figures["batch_size"]) == (40, 0.5, 16)
+    assert figures["cauchy_schwarz_divergence"] == pytest.approx(0, abs=1e-6)
+    for name in BOUND_MEANINGS:
+        assert name in result.stdout
+    assert set(BOUND_MEANINGS) <= set(figures)
+    refused(call("bound", tmp_path / "a.csv", "--out", out), "a.json exists", "--overwrite")
+    assert call("bound", tmp_path / "a.csv", "--out", out, "--overwrite").exit_code == 0
+    assert "against_points" not in json.loads(out.read_text())
+
+
+def test_bound_refuses_in_one_line(tmp_path):
+    refused(call("bound", "mnst"), "did you mean 'mnist'")
+    refused(call("bound", "mnist", "--data-root", tmp_path), "no folder mnist in")
+    refused(call("bound", "moons", "--variance", "-1"), "variance must be a positive number, got -1")
+    refused(call("bound", "moons", "--against", "digits"), "moons has 2 coordinates and digits has 64")
+    (tmp_path / "nan.csv").write_text("1,2\n" * 20 + "nan,3\n")
+    refused(call("bound", tmp_path / "nan.csv"), "1 of 21 rows hold NaN", "(rows 20, counted from 0)")

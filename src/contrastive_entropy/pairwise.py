@@ -330,7 +330,7 @@ def _standardized(x: Tensor, z: Tensor, variance: Tensor) -> tuple[Tensor, Tenso
     origin = z.detach().mean(-2, keepdim=True)
 
     def scaled(precision: torch.dtype) -> tuple[Tensor, Tensor]:
-        scale = variance.to(precision).rsqrt()
+        scale = variance.double().rsqrt().to(precision)
         points = (x.to(precision) - origin.to(precision)) * scale
         return points, points if same else (z.to(precision) - origin.to(precision)) * scale
 

@@ -1,0 +1,97 @@
+"""The bound of all of MNIST, exact, and what it costs: results/bound_mnist.json.
+
+python benchmarks/whole_data.py --data-root DIR     # DIR/mnist as the hub lays it out; a minute on two cores
+
+Runs `contrastive-entropy bound mnist` in a process of its own; measures, before and after it, the machine's float32
+matrix product; and compares a subset with a float64 reference.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+SUBSET = 3000
+
+
+def products_seconds(n: int, d: int, batch: int = 4096) -> float:
+    """Time of the matrix products that n (n + 1) / 2 inner products of d coordinates need, at this machine's speed."""
+    a, b = torch.randn(batch, d), torch.randn(batch, d)
+    out = torch.empty(batch, batch)
+    seconds = []
+    for _ in range(20):
+        start = time.perf_counter()
+        torch.mm(a, b.T, out=out)
+        seconds.append(time.perf_counter() - start)
+    return sorted(seconds)[len(seconds) // 2] / batch**2 * n * (n + 1) / 2
+
+
+def reference(points: np.ndarray, variance: float) -> float:
+    """log <p, p> by float64 differences, one row at a time."""
+    x, rows = points.astype(np.float64), []
+    for row in x:
+        exponents = -((x - row) ** 2).sum(1) / (4 * variance)
+        rows.append(exponents.max() + np.log(np.exp(exponents - exponents.max()).sum()))
+    rows_array = np.array(rows)
+    total = rows_array.max() + np.log(np.exp(rows_array - rows_array.max()).sum())
+    return float(total - 2 * np.log(len(x)) - x.shape[1] / 2 * np.log(4 * np.pi * variance))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-root", type=Path, required=True)
+    options = parser.parse_args()
+    import contrastive_entropy as ce
+    from contrastive_entropy.data import load_points
+
+    start = time.monotonic()
+    before = products_seconds(60_000, 784)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "figures.json"
+        arguments = ["bound", "mnist", "--data-root", str(options.data_root), "--out", str(out)]
+        program = [sys.executable, "-c", "from contrastive_entropy.cli import app; app()", *arguments]
+        subprocess.run(program, check=True)
+        figures = json.loads(out.read_text())
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    after = products_seconds(60_000, 784)
+    subset = load_points("mnist", data_root=options.data_root)[:SUBSET]
+    expected = reference(subset.numpy(), figures["variance"])
+    found = ce.streamed_log_norm(subset, variance=figures["variance"])
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    products = (before + after) / 2
+    result = {
+        "command": "contrastive-entropy bound mnist --data-root DIR",
+        "script": "python benchmarks/whole_data.py --data-root DIR",
+        "seed": 0,
+        "commit": commit.stdout.strip(),
+        "device": f"{torch.get_num_threads()} threads of {platform.machine()} CPU",
+        "torch": torch.__version__,
+        "figures": figures,
+        "wall_seconds": figures["seconds"],
+        "products_seconds": products,
+        "products_seconds_before_and_after": [before, after],
+        "ratio_to_products": figures["seconds"] / products,
+        "peak_memory_mib": memory,
+        "data_mib": 60_000 * 784 * 4 / 2**20,
+        "subset": SUBSET,
+        "subset_log_norm": found,
+        "subset_reference": expected,
+        "subset_error": abs(found - expected),
+        "whole_script_seconds": time.monotonic() - start,
+    }
+    path = ROOT / "results" / "bound_mnist.json"
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
