@@ -214,6 +214,27 @@ def test_without_the_private_kernel(monkeypatch):
         torch.testing.assert_close(value, right)
 
 
+def test_a_private_kernel_that_changed_is_not_used():
+    def other_arguments(q, k, v):
+        return q, k
+
+    def other_meaning(q, k, v, dropout, causal, *, attn_mask, scale):
+        return q, torch.zeros(1, 1, 2)
+
+    assert not pairwise._works(other_arguments)
+    assert not pairwise._works(other_meaning)
+    assert pairwise._fused_kernel() is not None  # of the torch that the tests are pinned to
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3)])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_shared_diagonal_scales_the_coordinates(engine, shape, dtype):
+    v = 0.2 + points(*shape, 3).square()
+    arguments = (points(6, 3, 0, dtype), v, log_weights(6), points(5, 3, 1, dtype), 2 * v, log_weights(5))
+    for value, right in zip(everything(*arguments), expected(*arguments), strict=True):
+        assert close(value, right, dtype)
+
+
 def test_precision_is_raised_where_it_must_be():
     calls = []
 

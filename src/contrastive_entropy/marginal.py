@@ -12,6 +12,7 @@ from torch import Tensor
 from contrastive_entropy.bounds import Bound
 from contrastive_entropy.gaussian import log_kernel
 from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.pairwise import log_sum_over_components
 from contrastive_entropy.spectrum import matrix_nuclear_norm, weighted_gram
 
 JITTER = 1e-8
@@ -118,8 +119,10 @@ def projection(p: GaussianMixture, q: GaussianMixture, *, jitter: float = JITTER
         Bound; terms["jitter"] is what was used. O(n m d + m^3).
     """
     cholesky, peaks = _component_cholesky(q, jitter)
-    exponent, constant = log_kernel(p.centers.double(), p.variance, q.centers.double(), q.variance)
-    inner = torch.logsumexp(exponent + p.log_weights.unsqueeze(-1), -2) - peaks  # (..., m)
+    rows, constant = log_sum_over_components(
+        q.centers.double(), q.variance, p.centers.double(), p.variance, p.log_weights
+    )
+    inner = rows - peaks  # (..., m)
     shift = inner.detach().amax(-1, keepdim=True)
     solved = torch.linalg.solve_triangular(cholesky, (inner - shift).exp().unsqueeze(-1), upper=False)
     value = 2 * (constant + shift.squeeze(-1)) + solved.square().sum((-2, -1)).log()
