@@ -149,8 +149,8 @@ def product_error(x: Tensor, z: Tensor) -> float:
         3 eps max |x|^2; 1.9 times less is what was seen at d = 784, and 6 times less at d = 2.
     """
     with torch.no_grad():
-        largest = torch.stack([x.square().sum(-1).amax(), z.square().sum(-1).amax()]).amax()
-    return 3 * torch.finfo(x.dtype).eps * float(largest)
+        largest = max(float(torch.linalg.vector_norm(points, dim=-1).amax()) for points in ((x,) if x is z else (x, z)))
+    return 3 * torch.finfo(x.dtype).eps * largest**2
 
 
 @contextlib.contextmanager

@@ -140,10 +140,9 @@ class _ComponentSum(torch.autograd.Function):
         if not (needs_z or needs_bias):
             return grad_x, None, None, None
         grad_z, grad_bias = torch.zeros_like(z), torch.zeros_like(bias)
-        for sign in (1, -1):  # attention weights are positive
+        lowest, highest = (float(bound) for bound in grad.aminmax())
+        for sign in (1,) * (highest > 0) + (-1,) * (lowest < 0):  # attention weights are positive
             part = (sign * grad).clamp_min(0)
-            if not bool(part.any()):
-                continue
             columns, column_mean = ctx.engine(z, x, part.log() - rows, with_mean=needs_z)
             share = sign * (bias + columns).exp()
             grad_bias += share
