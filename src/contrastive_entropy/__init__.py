@@ -1,6 +1,7 @@
 """Mixture density networks, generators and autoencoders trained with Hilbert-space entropy bounds (arXiv 2511.12903)."""
 
 from contrastive_entropy.bounds import Bound
+from contrastive_entropy.decomposition import Decomposition, decompose
 from contrastive_entropy.errors import InputError, NumericalWarning, TrainingError
 from contrastive_entropy.marginal import (
     bures_distance,
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Bound",
+    "Decomposition",
     "GaussianMixture",
     "InputError",
     "NumericalWarning",
@@ -32,6 +34,7 @@ __all__ = [
     "cauchy_schwarz_divergence",
     "debiased_normalized_inner_product",
     "debiased_nuclear_norm",
+    "decompose",
     "effective_points",
     "effective_rank",
     "fidelity",
