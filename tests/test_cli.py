@@ -322,6 +322,16 @@ def test_bound_prints_and_writes_the_figures_of_the_whole_set(tmp_path):
     assert "against_points" not in json.loads(out.read_text())
 
 
+def test_an_interrupted_bound_says_how_to_go_on(tmp_path, monkeypatch):
+    def interrupted(*arguments, **keywords):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("contrastive_entropy.entropy.measure", interrupted)
+    result = call("bound", "moons", "--out", tmp_path / "x.json")
+    assert (result.exit_code, result.stderr) == (130, "stopped; the same command continues where it stood\n")
+    assert "--out FILE.json" in call("bound", "moons").stderr
+
+
 def test_bound_refuses_in_one_line(tmp_path):
     refused(call("bound", "mnst"), "did you mean 'mnist'")
     refused(call("bound", "mnist", "--data-root", tmp_path), "no folder mnist in")

@@ -246,7 +246,14 @@ def bound(
             raise InputError(f"{out} exists; replace it with --overwrite, or choose another --out")
         from contrastive_entropy.entropy import measure
 
-        figures = measure(data, against, variance=variance, batch_size=batch, data_root=data_root, seed=seed, out=out)
+        try:
+            figures = measure(
+                data, against, variance=variance, batch_size=batch, data_root=data_root, seed=seed, out=out
+            )
+        except KeyboardInterrupt:
+            how = "the same command continues where it stood" if out else "give --out FILE.json to be able to continue"
+            typer.echo(f"stopped; {how}", err=True)
+            raise typer.Exit(130) from None
         table = Table(
             title=f"{data}, exact over all pairs", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
         )
