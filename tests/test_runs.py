@@ -35,6 +35,8 @@ def moons():
         ({"anneal_fraction": 1.5}, r"must lie in \[0, 1\], got 1.5"),
         ({"smoothing": -1.0}, "smoothing must be a number >= 0"),
         ({"objective": "projection", "smoothing": 0.1}, "projection has none: leave it out"),
+        ({"objective": "projection", "tolerance": 0.1}, "tolerance is for nuclear_norm and debiased_nuclear_norm"),
+        ({"tolerance": 0.0}, "tolerance must be a positive number, got 0.0"),
     ],
 )
 def test_bad_configurations(changes, message):

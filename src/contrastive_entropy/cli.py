@@ -109,6 +109,10 @@ def fit_mdn(
         float | None,
         typer.Option(help=f"eps of the smoothed nuclear norm ({', '.join(SMOOTHED)}). [default: the objective's]"),
     ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Relative error that the smoothed nuclear norm and its gradient may have. [default: 1e-3]"),
+    ] = None,
     variance_start: Annotated[
         float | None,
         typer.Option(help="Of the density, data units squared. [default: half the median squared distance]"),

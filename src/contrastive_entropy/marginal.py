@@ -13,7 +13,8 @@ from contrastive_entropy.bounds import Bound
 from contrastive_entropy.gaussian import log_kernel
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.pairwise import log_sum_over_components
-from contrastive_entropy.spectrum import matrix_nuclear_norm, weighted_gram
+from contrastive_entropy.polar import TOLERANCE
+from contrastive_entropy.spectrum import log_nuclear_norm
 
 JITTER = 1e-8
 """Relative diagonal jitter of the Cholesky factorisations in (E8) and (E9)."""
@@ -162,7 +163,9 @@ def _component_cholesky(q: GaussianMixture, jitter: float) -> tuple[Tensor, Tens
     return torch.linalg.cholesky(gram + jitter * eye), log_scale + 0.5 * constant.unsqueeze(-1)
 
 
-def nuclear_norm(p: GaussianMixture, q: GaussianMixture, *, smoothing: float = 0.0) -> Bound:
+def nuclear_norm(
+    p: GaussianMixture, q: GaussianMixture, *, smoothing: float = 0.0, tolerance: float = TOLERANCE
+) -> Bound:
     """Log of the (smoothed) nuclear norm of the weighted cross-Gram matrix, log ||D_a^1/2 K D_w^1/2||_*  (E10, E12).
 
     Limit: (log tr K_pp + log tr K_qq) / 2, reached iff the two sample measures are equal. With smoothing = 0 the
@@ -171,19 +174,22 @@ def nuclear_norm(p: GaussianMixture, q: GaussianMixture, *, smoothing: float = 0
 
     Args:
         p, q: data and model.
-        smoothing: eps of (E12); 1e-2 serves 2-D data, 1e-3 images; 0 is exact.
+        smoothing: eps of (E12); 1e-2 serves 2-D data, 1e-3 images; 0 is exact, and in float32 far slower.
+        tolerance: relative error that value and gradient of the smoothed norm may have in float32.
 
     Returns:
         Bound. O(n m d + n m min(n, m)).
 
     Raises:
-        ValueError: smoothing is negative.
+        ValueError: smoothing is negative, or tolerance not positive.
     """
-    value = _log_nuclear_norm(p, q, smoothing)
+    value = log_nuclear_norm(p, q, smoothing=smoothing, tolerance=tolerance)
     return Bound(value, lambda: _log_trace_mean(p, q), {"log ||K||_*": value})
 
 
-def debiased_nuclear_norm(p: GaussianMixture, q: GaussianMixture, *, smoothing: float = 1e-3) -> Bound:
+def debiased_nuclear_norm(
+    p: GaussianMixture, q: GaussianMixture, *, smoothing: float = 1e-3, tolerance: float = TOLERANCE
+) -> Bound:
     """Log F(p, z) + log F(p, z') - log F(z, z'), where z and z' are the two halves of q's components  (E20).
 
     The objective for minibatches: it subtracts the model's own finite-sample ceiling, as the Sinkhorn divergence does
@@ -194,7 +200,7 @@ def debiased_nuclear_norm(p: GaussianMixture, q: GaussianMixture, *, smoothing: 
     Args:
         p: data.
         q: model, with at least 2 components.
-        smoothing: eps of (E12).
+        smoothing, tolerance: as in `nuclear_norm`.
 
     Returns:
         Bound. O(n m d + n m min(n, m)).
@@ -206,11 +212,11 @@ def debiased_nuclear_norm(p: GaussianMixture, q: GaussianMixture, *, smoothing: 
         raise ValueError("debiased_nuclear_norm needs at least 2 model components to form two halves, got 1")
     half = q.components // 2
     first, second = q.select(0, half), q.select(half, q.components)
-    to_first, to_second = (_log_fidelity(p, z, smoothing) for z in (first, second))
-    between = _log_fidelity(first, second, smoothing)
+    to_first, to_second = (_log_fidelity(p, z, smoothing, tolerance) for z in (first, second))
+    between = _log_fidelity(first, second, smoothing, tolerance)
 
     def limit() -> Tensor:
-        exact = _log_fidelity(first.detach(), second.detach(), 0.0).exp()
+        exact = _log_fidelity(first.detach(), second.detach(), 0.0, tolerance).exp()
         return torch.log((1 + exact) / 2) - between.detach()
 
     terms = {"log F(p,z)": to_first, "log F(p,z')": to_second, "log F(z,z')": between}
@@ -256,17 +262,12 @@ def bures_distance(p: GaussianMixture, q: GaussianMixture) -> Tensor:
     return (2 - 2 * fidelity(p, q)).clamp_min(0).sqrt()
 
 
-def _log_nuclear_norm(p: GaussianMixture, q: GaussianMixture, smoothing: float) -> Tensor:
-    gram, log_scale = weighted_gram(p, q)
-    return matrix_nuclear_norm(gram, smoothing=smoothing).double().log() + log_scale
-
-
 def _log_trace_mean(p: GaussianMixture, q: GaussianMixture) -> Tensor:
     return 0.5 * (p.log_trace() + q.log_trace())
 
 
-def _log_fidelity(p: GaussianMixture, q: GaussianMixture, smoothing: float) -> Tensor:
-    return _log_nuclear_norm(p, q, smoothing) - _log_trace_mean(p, q)
+def _log_fidelity(p: GaussianMixture, q: GaussianMixture, smoothing: float, tolerance: float) -> Tensor:
+    return log_nuclear_norm(p, q, smoothing=smoothing, tolerance=tolerance) - _log_trace_mean(p, q)
 
 
 OBJECTIVES: dict[str, Callable[..., Bound]] = {

@@ -19,7 +19,14 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from contrastive_entropy.errors import NumericalWarning
-from contrastive_entropy.gaussian import DIRECT_DIMENSIONS, exact_products, log_kernel, log_normalizer, product_error
+from contrastive_entropy.gaussian import (
+    DIRECT_DIMENSIONS,
+    EXPONENT_TOLERANCE,
+    exact_products,
+    log_kernel,
+    log_normalizer,
+    product_error,
+)
 
 TILE = 1 << 20
 """Pairs whose exponents are held at once: 4 MiB in float32, which stays in a core's cache."""
@@ -52,10 +59,10 @@ def log_sum_over_components(
         ValueError: the two sides have different numbers of coordinates.
     """
     _check_dimensions(x, z)
-    if not _shared(x_variance, z_variance):
+    if not shared_variance(x_variance, z_variance):
         return _component_rows(x, x_variance, z, z_variance, log_weights), x.new_zeros((), dtype=torch.float64)
     points, keys, engine, constant = _standardized(x, z, x_variance + z_variance)
-    (points, keys, bias), batch = _flat_batches([points, keys], [log_weights.to(keys.dtype)])
+    (points, keys, bias), batch = flat_batches([points, keys], [log_weights.to(keys.dtype)])
     rows: Tensor = _ComponentSum.apply(points, keys, bias, engine)
     return rows.reshape(*batch, -1), constant
 
@@ -82,12 +89,12 @@ def log_sum_over_pairs(
         ValueError: the two sides have different numbers of coordinates.
     """
     _check_dimensions(x, z)
-    if not _shared(x_variance, z_variance):
+    if not shared_variance(x_variance, z_variance):
         rows = _component_rows(x, x_variance, z, z_variance, z_log_weights)
         return torch.logsumexp(rows + x_log_weights.double(), -1)
     points, keys, engine, constant = _standardized(x, z, x_variance + z_variance)
     weights = [x_log_weights.to(keys.dtype), z_log_weights.to(keys.dtype)]
-    (points, keys, a, b), batch = _flat_batches([points, keys], weights)
+    (points, keys, a, b), batch = flat_batches([points, keys], weights)
     total: Tensor = _PairSum.apply(points, keys, a, b, engine)
     return total.reshape(batch) + constant
 
@@ -106,11 +113,11 @@ def log_sum_over_own_pairs(x: Tensor, variance: Tensor, log_weights: Tensor, *, 
     Returns:
         (...), in nats, float64. O(n^2 d) time and O(n) memory.
     """
-    if not _shared(variance, variance):
+    if not shared_variance(variance, variance):
         rows = _component_rows(x, variance, x, variance, log_weights, skip_diagonal=not self_terms)
         return torch.logsumexp(rows + log_weights.double(), -1)
     points, _, engine, constant = _standardized(x, x, 2 * variance)
-    (points, bias), batch = _flat_batches([points], [log_weights.to(points.dtype)])
+    (points, bias), batch = flat_batches([points], [log_weights.to(points.dtype)])
     total: Tensor = _OwnPairSum.apply(points, bias, engine, not self_terms)
     return total.reshape(batch) + constant
 
@@ -329,7 +336,7 @@ def _fill_diagonal(tile: Tensor, offset: int) -> None:
 # Choosing the precision and the shape
 
 
-def _shared(x_variance: Tensor, z_variance: Tensor) -> bool:
+def shared_variance(x_variance: Tensor, z_variance: Tensor) -> bool:
     """One covariance for all pairs of a batch entry."""
     return x_variance.shape[-2] == 1 and z_variance.shape[-2] == 1
 
@@ -343,17 +350,7 @@ def _standardized(x: Tensor, z: Tensor, variance: Tensor) -> tuple[Tensor, Tenso
     """Points and keys centred and in units of the standard deviation, the engine that is exact enough, the constant."""
     constant = log_normalizer(variance, x.shape[-1]).squeeze(-1)
     dtype = torch.promote_types(torch.promote_types(x.dtype, z.dtype), torch.float32)
-    same = x is z
-    x = x.to(dtype)
-    z = x if same else z.to(dtype)
-    origin = z.detach().mean(-2, keepdim=True)
-
-    def scaled(precision: torch.dtype) -> tuple[Tensor, Tensor]:
-        scale = variance.double().rsqrt().to(precision)
-        points = (x.to(precision) - origin.to(precision)) * scale
-        return points, points if same else (z.to(precision) - origin.to(precision)) * scale
-
-    points, keys = scaled(dtype)
+    points, keys = _scaled(x, z, variance, dtype)
     error = product_error(points, keys)
     if error <= FAST_TOLERANCE[dtype]:
         return points, keys, _automatic, constant
@@ -364,13 +361,38 @@ def _standardized(x: Tensor, z: Tensor, variance: Tensor) -> tuple[Tensor, Tenso
             NumericalWarning,
             stacklevel=4,
         )
-    points, keys = scaled(torch.float64)
+    points, keys = _scaled(x, z, variance, torch.float64)
     if product_error(points, keys) <= FAST_TOLERANCE[dtype]:
         return points, keys, _automatic, constant
     return points, keys, _differences, constant
 
 
-def _flat_batches(points: list[Tensor], biases: list[Tensor]) -> tuple[list[Tensor], torch.Size]:
+def _scaled(x: Tensor, z: Tensor, variance: Tensor, precision: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Both sets centred on z's mean and in units of the standard deviation; one tensor if they are one."""
+    origin = z.detach().mean(-2, keepdim=True).to(precision)
+    scale = variance.double().rsqrt().to(precision)
+    points = (x.to(precision) - origin) * scale
+    return points, points if x is z else (z.to(precision) - origin) * scale
+
+
+def standardized_for_matrix(x: Tensor, z: Tensor, variance: Tensor) -> tuple[Tensor, Tensor, bool, Tensor]:
+    """As the sums take them, for a matrix of exponents: points, keys, whether to take differences, and the constant.
+
+    A matrix costs its n m entries anyhow, so that in few dimensions differences in float32 cost less than products in
+    float64. They err by the rounding of the points: eps |x| times the length of a difference that still counts.
+    """
+    dtype = torch.promote_types(torch.promote_types(x.dtype, z.dtype), torch.float32)
+    if x.shape[-1] <= DIRECT_DIMENSIONS and dtype == torch.float32:
+        points, keys = _scaled(x, z, variance, dtype)
+        with torch.no_grad():
+            largest = max(float(points.abs().amax()), float(keys.abs().amax()))
+        if 10 * torch.finfo(dtype).eps * largest <= EXPONENT_TOLERANCE:
+            return points, keys, True, log_normalizer(variance, x.shape[-1]).squeeze(-1)
+    points, keys, engine, constant = _standardized(x, z, variance)
+    return points, keys, engine is _differences, constant
+
+
+def flat_batches(points: list[Tensor], biases: list[Tensor]) -> tuple[list[Tensor], torch.Size]:
     """Leading dimensions of (..., n, d) points and (..., n) biases, broadcast and flattened to one."""
     shapes = [p.shape[:-2] for p in points] + [b.shape[:-1] for b in biases]
     batch = torch.broadcast_shapes(*shapes)

@@ -52,6 +52,7 @@ class FitConfig:
         data: name or path, as `data.load` takes it.
         objective: of `OBJECTIVES`, except `trace`, which pairs each center with its own data point.
         smoothing: eps of (E12), relative to the largest singular value; None is the objective's default.
+        tolerance: relative error that the smoothed nuclear norm and its gradient may have; None is 1e-3.
         steps: optimiser steps.
         batch_size: data points per step.
         components: generated points per step.
@@ -74,6 +75,7 @@ class FitConfig:
     data: str
     objective: str = "debiased_nuclear_norm"
     smoothing: float | None = None
+    tolerance: float | None = None
     steps: int = 2000
     batch_size: int = 256
     components: int = 512
@@ -106,11 +108,13 @@ class FitConfig:
                 raise InputError(f"{name} must be a positive number, got {value}")
         if not 0 <= self.anneal_fraction <= 1:
             raise InputError(f"anneal_fraction must lie in [0, 1], got {self.anneal_fraction}")
-        if self.smoothing is not None:
-            if self.objective not in SMOOTHED:
-                raise InputError(f"smoothing is for {' and '.join(SMOOTHED)}; {self.objective} has none: leave it out")
-            if not 0 <= self.smoothing < math.inf:
-                raise InputError(f"smoothing must be a number >= 0, got {self.smoothing}")
+        for name in ("smoothing", "tolerance"):
+            if getattr(self, name) is not None and self.objective not in SMOOTHED:
+                raise InputError(f"{name} is for {' and '.join(SMOOTHED)}; {self.objective} has none: leave it out")
+        if self.smoothing is not None and not 0 <= self.smoothing < math.inf:
+            raise InputError(f"smoothing must be a number >= 0, got {self.smoothing}")
+        if self.tolerance is not None and not 0 < self.tolerance < math.inf:
+            raise InputError(f"tolerance must be a positive number, got {self.tolerance}")
         if (
             self.variance_start is not None
             and self.variance_end is not None

@@ -1,63 +1,194 @@
-"""The nuclear norm of a kernel matrix, exact and smoothed, with a well-posed gradient (E10, E12)."""
+"""The nuclear norm of Gaussian cross-Gram matrices, exact and smoothed, with a well-posed gradient (E10, E12)."""
 
+import math
+import warnings
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from contrastive_entropy.gaussian import log_kernel
+from contrastive_entropy.errors import NumericalWarning
+from contrastive_entropy.gaussian import exact_products, log_kernel
 from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.pairwise import flat_batches, shared_variance, standardized_for_matrix
+from contrastive_entropy.polar import TOLERANCE, smoothed_polar
 
 
 class _NuclearNorm(torch.autograd.Function):
-    """sum_i sqrt(s_i^2 + e^2) - e, with gradient U diag(s / sqrt(s^2 + e^2)) V^T; never differentiates the SVD."""
+    """sum_k sqrt(s_k^2 + e^2) - e of (b, n, m) matrices, with the smoothed polar factor as its gradient."""
 
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, smoothing: float) -> Tensor:
-        with torch.autocast(matrix.device.type, enabled=False):
-            return _NuclearNorm._norm(ctx, matrix, smoothing)
-
-    @staticmethod
-    def _norm(ctx: Any, matrix: Tensor, smoothing: float) -> Tensor:
-        u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
-        e = smoothing * s[..., :1]
-        root = torch.hypot(s, e)
-        # Directions below the rounding error of the decomposition are noise: they get weight 0, not +-1.
-        floor = s[..., :1] * max(matrix.shape[-2:]) * torch.finfo(s.dtype).eps
-        share = torch.where(s > floor, s / root, torch.zeros_like(s))
-        ctx.save_for_backward((u * share.unsqueeze(-2)) @ vh)
-        return (root - e).sum(-1)
+    def forward(ctx: Any, matrices: Tensor, smoothing: float, tolerance: float, method: str) -> Tensor:
+        with exact_products(matrices.device):
+            if not ctx.needs_input_grad[0]:
+                return _norms(matrices, smoothing)
+            found = [smoothed_polar(m, smoothing, tolerance=tolerance, method=method) for m in matrices]
+        if any(polar.smoothing == 0 and float(polar.norm) == 0 for polar in found):
+            warnings.warn(
+                "the matrix is 0, and so are its nuclear norm and gradient: no point is near any other at this variance",
+                NumericalWarning,
+                stacklevel=3,
+            )
+        ctx.save_for_backward(torch.stack([polar.factor for polar in found]))
+        return torch.stack([polar.norm for polar in found]).to(matrices.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor, None]:
-        (weight,) = ctx.saved_tensors
-        return grad_outputs[0][..., None, None] * weight, None
+    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor, None, None, None]:
+        (factors,) = ctx.saved_tensors
+        return grad_outputs[0][:, None, None] * factors, None, None, None
 
 
-def matrix_nuclear_norm(matrix: Tensor, *, smoothing: float = 0.0) -> Tensor:
-    """(Smoothed) nuclear norm: sum_i sqrt(s_i^2 + e^2) - e with e = smoothing * s_max held constant  (E12).
+def matrix_nuclear_norm(
+    matrix: Tensor, *, smoothing: float = 0.0, tolerance: float = TOLERANCE, method: str = "auto"
+) -> Tensor:
+    """(Smoothed) nuclear norm: sum_k sqrt(s_k^2 + e^2) - e with e = smoothing * s_max held constant  (E12).
 
     Smoothing lowers the value by at most e per singular value, so an upper limit on the exact norm still holds; it
-    makes the gradient well-posed on smooth kernel matrices, whose many tiny singular values otherwise count fully.
+    makes the gradient well-posed on smooth kernel matrices, whose many tiny singular values otherwise count fully, and
+    fast: see `polar.smoothed_polar`, whose arguments these are.
 
     Args:
         matrix: (..., n, m).
         smoothing: eps >= 0, relative to the largest singular value; 0 is the exact norm.
+        tolerance: relative error that the value and the gradient (Frobenius norm) may have in float32.
+        method: of `polar.METHODS`.
 
     Returns:
-        (...). One SVD: O(n m min(n, m)).
+        (...). O(n m min(n, m)) at most.
 
     Raises:
-        ValueError: smoothing is negative or not finite.
+        ValueError: smoothing is negative or not finite, tolerance not positive, or an unknown method.
 
     >>> matrix_nuclear_norm(torch.tensor([[3.0, 0.0], [0.0, 4.0]])).item()
     7.0
     """
-    if not 0 <= smoothing < float("inf"):
+    _check_smoothing(smoothing)
+    flat = matrix.reshape(-1, *matrix.shape[-2:])
+    norms: Tensor = _NuclearNorm.apply(flat, smoothing, tolerance, method)
+    return norms.reshape(matrix.shape[:-2])
+
+
+def _norms(matrices: Tensor, smoothing: float) -> Tensor:
+    s = torch.linalg.svdvals(matrices)
+    e = smoothing * s[..., :1]
+    return (torch.hypot(s, e) - e).sum(-1)
+
+
+class _LogNuclearNorm(torch.autograd.Function):
+    """Log of the smoothed nuclear norm of exp(a_i + b_j - |x_i - z_j|^2 / 2), (b,), with W * K contracted onto the points.
+
+    x (b, n, d), z (b, m, d), a (b, n), b (b, m); the matrix itself is in `dtype` and does not outlive the forward pass.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        z: Tensor,
+        a: Tensor,
+        b: Tensor,
+        options: tuple[bool, torch.dtype, float, float, str],
+    ) -> Tensor:
+        differences, dtype, smoothing, tolerance, method = options
+        wanted = any(ctx.needs_input_grad)
+        values, gradients = [], []
+        with exact_products(x.device):
+            for entry in zip(x, z, a, b, strict=True):
+                kernel, shift = _unit_gram(*entry, differences=differences, dtype=dtype)
+                if not wanted:
+                    values.append(_norms(kernel, smoothing).double().log() + shift)
+                    continue
+                polar = smoothed_polar(kernel, smoothing, tolerance=tolerance, method=method)
+                values.append(polar.norm.log() + shift)
+                weights = polar.factor.mul_(kernel).div_(polar.norm.to(dtype))
+                gradients.append(_contracted(weights, *entry[:2]))
+        if wanted:
+            ctx.save_for_backward(*(torch.stack(parts) for parts in zip(*gradients, strict=True)))
+        return torch.stack(values)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, ...]:
+        (grad,) = grad_outputs
+        x, z, a, b = ctx.saved_tensors
+        scaled = [(grad.to(g.dtype).reshape(-1, *(1,) * (g.ndim - 1)) * g) for g in (x, z, a, b)]
+        return (*(g if needed else None for g, needed in zip(scaled, ctx.needs_input_grad, strict=False)), None)
+
+
+def _unit_gram(
+    x: Tensor, z: Tensor, a: Tensor, b: Tensor, *, differences: bool, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """exp(a_i + b_j - |x_i - z_j|^2 / 2) / its largest entry, (n, m), and the log of that entry.
+
+    Entries below the root of the smallest normal number are 0: what a product of two of them yields is denormal, which
+    makes a CPU's products a hundred times slower, and lies far below the rounding error of the others. The exponential
+    is taken before, because one that underflows is twenty times slower than one that does not.
+    """
+    if differences:
+        exponent = torch.zeros((), dtype=x.dtype, device=x.device).expand(len(x), len(z))
+        for left, right in zip(x.unbind(1), z.unbind(1), strict=True):
+            exponent = torch.sub(left.unsqueeze(1), right).square_().add_(exponent)
+        exponent.mul_(-0.5).add_(a.unsqueeze(1)).add_(b)
+    else:
+        exponent = torch.addmm(b - z.square().sum(1) / 2, x, z.mT)
+        exponent.add_((a - x.square().sum(1) / 2).unsqueeze(1))
+    shift = exponent.amax()
+    cut = 0.5 * math.log(torch.finfo(dtype).tiny)
+    gram = exponent.sub_(shift).to(dtype).clamp_min_(cut).exp_()
+    return gram.mul_(gram > 1.001 * math.exp(cut)), shift.double()
+
+
+def _contracted(weights: Tensor, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients in x, z, a and b of a function whose gradient in the exponents is given, (n, m)."""
+    weights = weights.to(x.dtype)
+    by_x, by_z = (torch.cat([points, torch.ones_like(points[:, :1])], 1) for points in (x, z))
+    on_x, on_z = weights @ by_z, weights.mT @ by_x
+    rows, columns = on_x[:, -1], on_z[:, -1]
+    return on_x[:, :-1] - rows.unsqueeze(1) * x, on_z[:, :-1] - columns.unsqueeze(1) * z, rows, columns
+
+
+def log_nuclear_norm(
+    p: GaussianMixture,
+    q: GaussianMixture,
+    *,
+    smoothing: float = 0.0,
+    tolerance: float = TOLERANCE,
+    method: str = "auto",
+) -> Tensor:
+    """Log ||D_a^1/2 K D_w^1/2||_* of the cross-Gram matrix K_ij = <N_i, N_j>, smoothed  (E10, E12).
+
+    Args:
+        p: n components.
+        q: m components.
+        smoothing, tolerance, method: as in `matrix_nuclear_norm`.
+
+    Returns:
+        (...), in nats, float64, differentiable once in everything. With a variance that the components share, the matrix
+        lives only during the forward pass: 3 n m numbers. O(n m (d + min(n, m))) at most.
+
+    Raises:
+        ValueError: as `matrix_nuclear_norm`, or the dimensions differ.
+    """
+    _check_smoothing(smoothing)
+    if not shared_variance(p.variance, q.variance):
+        gram, log_scale = weighted_gram(p, q)
+        norm = matrix_nuclear_norm(gram, smoothing=smoothing, tolerance=tolerance, method=method)
+        return norm.double().log() + log_scale
+    if p.dimension != q.dimension:
+        raise ValueError(f"dimensions differ: {p.dimension} coordinates on one side and {q.dimension} on the other")
+    dtype = torch.promote_types(torch.promote_types(p.centers.dtype, q.centers.dtype), torch.float32)
+    x, z, differences, constant = standardized_for_matrix(p.centers, q.centers, p.variance + q.variance)
+    halves = [(0.5 * mixture.log_weights).to(x.dtype) for mixture in (p, q)]
+    entries, batch = flat_batches([x, z], halves)
+    options = (differences, dtype, smoothing, tolerance, method)
+    values: Tensor = _LogNuclearNorm.apply(*entries, options)
+    return values.reshape(batch) + constant
+
+
+def _check_smoothing(smoothing: float) -> None:
+    if not 0 <= smoothing < math.inf:
         raise ValueError(f"smoothing must be a finite number >= 0, got {smoothing}")
-    norm: Tensor = _NuclearNorm.apply(matrix, smoothing)
-    return norm
 
 
 def weighted_gram(p: GaussianMixture, q: GaussianMixture) -> tuple[Tensor, Tensor]:

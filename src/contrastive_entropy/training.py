@@ -54,7 +54,8 @@ class MarginalFit(L.LightningModule):
         self.config = config
         self.network = network
         self.points = data
-        self.options = {} if config.smoothing is None else {"smoothing": config.smoothing}
+        chosen = {"smoothing": config.smoothing, "tolerance": config.tolerance}
+        self.options = {name: value for name, value in chosen.items() if value is not None}
         self.bound: Bound | None = None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

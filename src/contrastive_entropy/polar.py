@@ -1,0 +1,560 @@
+"""The smoothed polar factor of a matrix, W = K (K^T K + e^2 I)^(-1/2), and the smoothed nuclear norm (E12), four ways.
+
+W = U diag(s / sqrt(s^2 + e^2)) V^T is the gradient of sum_k sqrt(s_k^2 + e^2) - e. No method differentiates an iteration,
+and each knows its error:
+
+    svd         the definition; the only one for e = 0
+    eigh        eigenvectors of the smaller Gram matrix, in float64
+    krylov      leading singular triplets by block Golub-Kahan-Lanczos; the rest, whose singular values are not far
+                above e, by its first-order term or by a polynomial
+    polynomial  compositions of quintic polynomials on [K; eI], whose polar factor's upper block is W: products only
+"""
+
+import dataclasses
+import functools
+import itertools
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+METHODS = ("auto", "svd", "eigh", "krylov", "polynomial")
+
+TOLERANCE = 1e-3
+"""Relative Frobenius error of W, and relative error of the norm, that the fast methods may make."""
+
+LEAST_SMOOTHING = {"eigh": 1e-6, "krylov": 1e-4, "polynomial": 1e-4}
+"""Relative smoothing below which rounding would spoil a method."""
+
+SMALL = 320
+"""Up to this smaller side `eigh` is the fastest on a CPU."""
+
+LOW_RANK_SHARE = 0.4
+"""Of the smaller side: with more triplets a polynomial for the rest is cheaper than going on."""
+
+SHORT = 4.5
+"""|R|_2 / e from which on a polynomial is several times cheaper than eigenvectors."""
+
+LEAST_SHARE = 0.12
+"""Of the smaller side: so many are looked at before it is decided whether that will be so."""
+
+
+@dataclass(frozen=True)
+class Polar:
+    """A smoothed polar factor.
+
+    Args:
+        norm: sum_k sqrt(s_k^2 + e^2) - e, (), float64.
+        factor: W, (n, m), in the matrix's precision.
+        smoothing: e = eps s_max.
+        method: what computed it in the end.
+        rank: singular triplets that were computed.
+        error: estimate of W's relative Frobenius error; 0 for decompositions in float64.
+    """
+
+    norm: Tensor
+    factor: Tensor
+    smoothing: float
+    method: str
+    rank: int
+    error: float
+
+
+def smoothed_polar(matrix: Tensor, smoothing: float, *, tolerance: float = TOLERANCE, method: str = "auto") -> Polar:
+    """The smoothed polar factor and nuclear norm of one matrix  (E12).
+
+    Args:
+        matrix: (n, m), finite; its entries should not be denormal numbers, which slow a CPU a hundredfold.
+        smoothing: eps >= 0, relative to the largest singular value.
+        tolerance: relative Frobenius error that W may have, and relative error of the norm. A method that cannot
+            promise it hands over to one that can.
+        method: of `METHODS`; `auto` takes float64 to exact decompositions and float32 to the fastest method for the
+            size and the device.
+
+    Returns:
+        Polar; 0 and a factor of zeros for a matrix of zeros.
+
+    Raises:
+        ValueError: unknown method, or tolerance not positive.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    if not tolerance > 0:
+        raise ValueError(f"tolerance must be positive, got {tolerance}")
+    n, m = matrix.shape
+    if n < m:
+        found = smoothed_polar(matrix.mT, smoothing, tolerance=tolerance, method=method)
+        return Polar(found.norm, found.factor.mT, found.smoothing, found.method, found.rank, found.error)
+    chosen = _automatic(matrix, smoothing) if method == "auto" else method
+    if chosen in ("krylov", "polynomial") and smoothing >= LEAST_SMOOTHING[chosen]:
+        found = (_krylov if chosen == "krylov" else _polynomial)(matrix, smoothing, tolerance)
+        if found is not None and found.error <= tolerance:
+            return found
+    if chosen != "svd" and smoothing >= LEAST_SMOOTHING["eigh"]:
+        return _eigh(matrix, smoothing, tolerance)
+    return _svd(matrix, smoothing)
+
+
+def _automatic(matrix: Tensor, smoothing: float) -> str:
+    if matrix.dtype == torch.float64 or smoothing == 0:
+        return "svd"
+    if matrix.device.type != "cpu":
+        return "polynomial"
+    if matrix.shape[1] > SMALL:
+        return "krylov"
+    # |K|_F^2 / s_max^2 is at most this, for s_max is at least the constant vectors' share.
+    mean = float(matrix.mean())
+    few = mean > 0 and float(matrix.square().mean()) < 3 * mean**2
+    return "krylov" if few and smoothing >= 5e-3 else "eigh"
+
+
+def _svd(matrix: Tensor, smoothing: float) -> Polar:
+    # Smoothed, the small singular values count by their size, which float32's rounding would hide.
+    u, s, vh = torch.linalg.svd(matrix if smoothing == 0 else matrix.double(), full_matrices=False)
+    e = smoothing * s[0]
+    root = torch.hypot(s, e)
+    if smoothing > 0:
+        share = torch.where(root > 0, s / root, torch.zeros_like(s))
+    else:
+        # Directions below the rounding error of the decomposition are noise: they get weight 0, not +-1.
+        share = (s > s[0] * max(matrix.shape) * torch.finfo(s.dtype).eps).to(s.dtype)
+    factor = ((u * share) @ vh).to(matrix.dtype)
+    return Polar((root - e).double().sum(), factor, float(e), "svd", len(s), 0.0)
+
+
+def _eigh(matrix: Tensor, smoothing: float, tolerance: float) -> Polar:
+    """In the matrix's own precision where rounding in K^T K is small against e^2, and no more is found in the result."""
+    if torch.finfo(matrix.dtype).eps < 2 * tolerance * smoothing**2 and matrix.dtype != torch.float64:
+        found = _by_eigenvectors(matrix, smoothing)
+        if found is not None and found.error <= tolerance:
+            return found
+    found = _by_eigenvectors(matrix.double(), smoothing)
+    if found is None:
+        return _svd(matrix, smoothing)
+    return dataclasses.replace(found, factor=found.factor.to(matrix.dtype))
+
+
+def _by_eigenvectors(matrix: Tensor, smoothing: float) -> Polar | None:
+    pair = _eigenvectors(matrix.mT @ matrix)
+    if pair is None:
+        return None
+    values, vectors = pair
+    values = values.double().clamp_min(0)
+    e = smoothing * values[-1].sqrt()
+    if float(e) == 0:
+        return Polar(e, torch.zeros_like(matrix), 0.0, "eigh", len(values), 0.0)
+    roots = (values + e.square()).sqrt()
+    scaled = vectors * roots.rsqrt().to(matrix.dtype)
+    inverse_root = scaled @ scaled.mT
+    factor = matrix @ inverse_root
+    error = 0.0
+    if matrix.dtype != torch.float64:
+        error = _relative_error(matrix, float(e), inverse_root, factor)
+    return Polar((roots - e).sum(), factor, float(e), "eigh", len(values), error)
+
+
+def _eigenvectors(symmetric: Tensor) -> tuple[Tensor, Tensor] | None:
+    """None where LAPACK gives up, which it does on matrices with very many equal eigenvalues."""
+    try:
+        values, vectors = torch.linalg.eigh(symmetric)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        return None
+    return values, vectors
+
+
+def _relative_error(matrix: Tensor, e: float, inverse_root: Tensor, factor: Tensor) -> float:
+    """Of W = K P, P nearly (K^T K + e^2)^(-1/2), from random x: (K^T K + e^2) P^2 x - x is twice P's error on x."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn((matrix.shape[1], 4), generator=generator).to(matrix)
+    twice = inverse_root @ (inverse_root @ x)
+    r = torch.addmm(twice, matrix.mT, matrix @ twice, beta=e**2).sub_(x)
+    return float(torch.linalg.vector_norm(factor @ r) / torch.linalg.vector_norm(factor @ x)) / 2
+
+
+# Krylov: K = U S V^T + R, with U, S, V leading singular triplets and R coupled to them by a known small amount.
+
+
+def _krylov(matrix: Tensor, smoothing: float, tolerance: float) -> Polar | None:
+    """None if the matrix's spectrum does not suit the method."""
+    m = matrix.shape[1]
+    space = _KrylovSpace(matrix, 16 if m < 768 else 32)
+    target, least = 0.2, int(LEAST_SHARE * m)
+    while True:
+        low_rank = space.extend(target * smoothing, most=int(LOW_RANK_SHARE * m), least=least)
+        if space.largest == 0:
+            return Polar(space.largest_value(), torch.zeros_like(matrix), 0.0, "krylov", 0, 0.0)
+        split = _split(matrix, space, smoothing, tolerance, low_rank)
+        if split is not None and not low_rank:
+            # A few more triplets may make the polynomial short.
+            if not (SHORT < split.next_value < 3 * SHORT and len(space.left) < 0.25 * m):
+                return split.by_gram(tolerance)
+            split = None
+        if split is not None and (error := split.first_order_error()) <= tolerance:
+            return split.first_order(error)
+        if len(space.left) >= LOW_RANK_SHARE * m:
+            return None
+        target, least = target / 2 if low_rank else target, len(space.left) + 1
+
+
+class _KrylovSpace:
+    """Orthonormal P and Q with K P = Q B and K^T Q = P B^T + (rest in the last block), B upper block bidiagonal."""
+
+    def __init__(self, matrix: Tensor, block: int) -> None:
+        n, m = matrix.shape
+        self.matrix = matrix
+        self.block = block = min(block, m)
+        generator = torch.Generator().manual_seed(0)
+        start = torch.randn((m, block), generator=generator).to(matrix)
+        self.right = torch.linalg.qr(start)[0].mT  # (r, m)
+        self.left = matrix.new_empty((0, n))  # (r, n)
+        self.core = torch.zeros((0, 0), dtype=torch.float64)  # B, (r, r)
+        self.coupling = matrix.new_empty((0, 0))  # (block, block): K^T Q_last = ... + next^T coupling
+        self.next = self.right
+        self.norms: list[float] = []
+        self.largest = 0.0
+
+    def extend(self, relative: float, *, most: int, least: int) -> bool:
+        """Add blocks until what is left is small, relative to the largest singular value; False if that is too far.
+
+        The decision needs `least` rows; it extrapolates the last decay to `most`.
+        """
+        most, least = max(most, 2 * self.block), max(least, 2 * self.block)
+        while True:
+            self._step()
+            size, limit = len(self.left), relative * self.largest * math.sqrt(self.block)
+            if self.norms[-1] <= limit:
+                return True
+            if size + self.block > min(self.matrix.shape):
+                return False
+            if size >= least and len(self.norms) > 2:
+                rate = max(math.log(self.norms[-2] / self.norms[-1]), 1e-9)
+                missing = math.log(self.norms[-1] / limit) / rate
+                if size + missing * self.block > most:
+                    return False
+
+    def _step(self) -> None:
+        if len(self.left):
+            self.right = torch.cat([self.right, self.next])
+        size, block = len(self.right), len(self.next)
+        new, upper = _orthonormalized(self.next @ self.matrix.mT, self.left)
+        core = torch.zeros((size, size), dtype=torch.float64)
+        core[: size - block, : size - block] = self.core
+        if size > block:
+            core[size - 2 * block : size - block, size - block :] = self.coupling
+        core[size - block :, size - block :] = upper.T
+        self.core, self.left = core, torch.cat([self.left, new])
+        if not self.norms:
+            self.largest = float(torch.linalg.matrix_norm(core, 2))
+        self.next, coupling = _orthonormalized(new @ self.matrix, self.right)
+        self.coupling = coupling.double().cpu()
+        self.norms.append(float(torch.linalg.matrix_norm(self.coupling)))
+
+    def largest_value(self) -> Tensor:
+        """Of the singular values, (), float64."""
+        return torch.linalg.svdvals(self.core)[0].to(self.matrix.device)
+
+
+def _orthonormalized(rows: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
+    """Orthonormal rows X, also to those of the basis, and T with rows = T X + (a part in the basis)."""
+    transform = None
+    while True:
+        for _ in range(2):  # twice is enough
+            rows = torch.addmm(rows, rows @ basis.mT, basis, alpha=-1)
+        orthonormal, upper = torch.linalg.qr(rows.mT)
+        rows = orthonormal.mT
+        if transform is not None:
+            return rows, transform @ upper.mT
+        sizes = upper.diagonal().abs()
+        if float(sizes.amin()) > 1e-3 * float(sizes.amax()):
+            return rows, upper.mT
+        # What is left of nearly dependent rows is rounding, and not orthogonal to the basis: once more.
+        transform = upper.mT
+
+
+@dataclass(frozen=True)
+class _Split:
+    """K = U S V^T + R with U, S, V converged triplets; all norms are relative to e."""
+
+    smoothing: float
+    left: Tensor  # (n, k)
+    values: Tensor  # (k,), float64
+    right: Tensor  # (m, k)
+    rest: Tensor  # (n, m)
+    rest_norm: float  # |R|_F / e
+    next_value: (
+        float  # the largest singular value that was not converged, / e: a lower bound of |R|_2 / e, mostly tight
+    )
+    coupling: float  # error that the coupling of R to the triplets, and R's rounding, may cause in W, Frobenius
+    factor_norm: float  # of W's leading part, Frobenius
+    probes: Tensor  # (m, 4), where to look for R's largest singular vectors
+
+    def first_order_error(self) -> float:
+        """Relative error of W if R / e stands for its part."""
+        largest, _ = self._largest()
+        return ((1 - 1 / math.hypot(1, largest)) * self.rest_norm + self.coupling) / self.factor_norm
+
+    def first_order(self, error: float) -> Polar:
+        """W = U h(S) V^T + R / e: for s well below e, s / sqrt(s^2 + e^2) is s / e. Overwrites R."""
+        return self._polar(self.rest.div_(self.smoothing), self.smoothing * self.rest_norm**2 / 2, error)
+
+    def by_gram(self, tolerance: float) -> Polar | None:
+        """W = U h(S) V^T + R (R^T R + e^2)^(-1/2), by a polynomial or eigenvectors; None if it is not exact enough.
+
+        Without the leading triplets R^T R is small enough against rounding to be factorised in its own precision.
+        """
+        allowed = tolerance * self.factor_norm / self.rest_norm
+        top, probes = self.next_value**2, None
+        if _cheapest_inverse_root(_ladder(top), allowed)[0]:
+            largest, probes = self._largest()
+            top = max(top, largest**2)
+        block, coefficients = _cheapest_inverse_root(_ladder(top), allowed)
+        argument = _symmetric(self.rest.mT, self.rest, 2 / _ladder(top) / self.smoothing**2)
+        argument.diagonal().sub_(1)  # spectrum within [-1, 1], if `top` is large enough
+        if block:
+            inverse_root = _chebyshev(argument, coefficients, block)
+        else:
+            pair = _eigenvectors(argument)
+            if pair is None:
+                return None
+            values, vectors = pair
+            scaled = vectors * (1 + (values + 1).clamp_min(0) * (_ladder(top) / 2)).pow(-0.25)
+            inverse_root = _symmetric(scaled, scaled.mT, 1)
+        deviation, tail_norm = self._tail_error(inverse_root, probes if block else None)
+        error = (deviation + self.coupling) / math.hypot(self.factor_norm, tail_norm)
+        if not error <= tolerance:
+            return None
+        tail = self.rest @ inverse_root
+        # sum sqrt(t + 1) - 1 = sum (t + 1) p(t) - 1, t in units of e^2
+        inner = torch.dot(self.rest.flatten(), tail.flatten()).double() / self.smoothing
+        trace = self.smoothing * (inverse_root.diagonal().double().sum() - inverse_root.shape[0])
+        return self._polar(tail.div_(self.smoothing), trace + inner, error)
+
+    def _largest(self) -> tuple[float, Tensor]:
+        """An estimate of |R|_2 / e, rather too large, and vectors near to R's largest right singular vectors."""
+        probes = self.probes
+        for _ in range(3):
+            probes = self.rest.mT @ (self.rest @ probes)
+            probes = probes / torch.linalg.vector_norm(probes, dim=0).clamp_min(torch.finfo(probes.dtype).tiny)
+        found = float(torch.linalg.vector_norm(self.rest @ probes, dim=0).amax()) / self.smoothing
+        return 1.1 * max(found, self.next_value, 1e-12), probes
+
+    def _tail_error(self, p: Tensor, probes: Tensor | None) -> tuple[float, float]:
+        """Frobenius norms of the error of R p / e and of itself, estimated from random vectors x.
+
+        r = (1 + R^T R / e^2) p^2 x - x is twice p's relative error on x, to first order. The probes, along R's largest
+        singular vectors, show whether a polynomial's interval was too short.
+        """
+        generator = torch.Generator().manual_seed(1)
+        x = torch.randn((p.shape[0], 4), generator=generator).to(p)
+        count = x.shape[1]
+        if probes is not None:
+            x = torch.cat([x, probes], 1)
+        once = p @ x
+        twice = p @ once
+        r = torch.addmm(twice - x, self.rest.mT, self.rest @ twice, alpha=1 / self.smoothing**2)
+        if probes is not None and not float(torch.linalg.vector_norm(r[:, count:], dim=0).amax()) < 0.1:
+            return math.inf, 0.0
+        pair = torch.cat([p @ r[:, :count] / 2, once[:, :count]], 1)
+        squares = torch.linalg.vector_norm(self.rest @ pair, dim=0).square()
+        deviation, own = (squares.unflatten(0, (2, -1)).mean(1).sqrt() / self.smoothing).tolist()
+        return deviation, own
+
+    def _polar(self, tail: Tensor, tail_norm: Tensor | float, error: float) -> Polar:
+        """Add the leading part to the tail's, in place."""
+        roots = (self.values.square() + self.smoothing**2).sqrt()
+        factor = tail.addmm_(self.left * (self.values / roots).to(tail.dtype), self.right.mT)
+        return Polar((roots - self.smoothing).sum() + tail_norm, factor, self.smoothing, "krylov", len(roots), error)
+
+
+def _split(matrix: Tensor, space: _KrylovSpace, smoothing: float, tolerance: float, low_rank: bool) -> _Split | None:
+    """Keep the leading triplets that are converged; None if these are too few for what is wanted."""
+    values, vectors = torch.linalg.eigh(space.core @ space.core.mT)
+    s, u = values.flip(0).clamp_min(0).sqrt(), vectors.flip(1)
+    e = smoothing * float(s[0])
+    roots = (s.square() + e**2).sqrt()
+    residual = torch.linalg.vector_norm(space.coupling.mT @ u[-len(space.coupling) :], dim=0)
+    # A coupling c between s_i and smaller values changes W by about c / s_i.
+    coupling = (residual / roots).square().cumsum(0).sqrt()
+    norm = (s / roots).square().cumsum(0).sqrt()
+    kept = int(((coupling <= 0.3 * tolerance * norm) & (s > 1e-6 * s[0])).long().cumprod(0).sum())
+    if kept == 0:
+        return None
+    factor_norm, dropped = float(norm[kept - 1]), s[kept:] / e
+    next_value = float(dropped[0]) if len(dropped) else 0.0
+    if low_rank:
+        least = (1 - 1 / math.hypot(1, next_value)) * float(torch.linalg.vector_norm(dropped))
+        if least > 0.5 * tolerance * factor_norm:
+            return None
+    elif next_value**2 > 0.5 * tolerance / torch.finfo(matrix.dtype).eps:
+        return None  # R^T R would be too large against its rounding
+    s, u, roots = s[:kept], u[:, :kept], roots[:kept]
+    left = space.left.mT @ u.to(matrix)
+    right = space.right.mT @ (space.core.mT @ (u / s)).to(matrix)
+    # Without any part along U: the inverse root of R^T R would weigh a coupling with 1 / e.
+    rows = left.mT @ matrix
+    rest = torch.addmm(matrix, left, rows, alpha=-1)
+    # Measured, so that rounding and a loss of orthogonality count.
+    inverse = (1 / roots).to(matrix)
+    measured = math.hypot(
+        float(torch.linalg.matrix_norm(rest @ (right * inverse))),
+        float(torch.linalg.matrix_norm((rows - s.to(matrix).unsqueeze(1) * right.mT) * inverse.unsqueeze(1))),
+    )
+    return _Split(
+        smoothing=e,
+        left=left,
+        values=s.to(matrix.device),
+        right=right,
+        rest=rest,
+        rest_norm=float(torch.linalg.matrix_norm(rest)) / e,
+        next_value=next_value,
+        coupling=measured + torch.finfo(matrix.dtype).eps * math.sqrt(matrix.shape[1]) / smoothing,
+        factor_norm=factor_norm,
+        probes=space.next[:4].mT,
+    )
+
+
+def _ladder(top: float) -> float:
+    """The next of few values, so that polynomials can be kept."""
+    return 2.0 ** (math.ceil(4 * math.log2(top)) / 4)
+
+
+_SHAPES = tuple((s, j) for products in range(2, 10) for s in range(2, 6) for j in range(1, 7) if s - 1 + j == products)
+"""(s, j): a polynomial of degree s (j + 1) - 1 takes s - 1 + j products; the cheapest first. Beyond, `eigh` is cheaper."""
+
+
+def _cheapest_inverse_root(top: float, allowed: float) -> tuple[int, tuple[float, ...]]:
+    """Block size and coefficients of the polynomial of fewest products within the allowed error; (0, ()): none."""
+    for block, groups in _SHAPES:
+        coefficients, deviation = _inverse_root(top, block * (groups + 1) - 1)
+        if deviation <= allowed:
+            return block, coefficients
+    return 0, ()
+
+
+@functools.lru_cache(maxsize=4096)
+def _inverse_root(top: float, degree: int) -> tuple[tuple[float, ...], float]:
+    """Chebyshev coefficients of (1 + t)^(-1/2) on 0 <= t <= top, interpolated, and the largest error."""
+    nodes = torch.cos((torch.arange(degree + 1, dtype=torch.float64) + 0.5) * math.pi / (degree + 1))
+    order = torch.arange(degree + 1, dtype=torch.float64)
+    basis = torch.cos(order.unsqueeze(1) * torch.acos(nodes))
+    coefficients = 2 / (degree + 1) * (basis @ (1 + (nodes + 1) * top / 2).rsqrt())
+    coefficients[0] /= 2
+    grid = torch.linspace(0, math.pi, 40 * (degree + 1), dtype=torch.float64)
+    found = coefficients @ torch.cos(order.unsqueeze(1) * grid)
+    error = (found - (1 + (grid.cos() + 1) * top / 2).rsqrt()).abs().amax()
+    return tuple(coefficients.tolist()), float(error)
+
+
+def _chebyshev(u: Tensor, coefficients: tuple[float, ...], block: int) -> Tensor:
+    """sum_k c_k T_k(U) for a symmetric U with spectrum in [-1, 1], in about 2 sqrt(degree) products.
+
+    Blocks of `block` terms times T_block's Chebyshev polynomials, summed by Clenshaw's recurrence: the Chebyshev form of
+    Paterson and Stockmeyer's scheme, whose monomials would lose all digits in float32.
+    """
+    known = [u]  # T_1, T_2, ...
+    for k in range(2, block + 1):
+        product = _symmetric(known[k // 2 - 1], known[(k + 1) // 2 - 1], 2)
+        # 2 T_i T_i = T_2i + 1, 2 T_i T_(i+1) = T_(2i+1) + T_1
+        if k % 2 == 0:
+            product.diagonal().sub_(1)
+        else:
+            product.sub_(u)
+        known.append(product)
+    rest, groups = list(coefficients), []
+    for start in range(len(rest) - block, 0, -block):
+        groups.append([rest[start], *(2 * c for c in rest[start + 1 : start + block])])
+        for i in range(1, block):
+            rest[start - i] -= rest[start + i]  # 2 T_i T_start = T_(start+i) + T_(start-i)
+    first, second = torch.zeros_like(u), torch.zeros_like(u)
+    for number, group in enumerate([*groups, rest[:block]]):
+        # second <- sum_i group_i T_i + 2 T_block first - second, the last time without the 2
+        second.neg_()
+        second.diagonal().add_(group[0])
+        for c, power in zip(group[1:], known, strict=False):
+            second.add_(power, alpha=c)
+        if number:
+            _symmetric(known[-1], first, 1 if number == len(groups) else 2, add_to=second)
+        first, second = second, first
+    return first
+
+
+def _symmetric(a: Tensor, b: Tensor, alpha: float, *, add_to: Tensor | None = None) -> Tensor:
+    """alpha A B, or that added to a symmetric matrix, where A B is known to be symmetric: 5/8 of a product's work."""
+    size = len(a)
+    total = a.new_empty((size, size)) if add_to is None else add_to
+    edges = [size * k // _PANELS for k in range(_PANELS + 1)] if size >= _LEAST_PANELLED else [0, size]
+    for start, stop in itertools.pairwise(edges):
+        part = total[start:stop, start:]
+        part.addmm_(a[start:stop], b[:, start:], beta=0 if add_to is None else 1, alpha=alpha)
+        total[stop:, start:stop] = total[start:stop, stop:].mT
+    return total
+
+
+_PANELS = 4
+_LEAST_PANELLED = 768  # below, small products lose what is saved
+
+
+# Polynomial: the polar factor of [K; eI], all of whose singular values lie within [e, sqrt(s_max^2 + e^2)].
+
+
+def _polynomial(matrix: Tensor, smoothing: float, tolerance: float) -> Polar:
+    """Products only, for accelerators; float32's rounding costs about 1e-7 / eps."""
+    space = _KrylovSpace(matrix, block=8)
+    for _ in range(8):
+        space._step()
+        if space.norms[-1] <= 1e-3 * space.largest:
+            break
+    largest = space.largest_value()
+    e = smoothing * largest
+    if float(largest) == 0:
+        return Polar(largest, torch.zeros_like(matrix), 0.0, "polynomial", 0, 0.0)
+    scale = float(largest) * math.hypot(1, smoothing) * 1.01
+    upper = matrix / scale
+    lower = torch.zeros((matrix.shape[1],) * 2, dtype=matrix.dtype, device=matrix.device)
+    lower.diagonal().fill_(float(e) / scale)
+    start = lower.diagonal()[0].item()
+    for a, b, c in _quintics(start, 0.1 * tolerance):
+        gram = torch.addmm(upper.mT @ upper, lower, lower)
+        step = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        step.diagonal().add_(a)
+        upper, lower = upper @ step, lower @ step
+    inner = torch.dot(upper.flatten(), matrix.flatten()).double()
+    norm = inner + e * (lower.diagonal().double().sum() - matrix.shape[1])
+    # |K^T K W'W + e^2 W'W - K^T K| would need more products than it is worth: orthonormality of [W; E] is the test.
+    gram = torch.addmm(upper.mT @ upper, lower, lower)
+    gram.diagonal().sub_(1)
+    error = float(torch.linalg.matrix_norm(gram)) / 2 / max(float(torch.linalg.matrix_norm(upper)), 1e-30)
+    return Polar(norm, upper, float(e), "polynomial", 0, error)
+
+
+@functools.lru_cache(maxsize=64)
+def _quintics(least: float, error: float) -> tuple[tuple[float, float, float], ...]:
+    """Odd quintics a x + b x^3 + c x^5 whose composition takes [least, 1] to within `error` of 1, each the best there is.
+
+    Source: Amsel, Persson, Musco, Gower, "The Polar Express", arXiv 2505.16932: composing greedily is optimal.
+    """
+    low, high, steps = least, 1.0, []
+    while True:
+        a, b, c, deviation = _best_quintic(low, high)
+        steps.append((a, b, c))
+        if deviation <= error:
+            return tuple(steps)
+        low, high = 1 - deviation, 1 + deviation
+
+
+def _best_quintic(low: float, high: float) -> tuple[float, float, float, float]:
+    """(a, b, c) with the least max |a x + b x^3 + c x^5 - 1| on [low, high], and that maximum: Remez' exchange."""
+    points = torch.linspace(low, high, 4, dtype=torch.float64)
+    signs = torch.tensor([1.0, -1, 1, -1], dtype=torch.float64)
+    for _ in range(50):
+        system = torch.stack([points, points**3, points**5, signs], 1)
+        a, b, c, deviation = torch.linalg.solve(system, torch.ones_like(points)).tolist()
+        # The interior extremes are the roots of a + 3 b x^2 + 5 c x^4.
+        root = math.sqrt(max(9 * b * b - 20 * a * c, 0.0))
+        inner = sorted(math.sqrt(max((-3 * b + sign * root) / (10 * c), 0.0)) for sign in (-1, 1))
+        moved = torch.tensor([low, *inner, high], dtype=torch.float64)
+        if not low < inner[0] < inner[1] < high or float((moved - points).abs().amax()) < 1e-12 * high:
+            break
+        points = moved
+    return a, b, c, abs(deviation)

@@ -1,0 +1,203 @@
+"""The smoothed polar factor: every method against its definition in float64, and none may miss its tolerance silently."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import contrastive_entropy.polar as polar
+from contrastive_entropy.data import load, sample_toy
+from contrastive_entropy.polar import TOLERANCE, smoothed_polar
+
+
+def gram(x, z, variance):
+    """Unit kernel, float32, without the entries that would be denormal in products."""
+    kernel = torch.exp(-torch.cdist(x.double(), z.double()).square() / (2 * variance))
+    return kernel.masked_fill(kernel < 1e-18, 0).float()
+
+
+def moons(n, m, variance):
+    points = sample_toy("moons", n + m, seed=3)
+    return gram(points[:n], points[n:], variance)
+
+
+def digits(n, m, variance):
+    points = load("digits").train
+    return gram(points[:n], points[n : n + m], variance)
+
+
+def definition(matrix, smoothing):
+    u, s, vh = torch.linalg.svd(matrix.double(), full_matrices=False)
+    e = smoothing * s[0]
+    return (torch.hypot(s, e) - e).sum(), (u * (s / torch.hypot(s, e))) @ vh
+
+
+def errors(matrix, smoothing, **options):
+    found = smoothed_polar(matrix, smoothing, **options)
+    norm, factor = definition(matrix, smoothing)
+    assert found.norm.dtype == torch.float64
+    assert found.factor.dtype == matrix.dtype
+    assert found.factor.shape == matrix.shape
+    return found, abs(float(found.norm / norm) - 1), float((found.factor.double() - factor).norm() / factor.norm())
+
+
+CASES = {
+    "moons, wide": (lambda: moons(400, 400, 1.0), 1e-2),
+    "moons": (lambda: moons(512, 400, 0.02), 1e-2),
+    "moons, narrow": (lambda: moons(400, 640, 0.002), 1e-2),
+    "moons, little smoothing": (lambda: moons(400, 400, 0.05), 1e-3),
+    "digits": (lambda: digits(448, 512, 1.86), 1e-3),
+    "digits, wide": (lambda: digits(512, 400, 10.0), 1e-3),
+    "digits, much smoothing": (lambda: digits(400, 400, 1.86), 0.3),
+    "noise": (lambda: torch.randn(400, 420, generator=torch.Generator().manual_seed(0)), 1e-2),
+    "identity": (lambda: torch.eye(400), 1e-2),
+    "two clusters": (lambda: torch.block_diag(torch.ones(200, 150), torch.ones(200, 250)), 1e-2),
+    "one column": (lambda: torch.linspace(0, 1, 9)[:, None], 1e-2),
+    "one entry": (lambda: torch.tensor([[3.0]]), 1e-2),
+    "small": (lambda: moons(20, 9, 0.05), 1e-2),
+}
+
+
+@pytest.mark.parametrize("method", polar.METHODS)
+@pytest.mark.parametrize("name", CASES)
+def test_every_method_keeps_the_tolerance(name, method):
+    make, smoothing = CASES[name]
+    found, norm_error, factor_error = errors(make(), smoothing, method=method)
+    assert norm_error < TOLERANCE
+    assert factor_error < TOLERANCE
+    assert factor_error < found.error + 1e-4  # the estimate is not below what rounding leaves
+
+
+@pytest.mark.parametrize("tolerance", [3e-3, 1e-3, 3e-4, 1e-4])
+@pytest.mark.parametrize("name", ["moons", "digits", "digits, wide"])
+def test_a_tighter_tolerance_is_kept(name, tolerance):
+    make, smoothing = CASES[name]
+    _, norm_error, factor_error = errors(make(), smoothing, tolerance=tolerance)
+    assert norm_error < tolerance
+    assert factor_error < tolerance
+
+
+@settings(max_examples=25)
+@given(
+    n=st.integers(1, 60),
+    m=st.integers(1, 60),
+    rank=st.integers(1, 60),
+    decay=st.floats(0, 8),
+    smoothing=st.sampled_from([1e-3, 1e-2, 0.1, 1.0]),
+    method=st.sampled_from(polar.METHODS),
+    seed=st.integers(0, 100),
+)
+def test_any_spectrum(n, m, rank, decay, smoothing, method, seed):
+    """Repeated (decay 0), vanishing and fast falling singular values."""
+    generator = torch.Generator().manual_seed(seed)
+    k = min(n, m, rank)
+    u, v = (torch.linalg.qr(torch.randn(size, k, generator=generator).double())[0] for size in (n, m))
+    s = torch.logspace(0, -decay, k).double() if k > 1 else torch.ones(1).double()
+    _, norm_error, factor_error = errors(((u * s) @ v.T).float(), smoothing, method=method)
+    assert norm_error < TOLERANCE
+    assert factor_error < TOLERANCE
+
+
+@pytest.mark.parametrize("method", polar.METHODS)
+@pytest.mark.parametrize("smoothing", [0.0, 1e-2])
+def test_a_matrix_of_zeros(method, smoothing):
+    found = smoothed_polar(torch.zeros(5, 3), smoothing, method=method)
+    assert float(found.norm) == 0
+    assert torch.equal(found.factor, torch.zeros(5, 3))
+
+
+@pytest.mark.parametrize("method", polar.METHODS)
+def test_the_factor_is_that_of_the_transpose(method):
+    matrix = moons(330, 350, 0.05)
+    there = smoothed_polar(matrix, 1e-2, method=method)
+    back = smoothed_polar(matrix.T, 1e-2, method=method)
+    assert (there.factor - back.factor.T).norm() < 2 * TOLERANCE * there.factor.norm()
+    assert float(there.norm) == pytest.approx(float(back.norm), rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("method", polar.METHODS)
+def test_the_same_matrix_gives_the_same_bits(method):
+    matrix = digits(400, 380, 1.86)
+    first, second = (smoothed_polar(matrix, 1e-3, method=method) for _ in range(2))
+    assert torch.equal(first.factor, second.factor)
+
+
+def test_automatic_choice():
+    assert smoothed_polar(moons(20, 20, 0.1).double(), 1e-2).method == "svd"  # float64 is exact
+    assert smoothed_polar(moons(20, 20, 0.1), 0.0).method == "svd"
+    assert smoothed_polar(moons(200, 200, 0.01), 1e-2).method == "eigh"
+    assert smoothed_polar(moons(200, 200, 5.0), 1e-2).method == "krylov"  # few directions
+    big = smoothed_polar(moons(700, 700, 0.02), 1e-2)
+    assert big.method == "krylov"
+    assert big.rank < 200
+    # rounding would spoil it
+    assert smoothed_polar(moons(400, 400, 0.02), 1e-6).method == "eigh"
+    assert smoothed_polar(moons(400, 400, 0.02), 1e-8).method == "svd"
+
+
+def test_the_krylov_method_gives_up_where_it_would_not_be_exact(monkeypatch):
+    """Too short an interval makes the polynomial explode; a probe along the largest singular vectors sees it."""
+    monkeypatch.setattr(polar, "_ladder", lambda top: top / 4)
+    found, _, factor_error = errors(digits(512, 400, 10.0), 1e-3, method="krylov")
+    assert found.method == "eigh"
+    assert factor_error < TOLERANCE
+
+
+def test_lapack_that_does_not_converge_is_replaced(monkeypatch):
+    def fail(_):
+        raise torch.linalg.LinAlgError("did not converge")
+
+    monkeypatch.setattr(torch.linalg, "eigh", fail)
+    found, _, factor_error = errors(moons(30, 20, 0.1), 1e-2, method="eigh")
+    assert found.method == "svd"
+    assert factor_error < 1e-4
+
+
+def test_polynomials_of_the_inverse_root():
+    x = torch.linspace(-1, 1, 301, dtype=torch.float64)
+    for block, groups in polar._SHAPES:
+        degree = block * (groups + 1) - 1
+        coefficients, error = polar._inverse_root(8.0, degree)
+        assert len(coefficients) == degree + 1
+        found = polar._chebyshev(torch.diag(x), coefficients, block).diagonal()
+        deviation = (found - (1 + 4 * (x + 1)).rsqrt()).abs().amax()
+        assert deviation <= error * 1.001 + 1e-12
+    assert polar._inverse_root(8.0, 16)[1] < 0.03 * polar._inverse_root(8.0, 11)[1] < 1e-5
+
+
+@pytest.mark.parametrize("size", [5, 800])
+def test_symmetric_products(size):
+    generator = torch.Generator().manual_seed(0)
+    a = torch.randn(size, size, generator=generator)
+    a = (a + a.T) / size**0.5
+    expected = 3 * a @ (a @ a)
+    torch.testing.assert_close(polar._symmetric(a, a @ a, 3), expected, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(polar._symmetric(a, a @ a, 3, add_to=a.clone()), expected + a, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("least", [0.3, 1e-2, 1e-4])
+def test_composed_quintics_reach_one(least):
+    x = torch.linspace(least, 1, 20001, dtype=torch.float64)
+    steps = polar._quintics(least, 1e-4)
+    for a, b, c in steps:
+        x = a * x + b * x**3 + c * x**5
+    assert (x - 1).abs().amax() <= 1e-4
+    assert len(steps) <= math.ceil(math.log(1 / least) / math.log(3.4)) + 3
+
+
+def test_the_best_quintic_equioscillates():
+    a, b, c, error = polar._best_quintic(0.1, 1.0)
+    x = torch.linspace(0.1, 1, 100001, dtype=torch.float64)
+    deviation = a * x + b * x**3 + c * x**5 - 1
+    assert deviation.abs().amax().item() == pytest.approx(error, rel=1e-6)
+    assert deviation.amax().item() == pytest.approx(-deviation.amin().item(), rel=1e-6)
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match="method must be one of auto, svd, eigh, krylov, polynomial, got 'qr'"):
+        smoothed_polar(torch.eye(2), 0.1, method="qr")
+    for tolerance in (0.0, -1.0, math.nan):
+        with pytest.raises(ValueError, match="tolerance must be positive"):
+            smoothed_polar(torch.eye(2), 0.1, tolerance=tolerance)
