@@ -30,7 +30,7 @@ LEAST_SMOOTHING = {"eigh": 1e-6, "krylov": 1e-4, "polynomial": 1e-4}
 SMALL = 320
 """Up to this smaller side `eigh` is the fastest on a CPU."""
 
-LOW_RANK_SHARE = 0.4
+LOW_RANK_SHARE = 0.3
 """Of the smaller side: with more triplets a polynomial for the rest is cheaper than going on."""
 
 SHORT = 4.5
@@ -88,9 +88,9 @@ def smoothed_polar(matrix: Tensor, smoothing: float, *, tolerance: float = TOLER
         return Polar(found.norm, found.factor.mT, found.smoothing, found.method, found.rank, found.error)
     chosen = _automatic(matrix, smoothing) if method == "auto" else method
     if chosen in ("krylov", "polynomial") and smoothing >= LEAST_SMOOTHING[chosen]:
-        found = (_krylov if chosen == "krylov" else _polynomial)(matrix, smoothing, tolerance)
-        if found is not None and found.error <= tolerance:
-            return found
+        fast = (_krylov if chosen == "krylov" else _polynomial)(matrix, smoothing, tolerance)
+        if fast is not None and fast.error <= tolerance:
+            return fast
     if chosen != "svd" and smoothing >= LEAST_SMOOTHING["eigh"]:
         return _eigh(matrix, smoothing, tolerance)
     return _svd(matrix, smoothing)
@@ -184,17 +184,20 @@ def _krylov(matrix: Tensor, smoothing: float, tolerance: float) -> Polar | None:
         low_rank = space.extend(target * smoothing, most=int(LOW_RANK_SHARE * m), least=least)
         if space.largest == 0:
             return Polar(space.largest_value(), torch.zeros_like(matrix), 0.0, "krylov", 0, 0.0)
-        split = _split(matrix, space, smoothing, tolerance, low_rank)
-        if split is not None and not low_rank:
+        size = len(space.left)
+        if low_rank:
+            split = _split(matrix, space, smoothing, tolerance, low_rank=True)
+            if split is not None and (error := split.first_order_error()) <= tolerance:
+                return split.first_order(error)
+            target, low_rank = target / 2, size < 0.3 * m
+        if not low_rank:
+            split = _split(matrix, space, smoothing, tolerance, low_rank=False)
             # A few more triplets may make the polynomial short.
-            if not (SHORT < split.next_value < 3 * SHORT and len(space.left) < 0.25 * m):
+            if split is not None and not (SHORT < split.next_value < 3 * SHORT and size < 0.25 * m):
                 return split.by_gram(tolerance)
-            split = None
-        if split is not None and (error := split.first_order_error()) <= tolerance:
-            return split.first_order(error)
-        if len(space.left) >= LOW_RANK_SHARE * m:
+        if size >= LOW_RANK_SHARE * m:
             return None
-        target, least = target / 2 if low_rank else target, len(space.left) + 1
+        least = size + 1
 
 
 class _KrylovSpace:
@@ -333,7 +336,7 @@ class _Split:
     def _largest(self) -> tuple[float, Tensor]:
         """An estimate of |R|_2 / e, rather too large, and vectors near to R's largest right singular vectors."""
         probes = self.probes
-        for _ in range(3):
+        for _ in range(2):
             probes = self.rest.mT @ (self.rest @ probes)
             probes = probes / torch.linalg.vector_norm(probes, dim=0).clamp_min(torch.finfo(probes.dtype).tiny)
         found = float(torch.linalg.vector_norm(self.rest @ probes, dim=0).amax()) / self.smoothing
@@ -394,10 +397,11 @@ def _split(matrix: Tensor, space: _KrylovSpace, smoothing: float, tolerance: flo
     # Without any part along U: the inverse root of R^T R would weigh a coupling with 1 / e.
     rows = left.mT @ matrix
     rest = torch.addmm(matrix, left, rows, alpha=-1)
-    # Measured, so that rounding and a loss of orthogonality count.
+    # Measured, so that rounding and a loss of orthogonality count; the part that ought to be 0 by a few random vectors.
     inverse = (1 / roots).to(matrix)
+    random = torch.randn((kept, 4), generator=torch.Generator().manual_seed(2)).to(matrix) / 2
     measured = math.hypot(
-        float(torch.linalg.matrix_norm(rest @ (right * inverse))),
+        float(torch.linalg.matrix_norm(rest @ (right @ (inverse.unsqueeze(1) * random)))),
         float(torch.linalg.matrix_norm((rows - s.to(matrix).unsqueeze(1) * right.mT) * inverse.unsqueeze(1))),
     )
     return _Split(

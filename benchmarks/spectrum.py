@@ -1,0 +1,193 @@
+"""The smoothed nuclear norm with its gradient, ours beside its peers: results/spectrum.json.
+
+python benchmarks/spectrum.py [--data-root DIR]     # about six minutes on two cores; DIR/mnist adds MNIST's Gram matrices
+
+Each figure is the median of several calls of one process, every peer in turn, on the same float32 matrix. Errors are
+relative to the definition in float64: of the norm, and of the gradient W in the Frobenius norm.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from contrastive_entropy.data import load, load_points, sample_toy
+from contrastive_entropy.polar import TOLERANCE, smoothed_polar
+from contrastive_entropy.spectrum import matrix_nuclear_norm
+
+ROOT = Path(__file__).resolve().parent.parent
+Pair = tuple[float, Tensor]
+
+
+def gradient_of(function: Callable[[Tensor], Tensor], matrix: Tensor) -> Pair:
+    leaf = matrix.clone().requires_grad_()
+    value = function(leaf)
+    (gradient,) = torch.autograd.grad(value, leaf)
+    return float(value.detach()), gradient
+
+
+def torch_nuclear(matrix: Tensor, smoothing: float) -> Pair:
+    """torch's own, which has no smoothing: its time is the yardstick, its error that of the exact norm in float32."""
+    return gradient_of(lambda m: torch.linalg.matrix_norm(m, ord="nuc"), matrix)
+
+
+def low_rank(matrix: Tensor, smoothing: float) -> Pair:
+    """torch.svd_lowrank of rank n / 8 with two power iterations, and the smoothed factor from it."""
+    torch.manual_seed(0)
+    u, s, v = torch.svd_lowrank(matrix, q=max(32, min(matrix.shape) // 8), niter=2)
+    e = smoothing * s[0]
+    root = torch.hypot(s, e)
+    return float((root - e).sum()), (u * (s / root)) @ v.T
+
+
+def newton_schulz(matrix: Tensor, smoothing: float) -> Pair:
+    """Cubic Newton-Schulz iteration on [K; eI], to a change of W below 1e-4."""
+    scale = float(torch.linalg.matrix_norm(matrix))
+    vector = torch.ones(matrix.shape[1], dtype=matrix.dtype)
+    for _ in range(20):
+        vector = matrix.T @ (matrix @ vector)
+        vector = vector / vector.norm()
+    e = smoothing * float((matrix @ vector).norm())
+    upper, lower = matrix / scale, torch.eye(matrix.shape[1]) * (e / scale)
+    for _ in range(60):
+        gram = torch.addmm(upper.T @ upper, lower, lower)
+        step = gram.mul_(-0.5)
+        step.diagonal().add_(1.5)
+        before = float(upper.square().sum())
+        upper, lower = upper @ step, lower @ step
+        if abs(float(upper.square().sum()) - before) < 1e-4 * before:
+            break
+    value = float(torch.dot(upper.flatten(), matrix.flatten())) + e * float(lower.diagonal().sum() - matrix.shape[1])
+    return value, upper
+
+
+def ours(matrix: Tensor, smoothing: float) -> Pair:
+    return gradient_of(partial(matrix_nuclear_norm, smoothing=smoothing), matrix)
+
+
+PEERS: dict[str, Callable[[Tensor, float], Pair]] = {
+    "ours": ours,
+    "matrix_norm": torch_nuclear,
+    "svd_lowrank": low_rank,
+    "Newton-Schulz": newton_schulz,
+}
+
+
+def definition(matrix: Tensor, smoothing: float) -> Pair:
+    u, s, vh = torch.linalg.svd(matrix.double(), full_matrices=False)
+    e = smoothing * s[0]
+    root = torch.hypot(s, e)
+    return float((root - e).sum()), (u * (s / root)) @ vh
+
+
+def gram(x: Tensor, z: Tensor, variance: float) -> Tensor:
+    """Unit kernel, float32; entries that would be denormal in products are 0, as `log_nuclear_norm` makes them."""
+    kernel = torch.exp(-torch.cdist(x.double(), z.double()).square() / (2 * variance))
+    return kernel.masked_fill(kernel < 1e-18, 0).float()
+
+
+def matrices(data_root: Path | None) -> list[tuple[str, float, int, Callable[[], Tensor]]]:
+    """Name, smoothing, n and the matrix, lazily."""
+    cases = []
+    moons, digits = sample_toy("moons", 8192, seed=0), load("digits").train
+    for n in (256, 512, 1024, 2048, 4096):
+        for v in (0.01, 0.02, 1.0):
+            cases.append((f"moons, v = {v}", 1e-2, n, partial(gram, moons[:n], moons[n : 2 * n], v)))
+    for n in (256, 512):
+        cases.append(("digits, v = 1.86", 1e-3, n, partial(gram, digits[:n], digits[n : 2 * n], 1.86)))
+    if data_root is not None:
+        mnist = torch.as_tensor(load_points("mnist", data_root=data_root)[:8192])
+        for n in (256, 512, 1024, 2048, 4096):
+            for v in (31.0, 100.0):
+                cases.append((f"MNIST, v = {v:.0f}", 1e-3, n, partial(gram, mnist[:n], mnist[n : 2 * n], v)))
+    return cases
+
+
+def measure(matrix: Tensor, smoothing: float, budget: float) -> dict[str, dict[str, float]]:
+    """Seconds and errors of every peer, which take turns."""
+    value, factor = definition(matrix, smoothing)
+    seconds: dict[str, list[float]] = {name: [] for name in PEERS}
+    result: dict[str, dict[str, float]] = {}
+    for name, function in PEERS.items():
+        found, gradient = function(matrix, smoothing)  # also the warm-up
+        result[name] = {
+            "value_error": abs(found / value - 1),
+            "gradient_error": float((gradient.double() - factor).norm() / factor.norm()),
+        }
+    while sum(map(sum, seconds.values())) < budget or len(seconds["ours"]) < 3:
+        for name, function in PEERS.items():
+            start = time.perf_counter()
+            function(matrix, smoothing)
+            seconds[name].append(time.perf_counter() - start)
+        if sum(map(sum, seconds.values())) > 4 * budget:
+            break
+    for name, times in seconds.items():
+        result[name] |= {"seconds": statistics.median(times), "fastest_seconds": min(times), "calls": len(times)}
+    return result
+
+
+def table(result: dict) -> str:
+    """The markdown table that docs/spectrum.md shows."""
+    lines = ["| matrix | n | method, triplets | " + " | ".join(PEERS) + " | faster than matrix_norm | error of W |"]
+    lines += ["|---" * (len(PEERS) + 5) + "|"]
+    for case in result["cases"]:
+        peers = case["peers"]
+        times = [
+            f"{1e3 * peers[name]['seconds']:.3g} ms"
+            + ("" if peers[name]["gradient_error"] < TOLERANCE else f" ({peers[name]['gradient_error']:.0e})")
+            for name in PEERS
+        ]
+        ratio = peers["matrix_norm"]["seconds"] / peers["ours"]["seconds"]
+        cells = [case["matrix"], f"{case['n']:,}", f"{case['method']}, {case['rank']}", *times, f"{ratio:.1f}x"]
+        lines.append("| " + " | ".join([*cells, f"{peers['ours']['gradient_error']:.0e}"]) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-root", type=Path)
+    parser.add_argument("--only", default="", help="matrices whose name contains this")
+    parser.add_argument("--seconds", type=float, default=3.0, help="to spend on each matrix, or three calls of each")
+    parser.add_argument("--table", type=Path, help="print the table of a result instead of measuring")
+    options = parser.parse_args()
+    if options.table:
+        print(table(json.loads(options.table.read_text())))
+        return
+    start, cases = time.monotonic(), []
+    for name, smoothing, n, make in matrices(options.data_root):
+        if options.only not in name:
+            continue
+        matrix = make()
+        polar = smoothed_polar(matrix, smoothing)
+        case = {"matrix": name, "n": n, "smoothing": smoothing, "method": polar.method, "rank": polar.rank}
+        case |= {"estimated_error": polar.error, "peers": measure(matrix, smoothing, options.seconds)}
+        cases.append(case)
+        print(table({"cases": [case]}).splitlines()[-1], flush=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    capability = torch.backends.cpu.get_cpu_capability()
+    result = {
+        "command": "python " + " ".join(["benchmarks/spectrum.py", *sys.argv[1:]]),
+        "seed": 0,
+        "commit": commit.stdout.strip(),
+        "device": f"{torch.get_num_threads()} threads of {platform.machine()} CPU, {capability}",
+        "torch": torch.__version__,
+        "tolerance": TOLERANCE,
+        "wall_seconds": round(time.monotonic() - start, 1),
+        "cases": cases,
+    }
+    path = ROOT / "results" / "spectrum.json"
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()
