@@ -426,3 +426,38 @@ def test_scales_beyond_the_square_of_float32(scale):
         for s in (1.0, scale)
     ]
     assert gaps[1] == pytest.approx(gaps[0], rel=1e-4)
+
+
+@given(problems())
+def test_the_bracket_holds_the_fidelity(problem: Problem):
+    lower, upper = ce.fidelity_bracket(problem.p, problem.q)
+    value = ce.fidelity(problem.p, problem.q).item()
+    assert lower.item() - 1e-7 <= value <= upper.item() + 1e-7
+
+
+@pytest.mark.parametrize("separation", [0.1, 1.0, 3.0])
+def test_the_bracket_is_equal_where_it_can_be(separation):
+    """Lower: rank 2. Upper: one pure state, whose own Gram matrix has norm 1."""
+    p = ce.GaussianMixture(torch.tensor([[0.0], [1.0]]).double(), 0.1)
+    q = ce.GaussianMixture(torch.tensor([[separation], [2.0], [2.5]]).double(), 0.1)
+    assert ce.fidelity_bracket(p, q)[0].item() == pytest.approx(ce.fidelity(p, q).item(), abs=1e-7)
+    single = ce.GaussianMixture(torch.tensor([[separation]]).double(), 0.1)
+    assert ce.fidelity_bracket(p, single)[1].item() == pytest.approx(ce.fidelity(p, single).item(), abs=1e-7)
+
+
+def test_at_large_variance_the_bures_distance_is_the_wasserstein_distance_of_gaussians():
+    """v (2 - 2 F) tends to |m - m'|^2 + tr(S + S' - 2 (S^1/2 S' S^1/2)^1/2)."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(60, 3, generator=generator, dtype=torch.float64)
+    z = torch.randn(80, 3, generator=generator, dtype=torch.float64) * torch.tensor([2.0, 0.5, 1.0]) + 0.7
+
+    def root(s):
+        values, vectors = torch.linalg.eigh(s)
+        return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+
+    s, t = (torch.cov(points.T, correction=0) for points in (x, z))
+    between = (x.mean(0) - z.mean(0)).square().sum()
+    expected = between + s.trace() + t.trace() - 2 * root(root(s) @ t @ root(s)).trace()
+    variance = 1e4  # of the density; 2e4 in the kernel
+    squared = ce.bures_distance(ce.GaussianMixture(x, variance), ce.GaussianMixture(z, variance)).square()
+    assert (2 * variance * squared).item() == pytest.approx(expected.item(), rel=1e-3)

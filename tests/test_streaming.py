@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import contrastive_entropy as ce
 import references as ref
+from contrastive_entropy.spectrum import singular_values
 from contrastive_entropy.streaming import Progress
 
 
@@ -111,3 +112,35 @@ def test_effective_points_and_mmd():
 def test_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 100])
+def test_streamed_singular_values_are_those_of_the_operator(batch_size):
+    generator = torch.Generator().manual_seed(0)
+    x, z = (torch.randn(n, 3, generator=generator, dtype=torch.float64) for n in (30, 12))
+    done = []
+    found = ce.streamed_singular_values(x, z, variance=0.2, batch_size=batch_size, progress=done.append)
+    p, q = ce.GaussianMixture(x, 0.2), ce.GaussianMixture(z, 0.2)
+    torch.testing.assert_close(found, singular_values(p, q), atol=1e-8, rtol=0)
+    assert found.sum().item() == pytest.approx(ce.fidelity(p, q).item(), abs=1e-10)
+    assert done[-1] == 30
+    assert len(done) == -(-30 // batch_size)
+
+
+def test_streamed_singular_values_with_fewer_points_than_columns_and_batches():
+    generator = torch.Generator().manual_seed(0)
+    x, z = (torch.randn(n, 2, generator=generator, dtype=torch.float64) for n in (5, 9))
+    found = ce.streamed_singular_values([x[:2], x[2:]], z, variance=0.3)
+    assert found.shape == (9,)
+    expected = ce.fidelity(ce.GaussianMixture(x, 0.3), ce.GaussianMixture(z, 0.3)).item()
+    assert found.sum().item() == pytest.approx(expected, abs=1e-7)  # null directions round to 1e-8 each
+
+
+def test_streamed_singular_values_refuse():
+    x = torch.zeros(3, 2)
+    with pytest.raises(ValueError, match="variance must be a positive number, got 0"):
+        ce.streamed_singular_values(x, x, variance=0)
+    with pytest.raises(ValueError, match="dimensions differ: 2 coordinates on one side and 3 on the other"):
+        ce.streamed_singular_values(x, torch.zeros(3, 3), variance=1.0)
+    with pytest.raises(ValueError, match="there are no points"):
+        ce.streamed_singular_values(x[:0], x, variance=1.0)

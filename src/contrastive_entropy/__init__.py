@@ -9,6 +9,7 @@ from contrastive_entropy.marginal import (
     debiased_normalized_inner_product,
     debiased_nuclear_norm,
     fidelity,
+    fidelity_bracket,
     inner_product,
     log_likelihood,
     normalized_inner_product,
@@ -19,7 +20,13 @@ from contrastive_entropy.marginal import (
 )
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.spectrum import effective_rank
-from contrastive_entropy.streaming import effective_points, squared_mmd, streamed_log_inner, streamed_log_norm
+from contrastive_entropy.streaming import (
+    effective_points,
+    squared_mmd,
+    streamed_log_inner,
+    streamed_log_norm,
+    streamed_singular_values,
+)
 
 __version__ = "0.1.0"
 
@@ -38,6 +45,7 @@ __all__ = [
     "effective_points",
     "effective_rank",
     "fidelity",
+    "fidelity_bracket",
     "inner_product",
     "log_likelihood",
     "normalized_inner_product",
@@ -47,5 +55,6 @@ __all__ = [
     "squared_mmd",
     "streamed_log_inner",
     "streamed_log_norm",
+    "streamed_singular_values",
     "trace",
 ]

@@ -1,4 +1,4 @@
-"""Sums over all pairs of data sets that need not fit in memory (E2, E3)."""
+"""Sums over all pairs, and the nuclear norm, of data sets that need not fit in memory (E2, E3, E10)."""
 
 import functools
 import math
@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from contrastive_entropy.gaussian import log_kernel
 from contrastive_entropy.pairwise import log_sum_over_own_pairs, log_sum_over_pairs
 
 
@@ -84,6 +85,55 @@ def streamed_log_inner(
     return _streamed(points, others, variance, batch_size, progress, resume)
 
 
+@torch.no_grad()
+def streamed_singular_values(
+    points: Points,
+    others: Tensor,
+    *,
+    variance: float,
+    batch_size: int = 4096,
+    progress: Callable[[int], None] | None = None,
+) -> Tensor:
+    """Singular values of the Gaussian operator between two data sets, all of the first one streamed  (E10, E13).
+
+    Adds up K^T K over blocks of rows in float64; the values are the roots of its eigenvalues. They sum to the fidelity F.
+
+    Args:
+        points: n of them, of any number; each batch is read once.
+        others: (m, d), held in memory.
+        variance: v of both densities, in data units squared.
+        batch_size: rows read at once from points that can be sliced.
+        progress: called with the number of rows that are done.
+
+    Returns:
+        (m,), float64, descending, in [0, 1]. Exact but for values below 1e-8 of the largest, whose rounding may add
+        1e-8 each. O(n m (d + m)) time; 3 m^2 + 2 m batch_size numbers of memory.
+
+    Raises:
+        ValueError: as `streamed_log_norm`, or the dimensions differ.
+
+    >>> streamed_singular_values(torch.tensor([[0.0], [9.0]]), torch.tensor([[0.0], [9.0]]), variance=0.1)
+    tensor([0.5000, 0.5000], dtype=torch.float64)
+    """
+    _check_arguments(variance, batch_size)
+    columns = _checked(others, "the second set").double()
+    shared = torch.full((1, 1), variance, dtype=torch.float64, device=columns.device)
+    gram = columns.new_zeros((len(columns), len(columns)))
+    rows = 0
+    for read in _readers(points, batch_size):
+        batch = read().double()
+        exponent, _ = log_kernel(batch, shared, columns, shared)
+        kernel = exponent.clamp_min_(-350.0).exp_()  # below, products would be denormal, and slow
+        gram.addmm_(kernel.mT, kernel)
+        rows += len(batch)
+        if progress is not None:
+            progress(rows)
+    if rows == 0:
+        raise ValueError("there are no points on one of the sides")
+    values = torch.linalg.eigvalsh(gram).clamp_min(0).flip(0).sqrt()
+    return values / math.sqrt(rows * len(columns))
+
+
 def effective_points(log_norm: float, *, variance: float, dimension: int) -> float:
     """1 / mean_ij exp(-|x_i - x_j|^2 / 4v): by how many points, all far from each other, the set could be replaced.
 
@@ -130,10 +180,7 @@ def _streamed(
     progress: Callable[[Progress], None] | None,
     resume: Progress | None,
 ) -> float:
-    if not 0 < variance < math.inf:
-        raise ValueError(f"variance must be a positive number, got {variance}")
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    _check_arguments(variance, batch_size)
     own, done = others is None, resume or Progress()
     blocks = 0
     for i, read_rows in enumerate(_readers(points, batch_size)):
@@ -161,6 +208,13 @@ def _streamed(
         count = (math.isqrt(8 * done.pairs + 1) - 1) // 2  # n (n + 1) / 2 pairs
         return done.log_sum - 2 * math.log(count)
     return done.log_sum - math.log(done.pairs)
+
+
+def _check_arguments(variance: float, batch_size: int) -> None:
+    if not 0 < variance < math.inf:
+        raise ValueError(f"variance must be a positive number, got {variance}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
 
 
 def _block(rows: Tensor, columns: Tensor | None, variance: float) -> float:
