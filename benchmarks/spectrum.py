@@ -3,7 +3,8 @@
 python benchmarks/spectrum.py [--data-root DIR]     # about six minutes on two cores; DIR/mnist adds MNIST's Gram matrices
 
 Each figure is the median of several calls of one process, every peer in turn, on the same float32 matrix. Errors are
-relative to the definition in float64: of the norm, and of the gradient W in the Frobenius norm.
+relative to the definition in float64: of the norm, and of the gradient W in the Frobenius norm. "From points" is what
+training does: points to the log of the norm and back to the gradient in the points of one side.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +23,9 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.data import load, load_points, sample_toy
+from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.polar import TOLERANCE, smoothed_polar
-from contrastive_entropy.spectrum import matrix_nuclear_norm
+from contrastive_entropy.spectrum import log_nuclear_norm, matrix_nuclear_norm
 
 ROOT = Path(__file__).resolve().parent.parent
 Pair = tuple[float, Tensor]
@@ -82,6 +85,20 @@ PEERS: dict[str, Callable[[Tensor, float], Pair]] = {
 }
 
 
+def torch_from_points(x: Tensor, z: Tensor, variance: float, smoothing: float) -> Tensor:
+    leaf = z.clone().requires_grad_()
+    kernel = torch.exp(-torch.cdist(x, leaf).square() / (2 * variance))
+    return torch.autograd.grad(torch.linalg.matrix_norm(kernel, ord="nuc").log(), leaf)[0]
+
+
+def ours_from_points(x: Tensor, z: Tensor, variance: float, smoothing: float) -> Tensor:
+    leaf = z.clone().requires_grad_()
+    p, q = GaussianMixture(x, variance / 2), GaussianMixture(leaf, variance / 2)
+    return torch.autograd.grad(log_nuclear_norm(p, q, smoothing=smoothing), leaf)[0]
+
+
+FROM_POINTS = {"ours, from points": ours_from_points, "matrix_norm, from points": torch_from_points}
+
 NEWTON_SCHULZ_LIMIT = 1024  # some forty products, of denormal numbers on moons: minutes a call beyond
 
 
@@ -98,39 +115,62 @@ def gram(x: Tensor, z: Tensor, variance: float) -> Tensor:
     return kernel.masked_fill(kernel < 1e-18, 0).float()
 
 
-def matrices(data_root: Path | None) -> list[tuple[str, float, int, Callable[[], Tensor]]]:
-    """Name, smoothing, n and the matrix, lazily."""
-    cases = []
+@dataclass(frozen=True)
+class Case:
+    """Two sets of points and how they are compared."""
+
+    name: str
+    x: Tensor
+    z: Tensor
+    variance: float
+    smoothing: float
+
+
+def cases(data_root: Path | None) -> list[Case]:
     moons, digits = sample_toy("moons", 8192, seed=0), load("digits").train
+    found = []
+
+    def add(name: str, points: Tensor, n: int, variance: float, smoothing: float) -> None:
+        found.append(Case(f"{name}, v = {variance:g}", points[:n], points[n : 2 * n], variance, smoothing))
+
     for n in (256, 512, 1024, 2048, 4096):
         for v in (0.01, 0.02, 1.0):
-            cases.append((f"moons, v = {v}", 1e-2, n, partial(gram, moons[:n], moons[n : 2 * n], v)))
+            add("moons", moons, n, v, 1e-2)
     for n in (256, 512):
-        cases.append(("digits, v = 1.86", 1e-3, n, partial(gram, digits[:n], digits[n : 2 * n], 1.86)))
+        add("digits", digits, n, 1.86, 1e-3)
     if data_root is not None:
         mnist = torch.as_tensor(load_points("mnist", data_root=data_root)[:8192])
         for n in (256, 512, 1024, 2048, 4096):
             for v in (31.0, 100.0):
-                cases.append((f"MNIST, v = {v:.0f}", 1e-3, n, partial(gram, mnist[:n], mnist[n : 2 * n], v)))
-    return cases
+                add("MNIST", mnist, n, v, 1e-3)
+    return found
 
 
-def measure(matrix: Tensor, smoothing: float, budget: float) -> dict[str, dict[str, float]]:
+def measure(case: Case, matrix: Tensor, budget: float) -> dict[str, dict[str, float]]:
     """Seconds and errors of every peer, which take turns."""
-    value, factor = definition(matrix, smoothing)
-    peers = {name: f for name, f in PEERS.items() if name != "Newton-Schulz" or len(matrix) <= NEWTON_SCHULZ_LIMIT}
-    seconds: dict[str, list[float]] = {name: [] for name in peers}
+    value, factor = definition(matrix, case.smoothing)
+    calls: dict[str, Callable[[], object]] = {}
     result: dict[str, dict[str, float]] = {}
-    for name, function in peers.items():
-        found, gradient = function(matrix, smoothing)  # also the warm-up
-        result[name] = {
-            "value_error": abs(found / value - 1),
-            "gradient_error": float((gradient.double() - factor).norm() / factor.norm()),
-        }
-    while sum(map(sum, seconds.values())) < budget or len(seconds["ours"]) < 3:
-        for name, function in peers.items():
+    for name, function in PEERS.items():
+        if name == "Newton-Schulz" and len(matrix) > NEWTON_SCHULZ_LIMIT:
+            continue
+        calls[name] = partial(function, matrix, case.smoothing)
+        found, gradient = function(matrix, case.smoothing)  # also the warm-up
+        error = float((gradient.double() - factor).norm() / factor.norm())
+        result[name] = {"value_error": abs(found / value - 1), "gradient_error": error}
+    # In float64: sum_i W_ij K_ij (x_i - z_j) / (v norm)
+    x, z = case.x.double(), case.z.double()
+    weights = factor * torch.exp(-torch.cdist(x, z).square() / (2 * case.variance)) / (case.variance * value)
+    exact = weights.T @ x - weights.sum(0).unsqueeze(1) * z
+    for name, from_points in FROM_POINTS.items():
+        calls[name] = partial(from_points, case.x, case.z, case.variance, case.smoothing)
+        gradient = from_points(case.x, case.z, case.variance, case.smoothing)
+        result[name] = {"gradient_error": float((gradient.double() - exact).norm() / exact.norm())}
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    while len(seconds["ours"]) < 3 or (sum(map(sum, seconds.values())) < budget and len(seconds["ours"]) < 50):
+        for name, call in calls.items():
             start = time.perf_counter()
-            function(matrix, smoothing)
+            call()
             seconds[name].append(time.perf_counter() - start)
         if sum(map(sum, seconds.values())) > 4 * budget:
             break
@@ -147,14 +187,18 @@ def shown(peer: dict[str, float]) -> str:
 
 def table(result: dict) -> str:
     """The markdown table that docs/spectrum.md shows."""
-    lines = ["| matrix | n | method, triplets | " + " | ".join(PEERS) + " | faster than matrix_norm | error of W |"]
+    lines = ["| matrix | n | method, triplets | " + " | ".join(PEERS) + " | faster than matrix_norm; from points | "]
+    lines[0] += "error of W; from points |"
     lines += ["|---" * (len(PEERS) + 5) + "|"]
     for case in result["cases"]:
         peers = case["peers"]
         times = [shown(peers[name]) if name in peers else "-" for name in PEERS]
-        ratio = peers["matrix_norm"]["seconds"] / peers["ours"]["seconds"]
-        cells = [case["matrix"], f"{case['n']:,}", f"{case['method']}, {case['rank']}", *times, f"{ratio:.1f}x"]
-        lines.append("| " + " | ".join([*cells, f"{peers['ours']['gradient_error']:.0e}"]) + " |")
+        ends = ("", ", from points")
+        ratios = [peers[f"matrix_norm{end}"]["seconds"] / peers[f"ours{end}"]["seconds"] for end in ends]
+        errors = [peers[f"ours{end}"]["gradient_error"] for end in ends]
+        cells = [case["matrix"], f"{case['n']:,}", f"{case['method']}, {case['rank']}", *times]
+        cells += ["; ".join(f"{ratio:.1f}x" for ratio in ratios), "; ".join(f"{error:.0e}" for error in errors)]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -168,16 +212,16 @@ def main() -> None:
     if options.table:
         print(table(json.loads(options.table.read_text())))
         return
-    start, cases = time.monotonic(), []
-    for name, smoothing, n, make in matrices(options.data_root):
-        if options.only not in name:
+    start, rows = time.monotonic(), []
+    for case in cases(options.data_root):
+        if options.only not in case.name:
             continue
-        matrix = make()
-        polar = smoothed_polar(matrix, smoothing)
-        case = {"matrix": name, "n": n, "smoothing": smoothing, "method": polar.method, "rank": polar.rank}
-        case |= {"estimated_error": polar.error, "peers": measure(matrix, smoothing, options.seconds)}
-        cases.append(case)
-        print(table({"cases": [case]}).splitlines()[-1], flush=True)
+        matrix = gram(case.x, case.z, case.variance)
+        polar = smoothed_polar(matrix, case.smoothing)
+        row = {"matrix": case.name, "n": len(matrix), "smoothing": case.smoothing, "method": polar.method}
+        row |= {"rank": polar.rank, "estimated_error": polar.error, "peers": measure(case, matrix, options.seconds)}
+        rows.append(row)
+        print(table({"cases": [row]}).splitlines()[-1], flush=True)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
     capability = torch.backends.cpu.get_cpu_capability()
     result = {
@@ -188,7 +232,7 @@ def main() -> None:
         "torch": torch.__version__,
         "tolerance": TOLERANCE,
         "wall_seconds": round(time.monotonic() - start, 1),
-        "cases": cases,
+        "cases": rows,
     }
     path = ROOT / "results" / "spectrum.json"
     path.write_text(json.dumps(result, indent=2) + "\n")

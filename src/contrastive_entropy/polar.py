@@ -404,6 +404,7 @@ def _split(matrix: Tensor, space: _KrylovSpace, smoothing: float, tolerance: flo
         float(torch.linalg.matrix_norm(rest @ (right @ (inverse.unsqueeze(1) * random)))),
         float(torch.linalg.matrix_norm((rows - s.to(matrix).unsqueeze(1) * right.mT) * inverse.unsqueeze(1))),
     )
+    rounding = 16 * torch.finfo(matrix.dtype).eps * float(torch.linalg.matrix_norm(matrix)) / e  # of R
     return _Split(
         smoothing=e,
         left=left,
@@ -412,7 +413,7 @@ def _split(matrix: Tensor, space: _KrylovSpace, smoothing: float, tolerance: flo
         rest=rest,
         rest_norm=float(torch.linalg.matrix_norm(rest)) / e,
         next_value=next_value,
-        coupling=measured + torch.finfo(matrix.dtype).eps * math.sqrt(matrix.shape[1]) / smoothing,
+        coupling=measured + rounding,
         factor_norm=factor_norm,
         probes=space.next[:4].mT,
     )

@@ -29,7 +29,8 @@ class _NuclearNorm(torch.autograd.Function):
                 NumericalWarning,
                 stacklevel=3,
             )
-        ctx.save_for_backward(torch.stack([polar.factor for polar in found]))
+        first = found[0].factor  # one matrix is the common case, and a copy of it would cost a page fault every 4 KiB
+        ctx.save_for_backward(first.unsqueeze(0) if len(found) == 1 else torch.stack([p.factor for p in found]))
         return torch.stack([polar.norm for polar in found]).to(matrices.dtype)
 
     @staticmethod
