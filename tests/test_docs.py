@@ -15,6 +15,11 @@ TABLES = [
 RESULTS = sorted(path.name for path in (ROOT / "results").glob("objectives_*.json"))
 
 
+@pytest.fixture(autouse=True)
+def _benchmarks_importable(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+
+
 def table(name):
     """What the script that wrote a result prints of it: objectives.py for objectives_moons.json."""
     script = ROOT / "benchmarks" / f"{re.split('[_.]', name)[0]}.py"

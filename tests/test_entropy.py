@@ -122,3 +122,25 @@ def test_bad_rows_and_damaged_files(files):
     (files / "junk.npy").write_bytes(b"junk")
     with pytest.raises(InputError, match=r"junk\.npy: not a readable \.npy file"):
         measure(str(files / "junk.npy"))
+
+
+def test_fidelity_of_two_files(files):
+    a, b = (torch.from_numpy(np.load(files / name)) for name in ("a.npy", "b.npy"))
+    arguments = (str(files / "a.npy"), str(files / "b.npy"))
+    figures = measure(*arguments, variance=0.4, batch_size=16, fidelity=True)
+    expected = ce.fidelity(ce.GaussianMixture(a, 0.4), ce.GaussianMixture(b, 0.4)).item()
+    assert figures["fidelity"] == pytest.approx(expected, abs=1e-7)
+    assert figures["bures_distance"] == pytest.approx(math.sqrt(2 - 2 * expected), abs=1e-6)
+    assert 1 <= figures["cross_effective_rank"] <= 50
+    assert "fidelity" not in measure(*arguments, variance=0.4)
+
+
+def test_fidelity_needs_two_sets_that_fit_and_meet(files, monkeypatch):
+    arguments = (str(files / "a.npy"), str(files / "b.npy"))
+    with pytest.raises(InputError, match="give the second one with --against"):
+        measure(arguments[0], fidelity=True)
+    with pytest.raises(InputError, match="no point of one set is near any of the other"):
+        measure(*arguments, variance=1e-9, fidelity=True)
+    monkeypatch.setattr(entropy, "MOST_COLUMNS", 49)
+    with pytest.raises(InputError, match=r"at most 49 points of .*b\.npy in memory, and it has 50: swap the two"):
+        measure(*arguments, variance=0.4, fidelity=True)

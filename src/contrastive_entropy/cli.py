@@ -1,4 +1,4 @@
-"""The command line: `contrastive-entropy fit mdn`, `sample`, `evaluate`, `bound`, `data list`."""
+"""The command line: `contrastive-entropy fit mdn`, `sample`, `evaluate`, `bound`, `decompose`, `data list`."""
 
 import dataclasses
 import io
@@ -70,7 +70,10 @@ BOUND_MEANINGS = {
     "log_inner": "log <p,q>",
     "cauchy_schwarz_divergence": "the gap of (E7); 0 = equal",
     "mmd": "kernel exp(-|x-y|^2 / 4v); 0 = equal",
-    "seconds": "for the sums",
+    "fidelity": "F, of the nuclear norm; 1 = equal",
+    "bures_distance": "sqrt(2 - 2 F)",
+    "cross_effective_rank": "directions that the two sets share",
+    "seconds": "for all of it",
 }
 
 
@@ -236,6 +239,9 @@ def bound(
     variance: Annotated[
         float | None, typer.Option(help="Of the density, data units squared. [default: as `fit` ends, of DATA]")
     ] = None,
+    fidelity: Annotated[
+        bool, typer.Option("--fidelity", help="Also F of the two sets, exact: all of DATA against up to 8,192 points.")
+    ] = False,
     batch: Annotated[int, typer.Option(help="Points read at once from either side.")] = 4096,
     data_root: Annotated[Path | None, typer.Option(help="Folder with copies of hub data sets, e.g. DIR/mnist.")] = None,
     seed: Annotated[int, typer.Option(help="Of a toy's draw.")] = 0,
@@ -252,7 +258,14 @@ def bound(
 
         try:
             figures = measure(
-                data, against, variance=variance, batch_size=batch, data_root=data_root, seed=seed, out=out
+                data,
+                against,
+                variance=variance,
+                fidelity=fidelity,
+                batch_size=batch,
+                data_root=data_root,
+                seed=seed,
+                out=out,
             )
         except KeyboardInterrupt:
             how = "the same command continues where it stood" if out else "give --out FILE.json to be able to continue"
@@ -270,6 +283,33 @@ def bound(
         Console().print(table)
         if out is not None:
             typer.echo(f"wrote {out}")
+
+
+@app.command("decompose")
+def decompose(
+    data: Annotated[
+        str, typer.Argument(help="Name (see `data list`) or path: .npy, .npz, .csv, .parquet, image folder.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for scree.png, functions.png and decomposition.npz.")],
+    against: Annotated[str | None, typer.Option(help="The other side of the operator. [default: DATA itself]")] = None,
+    variance: Annotated[
+        float | None, typer.Option(help="Of the density, data units squared. [default: as `fit` ends, of DATA]")
+    ] = None,
+    points: Annotated[int, typer.Option(help="Most points of either side, drawn at random.")] = 2000,
+    functions: Annotated[int, typer.Option(help="How many functions to show and to write.")] = 12,
+    data_root: Annotated[Path | None, typer.Option(help="Folder with copies of hub data sets, e.g. DIR/mnist.")] = None,
+    seed: Annotated[int, typer.Option(help="Of a toy's draw and of the points taken.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files.")] = False,
+) -> None:
+    """Singular values and functions of the Gaussian operator of a data set: what the nuclear norm is made of."""
+    with _errors_in_one_line():
+        from contrastive_entropy.singular import decompose_data
+
+        for path in decompose_data(
+            data, out, against=against, variance=variance, points=points, functions=functions, data_root=data_root,
+            seed=seed, overwrite=overwrite,
+        ):  # fmt: skip
+            typer.echo(f"wrote {path}")
 
 
 @data_app.command("list")

@@ -91,11 +91,19 @@ def load_points(source: str | Path, *, seed: int = 0, data_root: str | Path | No
     Raises:
         InputError: as `load`.
     """
+    return load_points_and_shape(source, seed=seed, data_root=data_root)[0]
+
+
+def load_points_and_shape(
+    source: str | Path, *, seed: int = 0, data_root: str | Path | None = None
+) -> tuple[Tensor | np.ndarray, tuple[int, int, int] | None]:
+    """As `load_points`, and (channels, height, width) if the points are images."""
     name = str(source)
     if name in names() or not _exists(name):
-        return load(source, seed=seed, data_root=data_root).train
+        dataset = load(source, seed=seed, data_root=data_root)
+        return dataset.train, dataset.image_shape
     mapped = map_points(Path(source))
-    return read_points(Path(source))[0] if mapped is None else mapped
+    return read_points(Path(source)) if mapped is None else (mapped, None)
 
 
 def sample_toy(name: str, count: int, *, seed: int) -> Tensor:

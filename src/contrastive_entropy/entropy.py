@@ -21,16 +21,21 @@ from contrastive_entropy import __version__
 from contrastive_entropy.data import load_points
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.runs import write_json
+from contrastive_entropy.spectrum import effective_rank
 from contrastive_entropy.streaming import (
     Progress,
     effective_points,
     squared_mmd,
     streamed_log_inner,
     streamed_log_norm,
+    streamed_singular_values,
 )
 from contrastive_entropy.variance import neighbor_variance
 
 Points = Tensor | np.ndarray
+
+MOST_COLUMNS = 8192
+"""Points of the second set whose Gram matrix, squared, is held for the fidelity: 512 MiB."""
 
 SAVE_EVERY = 10.0
 """Seconds between savings of the partial sums."""
@@ -41,16 +46,18 @@ def measure(
     against: str | None = None,
     *,
     variance: float | None = None,
+    fidelity: bool = False,
     batch_size: int = 4096,
     data_root: Path | None = None,
     seed: int = 0,
     out: Path | None = None,
 ) -> dict[str, Any]:
-    """Log <p,p> of a data set; with a second one, its norm, their inner product, D_CS and MMD.
+    """Log <p,p> of a data set; with a second one, its norm, their inner product, D_CS and MMD, and the fidelity if wanted.
 
     Args:
         data, against, data_root, seed: as in `data.load_points`.
         variance: of the densities, in data units squared; None is what `fit` would anneal down to.
+        fidelity: also F of the two sets, the second of which is held in memory, `MOST_COLUMNS` points at most.
         batch_size: points read at once from either side.
         out: JSON file; while the sums run, their state is in a file beside it, from which the same call continues.
 
@@ -64,15 +71,23 @@ def measure(
         raise InputError(f"variance must be a positive number, got {variance}")
     if batch_size < 1:
         raise InputError(f"batch must be at least 1, got {batch_size}")
+    if fidelity and against is None:
+        raise InputError("--fidelity compares two data sets: give the second one with --against")
     start = time.monotonic()
     p = load_points(data, seed=seed, data_root=data_root)
     q = None if against is None else load_points(against, seed=seed, data_root=data_root)
     if q is not None and q.shape[1] != p.shape[1]:
         raise InputError(f"{data} has {p.shape[1]} coordinates and {against} has {q.shape[1]}")
+    if fidelity and q is not None and len(q) > MOST_COLUMNS:
+        raise InputError(
+            f"--fidelity takes at most {MOST_COLUMNS:,} points of {against} in memory, and it has {len(q):,}: "
+            f"swap the two, or give a part of it"
+        )
     if variance is None:
-        variance = _default_variance(p, data)
+        variance = default_variance(p, data)
     loaded = time.monotonic()
     settings = {"data": data, "against": against, "variance": variance, "batch_size": batch_size, "seed": seed}
+    settings |= {"fidelity": True} if fidelity else {}
     sums = _Sums(settings | {"digest": [_digest(part) for part in (p, q) if part is not None and out is not None]}, out)
 
     def norm(name: str, points: Points) -> float:
@@ -101,11 +116,32 @@ def measure(
                 "cauchy_schwarz_divergence": max(0.0, log_p + log_q - 2 * log_pq),
                 "mmd": squared_mmd(log_p, log_q, log_pq, **scale) ** 0.5,
             }
+            if fidelity:
+                figures |= _fidelity(p, q, variance, batch_size)
     except ValueError as error:
         raise InputError(str(error)) from error
     figures |= {"loading_seconds": loaded - start, "seconds": time.monotonic() - loaded}
     sums.finish(figures)
     return figures
+
+
+def _fidelity(p: Points, q: Points, variance: float, batch_size: int) -> dict[str, float]:
+    """F, the Bures distance and the effective rank of the operator between the two sets, with a progress line."""
+    start = time.monotonic()
+    with _progress_line("fidelity", len(p) * len(q), 0) as show:
+        columns = torch.as_tensor(np.array(q) if isinstance(q, np.ndarray) else q)
+        values = streamed_singular_values(
+            p, columns, variance=variance, batch_size=batch_size, progress=lambda rows: show(rows * len(q))
+        )
+    total = min(1.0, float(values.sum()))
+    if total == 0:
+        raise InputError("no point of one set is near any of the other at this variance; set a larger --variance")
+    return {
+        "fidelity": total,
+        "bures_distance": (2 - 2 * total) ** 0.5,
+        "cross_effective_rank": float(effective_rank(values)),
+        "fidelity_seconds": time.monotonic() - start,
+    }
 
 
 class _Sums:
@@ -196,7 +232,12 @@ def _progress_line(name: str, total: int, done: int) -> Iterator[Callable[[int],
         yield show
 
 
-def _default_variance(points: Points, name: str) -> float:
+def default_variance(points: Points, name: str) -> float:
+    """What `fit` would anneal down to, from 20,000 of the points.
+
+    Raises:
+        InputError: the points are constant or mostly duplicates.
+    """
     chosen = np.sort(np.random.default_rng(0).permutation(len(points))[:20_000])
     subset = torch.as_tensor(np.asarray(points[chosen]) if isinstance(points, np.ndarray) else points[chosen])
     batch = min(256, len(subset))

@@ -56,7 +56,7 @@ def samples_figure(samples: Tensor, image_shape: tuple[int, int, int] | None, da
     FigureCanvasAgg(figure)
     figure.set_layout_engine("constrained", wspace=0.08)
     axes = figure.subplots(1, len(sets), squeeze=False, sharex=image_shape is None, sharey=image_shape is None)[0]
-    basis = None if image_shape else _principal_axes(data if data is not None else samples)
+    basis = None if image_shape else principal_axes(data if data is not None else samples)
     for axis, (title, points, color) in zip(axes, sets, strict=True):
         axis.set_title(title)
         if image_shape is not None:
@@ -147,7 +147,7 @@ def png_bytes(figure: Figure) -> bytes:
     return stream.getvalue()
 
 
-def _principal_axes(points: Tensor) -> Tensor:
+def principal_axes(points: Tensor) -> Tensor:
     """(d, 2): the identity in two dimensions, padded in one, else the two leading principal directions."""
     dimension = points.shape[1]
     if dimension <= 2:

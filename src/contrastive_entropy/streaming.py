@@ -123,7 +123,8 @@ def streamed_singular_values(
     for read in _readers(points, batch_size):
         batch = read().double()
         exponent, _ = log_kernel(batch, shared, columns, shared)
-        kernel = exponent.clamp_min_(-350.0).exp_()  # below, products would be denormal, and slow
+        kernel = exponent.clamp_min_(-350.0).exp_()
+        kernel.mul_(kernel > 1e-151)  # products of smaller ones would be denormal, and slow
         gram.addmm_(kernel.mT, kernel)
         rows += len(batch)
         if progress is not None:

@@ -1,6 +1,6 @@
-"""Does the fast nuclear norm train as well as the exact one? Five seeds: results/spectrum_quality.json.
+"""Does the fast nuclear norm train as well as the exact one? Five seeds: results/quality.json.
 
-python benchmarks/spectrum_quality.py     # about twenty minutes on two cores
+python benchmarks/quality.py     # about twenty minutes on two cores
 """
 
 import argparse
@@ -72,15 +72,15 @@ def main() -> None:
                     arguments = [*common, *extra, *smoothing, "--steps", str(STEPS), "--seed", str(seed)]
                     sets[data][method].append(run(arguments, Path(scratch) / f"{data}-{seed}-{number}"))
     result = {
-        "command": "python " + " ".join(["benchmarks/spectrum_quality.py", *sys.argv[1:]]),
-        "seeds": options.seeds,
+        "command": "python " + " ".join(["benchmarks/quality.py", *sys.argv[1:]]),
+        "seed": list(range(options.seeds)),
         "commit": commit.stdout.strip(),
         "device": f"{torch.get_num_threads()} threads of {platform.machine()} CPU",
         "torch": torch.__version__,
         "wall_seconds": round(time.monotonic() - start, 1),
         "sets": sets,
     }
-    path = ROOT / "results" / "spectrum_quality.json"
+    path = ROOT / "results" / "quality.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(f"wrote {path}\n\n{table(result)}")
 

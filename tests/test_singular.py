@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import torch
+
+import contrastive_entropy as ce
+from contrastive_entropy.decomposition import decompose
+from contrastive_entropy.errors import InputError
+from contrastive_entropy.singular import FILES, decompose_data, functions_figure, scree_figure
+from test_cli import call, refused
+
+
+def test_the_file_holds_the_decomposition(tmp_path):
+    paths = decompose_data("moons", tmp_path / "out", variance=0.05, points=200, functions=5)
+    assert [path.name for path in paths] == list(FILES)
+    assert all(path.stat().st_size > 0 for path in paths)
+    with np.load(tmp_path / "out" / "decomposition.npz") as file:
+        held = {name: torch.from_numpy(file[name]) for name in file.files}
+    assert held["left_functions"].shape == (200, 5)
+    p = ce.GaussianMixture(held["left_points"], 0.05)
+    found = decompose(p, p)
+    torch.testing.assert_close(held["values"], found.values)
+    torch.testing.assert_close(held["left_functions"], found.left_values[:, :5])
+    assert float(held["total"]) == pytest.approx(1.0)  # a set against itself
+
+
+def test_same_call_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        decompose_data("digits", tmp_path / name, points=100, functions=3)
+    for file in ("scree.png", "functions.png"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_figures_of_points_in_any_dimension():
+    generator = torch.Generator().manual_seed(0)
+    for dimension in (1, 2, 5):
+        x = torch.randn(40, dimension, generator=generator)
+        found = decompose(ce.GaussianMixture(x, 0.5), ce.GaussianMixture(x[:30], 0.5))
+        axes = functions_figure(found, 7, None).axes
+        assert len([axis for axis in axes if axis.get_title()]) == 7
+    assert scree_figure(found).axes[1].get_legend().get_texts()[0].get_text() == f"F = {float(found.total):.4f}"
+
+
+def test_the_first_singular_image_is_nearly_the_mean(tmp_path):
+    digits = torch.rand(50, 16, generator=torch.Generator().manual_seed(0))
+    p = ce.GaussianMixture(digits, 50.0)
+    found = decompose(p, p)
+    shown = functions_figure(found, 2, (1, 4, 4)).axes[0].images[0].get_array()
+    np.testing.assert_allclose(np.asarray(shown), digits.mean(0).reshape(4, 4).numpy(), atol=0.01)
+
+
+def test_the_command(tmp_path):
+    result = call("decompose", "moons", "--against", "circles", "--points", "60", "--out", tmp_path / "d")
+    assert result.exit_code == 0, result.output
+    assert result.output.count("wrote ") == 3
+    refused(call("decompose", "moons", "--out", tmp_path / "d"), "exists; replace it with --overwrite")
+    assert call("decompose", "moons", "--points", "60", "--out", tmp_path / "d", "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"functions": 0}, "--functions must be at least 1 and --points at least 2, got 0 and 2000"),
+        ({"variance": 0.0}, "variance must be a positive number, got 0"),
+        ({"against": "digits"}, "moons has 2 coordinates and digits has 64"),
+    ],
+)
+def test_refusals(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        decompose_data("moons", tmp_path, **options)
+    assert not list(tmp_path.iterdir())
