@@ -29,7 +29,7 @@ from contrastive_entropy.spectrum import effective_rank, matrix_nuclear_norm
 from contrastive_entropy.variance import geometric_schedule, median_pair_variance, neighbor_variance
 
 ROOT = Path(__file__).resolve().parent.parent
-STEPS, BATCH, SMOOTHING, SAMPLES = 1500, 256, 1e-3, 1000
+STEPS, BATCH, SMOOTHING, SAMPLES = 1000, 256, 1e-3, 1000
 
 
 def squares(x: Tensor, z: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ def main() -> None:
         assert dataset.image_shape is not None
         shapes[data] = dataset.image_shape
         train_points, labels = dataset.train[:20_000], dataset.train_labels[:20_000]
-        classifier = MLPClassifier(128, max_iter=30, early_stopping=True, random_state=0)
+        classifier = MLPClassifier(128, max_iter=300, n_iter_no_change=5, tol=1e-3, random_state=0)
         classifier.fit(train_points.numpy(), labels.numpy())
         test = dataset.test[:SAMPLES]
         sets[data] = {"real": figures(train_points[:SAMPLES], test, classifier)}
