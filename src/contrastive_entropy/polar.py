@@ -285,9 +285,7 @@ class _Split:
     right: Tensor  # (m, k)
     rest: Tensor  # (n, m)
     rest_norm: float  # |R|_F / e
-    next_value: (
-        float  # the largest singular value that was not converged, / e: a lower bound of |R|_2 / e, mostly tight
-    )
+    next_value: float  # the largest value that is not converged, / e: a lower bound of |R|_2 / e, mostly tight
     coupling: float  # error that the coupling of R to the triplets, and R's rounding, may cause in W, Frobenius
     factor_norm: float  # of W's leading part, Frobenius
     probes: Tensor  # (m, 4), where to look for R's largest singular vectors
@@ -306,8 +304,8 @@ class _Split:
 
         Without the leading triplets R^T R is small enough against rounding to be factorised in its own precision.
         """
-        allowed = tolerance * self.factor_norm / self.rest_norm
-        top, probes = self.next_value**2, None
+        allowed = tolerance * self.factor_norm / max(self.rest_norm, 1e-12)
+        top, probes = max(self.next_value**2, 1e-12), None
         if _cheapest_inverse_root(_ladder(top), allowed)[0]:
             largest, probes = self._largest()
             top = max(top, largest**2)
