@@ -31,7 +31,8 @@ def digits(n, m, variance):
 def definition(matrix, smoothing):
     u, s, vh = torch.linalg.svd(matrix.double(), full_matrices=False)
     e = smoothing * s[0]
-    return (torch.hypot(s, e) - e).sum(), (u * (s / torch.hypot(s, e))) @ vh
+    root = torch.hypot(s, e)
+    return (s.square() / (root + e)).sum(), (u * (s / root)) @ vh  # the first is root - e
 
 
 def errors(matrix, smoothing, **options):
@@ -201,3 +202,53 @@ def test_refusals():
     for tolerance in (0.0, -1.0, math.nan):
         with pytest.raises(ValueError, match="tolerance must be positive"):
             smoothed_polar(torch.eye(2), 0.1, tolerance=tolerance)
+
+
+def spectrum(values, n, m, seed=0):
+    """A float32 matrix with these singular values."""
+    generator = torch.Generator().manual_seed(seed)
+    u, v = (torch.linalg.qr(torch.randn(size, len(values), generator=generator).double())[0] for size in (n, m))
+    return ((u * values.double()) @ v.T).float()
+
+
+@pytest.mark.parametrize("method", polar.METHODS)
+@pytest.mark.parametrize("smoothing", [1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 100.0, 1e6])
+@pytest.mark.parametrize("decay", ["harmonic", "quartic", "geometric"])
+def test_the_norm_keeps_the_tolerance_where_many_small_values_add_up(decay, smoothing, method):
+    k = torch.arange(1, 341).double()
+    values = {"harmonic": 1 / k, "quartic": k**-4.0, "geometric": 10 ** (-6 * (k - 1) / 339)}[decay]
+    _, norm_error, factor_error = errors(spectrum(values, 350, 340), smoothing, method=method)
+    assert norm_error < TOLERANCE
+    assert factor_error < TOLERANCE
+
+
+@pytest.mark.parametrize("method", polar.METHODS)
+@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e12, 1e30])
+def test_the_scale_of_the_entries_does_not_matter(scale, method):
+    matrix = moons(340, 350, 0.05)
+    found, plain = (smoothed_polar(m, 1e-2, method=method) for m in (matrix * scale, matrix))
+    assert float(found.norm) == pytest.approx(scale * float(plain.norm), rel=2 * TOLERANCE)
+    assert found.smoothing == pytest.approx(scale * plain.smoothing, rel=1e-4)
+    assert (found.factor - plain.factor).norm() < 2 * TOLERANCE * plain.factor.norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_computed_in_float32(dtype):
+    matrix = moons(30, 40, 0.1).to(dtype)
+    found = smoothed_polar(matrix, 1e-2)
+    assert found.factor.dtype == dtype
+    expected = definition(matrix, 1e-2)[1]
+    assert (found.factor.double() - expected).norm() < 4e-3 * expected.norm()
+
+
+def test_eigenvectors_that_are_not_exact_enough_give_way_to_singular_values():
+    matrix = spectrum(torch.logspace(0, -9, 120), 120, 120).double()
+    found, _, factor_error = errors(matrix, 1e-6, method="eigh", tolerance=1e-7)
+    assert found.method == "svd"
+    assert factor_error < 1e-9
+
+
+@pytest.mark.parametrize("method", polar.METHODS)
+def test_a_tolerance_beyond_the_precision_does_not_crash(method):
+    _, norm_error, factor_error = errors(moons(30, 20, 0.1), 1e-2, method=method, tolerance=1e-17)
+    assert max(norm_error, factor_error) < 1e-6

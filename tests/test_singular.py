@@ -68,3 +68,17 @@ def test_refusals(tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         decompose_data("moons", tmp_path, **options)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("rows", [np.ones((5, 2)), np.zeros((1, 2)), np.ones((5, 3))])
+def test_points_that_coincide_are_drawn(tmp_path, rows):
+    np.save(tmp_path / "same.npy", rows)
+    assert len(decompose_data(str(tmp_path / "same.npy"), tmp_path / "out", variance=1.0)) == 3
+
+
+def test_sets_that_do_not_meet_are_refused(tmp_path):
+    for name, shift in (("a", 0.0), ("b", 1e4)):
+        np.save(tmp_path / f"{name}.npy", np.random.default_rng(0).standard_normal((20, 2)) + shift)
+    with pytest.raises(InputError, match="no point of one set is near any of the other at this variance"):
+        decompose_data(str(tmp_path / "a.npy"), tmp_path / "out", against=str(tmp_path / "b.npy"), variance=0.1)
+    assert not (tmp_path / "out").exists()

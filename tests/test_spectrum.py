@@ -212,3 +212,33 @@ def test_no_entry_is_so_small_that_products_are_slow():
 def test_dimensions_must_agree():
     with pytest.raises(ValueError, match="dimensions differ: 2 coordinates on one side and 3 on the other"):
         log_nuclear_norm(ce.GaussianMixture(torch.zeros(2, 2), 1.0), ce.GaussianMixture(torch.zeros(2, 3), 1.0))
+
+
+@pytest.mark.parametrize("smoothing", [1e2, 1e4, 1e8])
+def test_large_smoothing_neither_cancels_nor_divides_by_zero(smoothing):
+    x = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
+    z = x[30:].clone().requires_grad_()
+    p = ce.GaussianMixture(x[:30], 0.1)
+    value = log_nuclear_norm(p, ce.GaussianMixture(z, 0.1), smoothing=smoothing)
+    with torch.no_grad():
+        plain = log_nuclear_norm(p, ce.GaussianMixture(z, 0.1), smoothing=smoothing)
+        exact = log_nuclear_norm(p.double(), ce.GaussianMixture(z.double(), 0.1), smoothing=smoothing)
+    assert value.item() == pytest.approx(exact.item(), abs=1e-4)
+    assert plain.item() == pytest.approx(exact.item(), abs=1e-4)
+    (gradient,) = torch.autograd.grad(value, z)
+    assert gradient.isfinite().all()
+
+
+def test_options_are_checked_without_a_gradient_too():
+    for options, message in (({"method": "qr"}, "method must be one of"), ({"tolerance": -1.0}, "tolerance must be")):
+        with pytest.raises(ValueError, match=message):
+            matrix_nuclear_norm(torch.eye(2), smoothing=0.1, **options)
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 3), (0, 3), (2, 3, 0)])
+def test_empty_matrices_have_norm_zero(shape):
+    matrix = torch.zeros(shape, requires_grad=True)
+    norm = matrix_nuclear_norm(matrix)
+    assert norm.shape == shape[:-2]
+    assert not norm.any()
+    norm.sum().backward()

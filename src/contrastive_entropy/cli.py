@@ -73,7 +73,7 @@ BOUND_MEANINGS = {
     "fidelity": "F, of the nuclear norm; 1 = equal",
     "bures_distance": "sqrt(2 - 2 F)",
     "cross_effective_rank": "directions that the two sets share",
-    "seconds": "for all of it",
+    "seconds": "for the sums, and F",
 }
 
 

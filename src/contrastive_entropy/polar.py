@@ -48,9 +48,9 @@ class Polar:
         norm: sum_k sqrt(s_k^2 + e^2) - e, (), float64.
         factor: W, (n, m), in the matrix's precision.
         smoothing: e = eps s_max.
-        method: what computed it in the end.
+        method: what computed it in the end; "none" for a matrix of zeros.
         rank: singular triplets that were computed.
-        error: estimate of W's relative Frobenius error; 0 for decompositions in float64.
+        error: estimate of W's relative Frobenius error, and of the norm's where that is larger; 0 for `svd`.
     """
 
     norm: Tensor
@@ -78,22 +78,50 @@ def smoothed_polar(matrix: Tensor, smoothing: float, *, tolerance: float = TOLER
     Raises:
         ValueError: unknown method, or tolerance not positive.
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    if not tolerance > 0:
-        raise ValueError(f"tolerance must be positive, got {tolerance}")
-    n, m = matrix.shape
-    if n < m:
+    check_options(tolerance, method)
+    if matrix.dtype in (torch.float16, torch.bfloat16):
+        found = smoothed_polar(matrix.float(), smoothing, tolerance=tolerance, method=method)
+        return dataclasses.replace(found, factor=found.factor.to(matrix.dtype))
+    if matrix.shape[0] < matrix.shape[1]:
         found = smoothed_polar(matrix.mT, smoothing, tolerance=tolerance, method=method)
-        return Polar(found.norm, found.factor.mT, found.smoothing, found.method, found.rank, found.error)
+        return dataclasses.replace(found, factor=found.factor.mT)
+    largest = float(torch.linalg.vector_norm(matrix, math.inf))
+    if largest == 0:
+        return Polar(matrix.new_zeros((), dtype=torch.float64), torch.zeros_like(matrix), 0.0, "none", 0, 0.0)
+    if not 1e-6 < largest < 1e6 and math.isfinite(largest):  # squares must neither overflow nor vanish
+        found = smoothed_polar(matrix / largest, smoothing, tolerance=tolerance, method=method)
+        return dataclasses.replace(found, norm=found.norm * largest, smoothing=found.smoothing * largest)
     chosen = _automatic(matrix, smoothing) if method == "auto" else method
-    if chosen in ("krylov", "polynomial") and smoothing >= LEAST_SMOOTHING[chosen]:
+    if chosen in ("krylov", "polynomial") and LEAST_SMOOTHING[chosen] <= smoothing <= 1:
         fast = (_krylov if chosen == "krylov" else _polynomial)(matrix, smoothing, tolerance)
         if fast is not None and fast.error <= tolerance:
             return fast
     if chosen != "svd" and smoothing >= LEAST_SMOOTHING["eigh"]:
         return _eigh(matrix, smoothing, tolerance)
     return _svd(matrix, smoothing)
+
+
+def check_options(tolerance: float, method: str) -> None:
+    """Raise ValueError for an unknown method or a tolerance that is not positive."""
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    if not tolerance > 0:
+        raise ValueError(f"tolerance must be positive, got {tolerance}")
+
+
+def smoothed_sum(s: Tensor, e: Tensor) -> Tensor:
+    """sum_k sqrt(s_k^2 + e^2) - e over the last axis, without the cancellation: s^2 / (sqrt(s^2 + e^2) + e).
+
+    Args:
+        s: (..., k) singular values.
+        e: (..., 1) or ().
+
+    Returns:
+        (...), float64.
+    """
+    s, e = s.double(), e.double()
+    denominator = torch.hypot(s, e) + e
+    return torch.where(denominator > 0, s.square() / denominator, 0.0).sum(-1)
 
 
 def _automatic(matrix: Tensor, smoothing: float) -> str:
@@ -120,7 +148,7 @@ def _svd(matrix: Tensor, smoothing: float) -> Polar:
         # Directions below the rounding error of the decomposition are noise: they get weight 0, not +-1.
         share = (s > s[0] * max(matrix.shape) * torch.finfo(s.dtype).eps).to(s.dtype)
     factor = ((u * share) @ vh).to(matrix.dtype)
-    return Polar((root - e).double().sum(), factor, float(e), "svd", len(s), 0.0)
+    return Polar(smoothed_sum(s, e), factor, float(e), "svd", len(s), 0.0)
 
 
 def _eigh(matrix: Tensor, smoothing: float, tolerance: float) -> Polar:
@@ -130,7 +158,7 @@ def _eigh(matrix: Tensor, smoothing: float, tolerance: float) -> Polar:
         if found is not None and found.error <= tolerance:
             return found
     found = _by_eigenvectors(matrix.double(), smoothing)
-    if found is None:
+    if found is None or not found.error <= tolerance:
         return _svd(matrix, smoothing)
     return dataclasses.replace(found, factor=found.factor.to(matrix.dtype))
 
@@ -142,16 +170,12 @@ def _by_eigenvectors(matrix: Tensor, smoothing: float) -> Polar | None:
     values, vectors = pair
     values = values.double().clamp_min(0)
     e = smoothing * values[-1].sqrt()
-    if float(e) == 0:
-        return Polar(e, torch.zeros_like(matrix), 0.0, "eigh", len(values), 0.0)
     roots = (values + e.square()).sqrt()
     scaled = vectors * roots.rsqrt().to(matrix.dtype)
     inverse_root = scaled @ scaled.mT
     factor = matrix @ inverse_root
-    error = 0.0
-    if matrix.dtype != torch.float64:
-        error = _relative_error(matrix, float(e), inverse_root, factor)
-    return Polar((roots - e).sum(), factor, float(e), "eigh", len(values), error)
+    error = _relative_error(matrix, float(e), inverse_root, factor)
+    return Polar((values / (roots + e)).sum(), factor, float(e), "eigh", len(values), error)
 
 
 def _eigenvectors(symmetric: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -182,8 +206,6 @@ def _krylov(matrix: Tensor, smoothing: float, tolerance: float) -> Polar | None:
     target, least = 0.2, int(LEAST_SHARE * m)
     while True:
         low_rank = space.extend(target * smoothing, most=int(LOW_RANK_SHARE * m), least=least)
-        if space.largest == 0:
-            return Polar(space.largest_value(), torch.zeros_like(matrix), 0.0, "krylov", 0, 0.0)
         size = len(space.left)
         if low_rank:
             split = _split(matrix, space, smoothing, tolerance, low_rank=True)
@@ -321,7 +343,7 @@ class _Split:
             values, vectors = pair
             scaled = vectors * (1 + (values + 1).clamp_min(0) * (_ladder(top) / 2)).pow(-0.25)
             inverse_root = _symmetric(scaled, scaled.mT, 1)
-        deviation, tail_norm = self._tail_error(inverse_root, probes if block else None)
+        deviation, tail_norm, bias = self._tail_error(inverse_root, probes if block else None)
         error = (deviation + self.coupling) / math.hypot(self.factor_norm, tail_norm)
         if not error <= tolerance:
             return None
@@ -329,7 +351,8 @@ class _Split:
         # sum sqrt(t + 1) - 1 = sum (t + 1) p(t) - 1, t in units of e^2
         inner = torch.dot(self.rest.flatten(), tail.flatten()).double() / self.smoothing
         trace = self.smoothing * (inverse_root.diagonal().double().sum() - inverse_root.shape[0])
-        return self._polar(tail.div_(self.smoothing), trace + inner, error)
+        found = self._polar(tail.div_(self.smoothing), trace + inner, error)
+        return found if bias * self.smoothing <= tolerance * float(found.norm) else None
 
     def _largest(self) -> tuple[float, Tensor]:
         """An estimate of |R|_2 / e, rather too large, and vectors near to R's largest right singular vectors."""
@@ -340,8 +363,8 @@ class _Split:
         found = float(torch.linalg.vector_norm(self.rest @ probes, dim=0).amax()) / self.smoothing
         return 1.1 * max(found, self.next_value, 1e-12), probes
 
-    def _tail_error(self, p: Tensor, probes: Tensor | None) -> tuple[float, float]:
-        """Frobenius norms of the error of R p / e and of itself, estimated from random vectors x.
+    def _tail_error(self, p: Tensor, probes: Tensor | None) -> tuple[float, float, float]:
+        """Frobenius norms of the error of R p / e and of itself, and the norm's error / e, estimated from random vectors x.
 
         r = (1 + R^T R / e^2) p^2 x - x is twice p's relative error on x, to first order. The probes, along R's largest
         singular vectors, show whether a polynomial's interval was too short.
@@ -355,17 +378,20 @@ class _Split:
         twice = p @ once
         r = torch.addmm(twice - x, self.rest.mT, self.rest @ twice, alpha=1 / self.smoothing**2)
         if probes is not None and not float(torch.linalg.vector_norm(r[:, count:], dim=0).amax()) < 0.1:
-            return math.inf, 0.0
+            return math.inf, 0.0, math.inf
         pair = torch.cat([p @ r[:, :count] / 2, once[:, :count]], 1)
         squares = torch.linalg.vector_norm(self.rest @ pair, dim=0).square()
         deviation, own = (squares.unflatten(0, (2, -1)).mean(1).sqrt() / self.smoothing).tolist()
-        return deviation, own
+        # The norm's error is the trace of (1 + R^T R / e^2) (p - its limit), on x about x.r / 2.
+        bias = abs(float((x[:, :count] * r[:, :count]).sum(0).mean())) / 2
+        return deviation, own, bias
 
     def _polar(self, tail: Tensor, tail_norm: Tensor | float, error: float) -> Polar:
         """Add the leading part to the tail's, in place."""
         roots = (self.values.square() + self.smoothing**2).sqrt()
         factor = tail.addmm_(self.left * (self.values / roots).to(tail.dtype), self.right.mT)
-        return Polar((roots - self.smoothing).sum() + tail_norm, factor, self.smoothing, "krylov", len(roots), error)
+        norm = smoothed_sum(self.values, roots.new_tensor(self.smoothing)) + tail_norm
+        return Polar(norm, factor, self.smoothing, "krylov", len(roots), error)
 
 
 def _split(matrix: Tensor, space: _KrylovSpace, smoothing: float, tolerance: float, low_rank: bool) -> _Split | None:
@@ -443,6 +469,8 @@ def _inverse_root(top: float, degree: int) -> tuple[tuple[float, ...], float]:
     basis = torch.cos(order.unsqueeze(1) * torch.acos(nodes))
     coefficients = 2 / (degree + 1) * (basis @ (1 + (nodes + 1) * top / 2).rsqrt())
     coefficients[0] /= 2
+    # Exact at t = 0, where most of a spectrum lies: an error there would add up in the norm.
+    coefficients /= (coefficients * (-1.0) ** order).sum()
     grid = torch.linspace(0, math.pi, 40 * (degree + 1), dtype=torch.float64)
     found = coefficients @ torch.cos(order.unsqueeze(1) * grid)
     error = (found - (1 + (grid.cos() + 1) * top / 2).rsqrt()).abs().amax()
@@ -510,14 +538,12 @@ def _polynomial(matrix: Tensor, smoothing: float, tolerance: float) -> Polar:
             break
     largest = space.largest_value()
     e = smoothing * largest
-    if float(largest) == 0:
-        return Polar(largest, torch.zeros_like(matrix), 0.0, "polynomial", 0, 0.0)
     scale = float(largest) * math.hypot(1, smoothing) * 1.01
     upper = matrix / scale
     lower = torch.zeros((matrix.shape[1],) * 2, dtype=matrix.dtype, device=matrix.device)
     lower.diagonal().fill_(float(e) / scale)
     start = lower.diagonal()[0].item()
-    for a, b, c in _quintics(start, 0.1 * tolerance):
+    for a, b, c in _quintics(start, max(0.1 * tolerance, 1e-12)):
         gram = torch.addmm(upper.mT @ upper, lower, lower)
         step = torch.addmm(gram, gram, gram, beta=b, alpha=c)
         step.diagonal().add_(a)
@@ -527,7 +553,9 @@ def _polynomial(matrix: Tensor, smoothing: float, tolerance: float) -> Polar:
     # |K^T K W'W + e^2 W'W - K^T K| would need more products than it is worth: orthonormality of [W; E] is the test.
     gram = torch.addmm(upper.mT @ upper, lower, lower)
     gram.diagonal().sub_(1)
-    error = float(torch.linalg.matrix_norm(gram)) / 2 / max(float(torch.linalg.matrix_norm(upper)), 1e-30)
+    deviation = float(torch.linalg.matrix_norm(gram)) / 2
+    whole = math.hypot(float(torch.linalg.matrix_norm(matrix)), float(e) * math.sqrt(matrix.shape[1]))
+    error = deviation * max(1 / max(float(torch.linalg.matrix_norm(upper)), 1e-30), whole / max(float(norm), 1e-300))
     return Polar(norm, upper, float(e), "polynomial", 0, error)
 
 

@@ -45,8 +45,9 @@ def decompose_data(
         overwrite: replace the files.
 
     Returns:
-        The paths: scree.png, functions.png and decomposition.npz, which holds values (all of them), left_points,
-        left_functions (n, r), right_points, right_functions (m, r) and the variance.
+        The paths: scree.png, functions.png and decomposition.npz, which holds values (those above 1e-6 of the
+        largest), their total (F, with the others), left_points, left_functions (n, r), right_points, right_functions (m, r)
+        and the variance.
 
     Raises:
         InputError: an argument, data or files that cannot be used.
@@ -63,8 +64,10 @@ def decompose_data(
     z = x if against is None else _subset(load_points(against, seed=seed, data_root=data_root), points, seed)
     if z.shape[1] != x.shape[1]:
         raise InputError(f"{data} has {x.shape[1]} coordinates and {against} has {z.shape[1]}")
-    chosen = default_variance(x, data) if variance is None else variance
-    found = decompose(GaussianMixture(x, chosen), GaussianMixture(z, chosen), rank=None)
+    chosen = default_variance(whole, data) if variance is None else variance
+    found = decompose(GaussianMixture(x, chosen), GaussianMixture(z, chosen))
+    if float(found.total) == 0:
+        raise InputError("no point of one set is near any of the other at this variance; set a larger --variance")
     shown = min(functions, found.rank)
     stream = io.BytesIO()
     np.savez(
@@ -122,7 +125,8 @@ def functions_figure(found: Decomposition, count: int, image_shape: tuple[int, i
     rows = -(-count // columns)
     points = found.p.centers
     spread = (points.amax(0) - points.amin(0)).tolist() if points.shape[1] == 2 else [1.0, 1.0]
-    height = 0.35 + 2.3 * min(2.0, (spread[1] + 0.3 * max(spread)) / (spread[0] + 0.3 * max(spread)))
+    margin = 0.3 * max(spread) or 1.0
+    height = 0.35 + 2.3 * min(2.0, (spread[1] + margin) / (spread[0] + margin))
     figure = Figure(figsize=(2.3 * columns, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -148,7 +152,7 @@ def functions_figure(found: Decomposition, count: int, image_shape: tuple[int, i
 def _field(axis: Axes, found: Decomposition, k: int) -> None:
     points = found.p.centers
     low, high = points.amin(0), points.amax(0)
-    margin = 0.15 * (high - low).amax()
+    margin = 0.15 * (high - low).amax() or 0.5
     low, high = low - margin, high + margin
     step = (high - low).amax() / GRID
     across, up = (torch.arange(float(low[i]), float(high[i]), float(step)) for i in (0, 1))

@@ -11,7 +11,7 @@ from contrastive_entropy.errors import NumericalWarning
 from contrastive_entropy.gaussian import exact_products, log_kernel
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.pairwise import flat_batches, shared_variance, standardized_for_matrix
-from contrastive_entropy.polar import TOLERANCE, smoothed_polar
+from contrastive_entropy.polar import TOLERANCE, check_options, smoothed_polar, smoothed_sum
 
 
 class _NuclearNorm(torch.autograd.Function):
@@ -21,9 +21,9 @@ class _NuclearNorm(torch.autograd.Function):
     def forward(ctx: Any, matrices: Tensor, smoothing: float, tolerance: float, method: str) -> Tensor:
         with exact_products(matrices.device):
             if not ctx.needs_input_grad[0]:
-                return _norms(matrices, smoothing)
+                return _norms(matrices, smoothing).to(matrices.dtype)
             found = [smoothed_polar(m, smoothing, tolerance=tolerance, method=method) for m in matrices]
-        if any(polar.smoothing == 0 and float(polar.norm) == 0 for polar in found):
+        if any(float(polar.norm) == 0 for polar in found):
             warnings.warn(
                 "the matrix is 0, and so are its nuclear norm and gradient: no point is near any other at this variance",
                 NumericalWarning,
@@ -53,7 +53,7 @@ def matrix_nuclear_norm(
         matrix: (..., n, m).
         smoothing: eps >= 0, relative to the largest singular value; 0 is the exact norm.
         tolerance: relative error that the value and the gradient (Frobenius norm) may have in float32.
-        method: of `polar.METHODS`.
+        method: of `polar.METHODS`. Where no gradient is wanted, it is by singular values in any case.
 
     Returns:
         (...). O(n m min(n, m)) at most.
@@ -65,6 +65,9 @@ def matrix_nuclear_norm(
     7.0
     """
     _check_smoothing(smoothing)
+    check_options(tolerance, method)
+    if matrix.numel() == 0:
+        return matrix.sum((-2, -1))
     flat = matrix.reshape(-1, *matrix.shape[-2:])
     norms: Tensor = _NuclearNorm.apply(flat, smoothing, tolerance, method)
     return norms.reshape(matrix.shape[:-2])
@@ -72,8 +75,7 @@ def matrix_nuclear_norm(
 
 def _norms(matrices: Tensor, smoothing: float) -> Tensor:
     s = torch.linalg.svdvals(matrices)
-    e = smoothing * s[..., :1]
-    return (torch.hypot(s, e) - e).sum(-1)
+    return smoothed_sum(s, smoothing * s[..., :1])
 
 
 class _LogNuclearNorm(torch.autograd.Function):
@@ -98,7 +100,7 @@ class _LogNuclearNorm(torch.autograd.Function):
             for entry in zip(x, z, a, b, strict=True):
                 kernel, shift = _unit_gram(*entry, differences=differences, dtype=dtype)
                 if not wanted:
-                    values.append(_norms(kernel, smoothing).double().log() + shift)
+                    values.append(_norms(kernel, smoothing).log() + shift)
                     continue
                 polar = smoothed_polar(kernel, smoothing, tolerance=tolerance, method=method)
                 values.append(polar.norm.log() + shift)
@@ -172,6 +174,7 @@ def log_nuclear_norm(
         ValueError: as `matrix_nuclear_norm`, or the dimensions differ.
     """
     _check_smoothing(smoothing)
+    check_options(tolerance, method)
     if not shared_variance(p.variance, q.variance):
         gram, log_scale = weighted_gram(p, q)
         norm = matrix_nuclear_norm(gram, smoothing=smoothing, tolerance=tolerance, method=method)

@@ -106,8 +106,9 @@ def streamed_singular_values(
         progress: called with the number of rows that are done.
 
     Returns:
-        (m,), float64, descending, in [0, 1]. Exact but for values below 1e-8 of the largest, whose rounding may add
-        1e-8 each. O(n m (d + m)) time; 3 m^2 + 2 m batch_size numbers of memory.
+        (m,), float64, descending, in [0, 1] up to rounding: values below some 1e-7 of the largest are only known to be
+        that small, for they are roots of differences of float64 numbers. O(n m (d + m)) time; 3 m^2 + 2 m batch_size
+        numbers of memory.
 
     Raises:
         ValueError: as `streamed_log_norm`, or the dimensions differ.
@@ -129,7 +130,7 @@ def streamed_singular_values(
         rows += len(batch)
         if progress is not None:
             progress(rows)
-    if rows == 0:
+    if rows == 0 or len(columns) == 0:
         raise ValueError("there are no points on one of the sides")
     values = torch.linalg.eigvalsh(gram).clamp_min(0).flip(0).sqrt()
     return values / math.sqrt(rows * len(columns))
