@@ -308,12 +308,14 @@ def test_bound_prints_and_writes_the_figures_of_the_whole_set(tmp_path):
     np.savetxt(tmp_path / "a.csv", np.random.default_rng(0).standard_normal((40, 2)), delimiter=",")
     out = tmp_path / "a.json"
     result = call(
-        "bound", tmp_path / "a.csv", "--against", tmp_path / "a.csv", "--variance", "0.5", "--batch", 16, "--out", out
-    )
+        "bound", tmp_path / "a.csv", "--against", tmp_path / "a.csv", "--variance", "0.5", "--fidelity",
+        "--batch", 16, "--out", out,
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     figures = json.loads(out.read_text())
     assert (figures["points"], figures["variance"], figures["batch_size"]) == (40, 0.5, 16)
     assert figures["cauchy_schwarz_divergence"] == pytest.approx(0, abs=1e-6)
+    assert figures["fidelity"] == pytest.approx(1, abs=1e-6)
     for name in BOUND_MEANINGS:
         assert name in result.stdout
     assert set(BOUND_MEANINGS) <= set(figures)
