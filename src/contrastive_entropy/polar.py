@@ -4,7 +4,7 @@ W = U diag(s / sqrt(s^2 + e^2)) V^T is the gradient of sum_k sqrt(s_k^2 + e^2) -
 and each knows its error:
 
     svd         the definition; the only one for e = 0
-    eigh        eigenvectors of the smaller Gram matrix, in float64
+    eigh        eigenvectors of the smaller Gram matrix, in float64 where float32 is not exact enough
     krylov      leading singular triplets by block Golub-Kahan-Lanczos; the rest, whose singular values are not far
                 above e, by its first-order term or by a polynomial
     polynomial  compositions of quintic polynomials on [K; eI], whose polar factor's upper block is W: products only
@@ -211,7 +211,7 @@ def _krylov(matrix: Tensor, smoothing: float, tolerance: float) -> Polar | None:
             split = _split(matrix, space, smoothing, tolerance, low_rank=True)
             if split is not None and (error := split.first_order_error()) <= tolerance:
                 return split.first_order(error)
-            target, low_rank = target / 2, size < 0.3 * m
+            target, low_rank = target / 2, size < LOW_RANK_SHARE * m
         if not low_rank:
             split = _split(matrix, space, smoothing, tolerance, low_rank=False)
             # A few more triplets may make the polynomial short.
