@@ -2,6 +2,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+torch.manual_seed(0)  # also for what tests build while they are collected
 torch.set_num_threads(1)  # the tests' matrices are small, and threads that wait for each other cost more
 
 settings.register_profile("default", deadline=None, max_examples=30, derandomize=True)
