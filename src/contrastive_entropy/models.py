@@ -1,4 +1,4 @@
-"""Models whose forward pass returns a mixture."""
+"""Models whose forward pass returns a mixture, or a batch of conditional mixtures."""
 
 import torch
 from torch import Tensor, nn
@@ -7,6 +7,11 @@ from contrastive_entropy.mixture import GaussianMixture
 
 NOISES = ("gaussian", "uniform")
 """Kinds of noise codes: standard normal, or uniform on [-sqrt 3, sqrt 3]; both have mean 0 and variance 1."""
+
+
+CODES = ("one_hot", "learned", "gaussian", "heads")
+"""What tells the centers of a condition apart: fixed one-hot codes, learned codes, fresh normal codes for every condition,
+or outputs of their own without any code."""
 
 
 class MixtureDensityNetwork(nn.Module):
@@ -95,3 +100,175 @@ class MixtureDensityNetwork(nn.Module):
             noise = torch.randn(centers.shape, generator=generator).to(centers)
             return centers + noise * self.variance.to(centers.dtype).sqrt()
         return centers
+
+
+class EncoderMixtureDecoder(nn.Module):
+    """Data to features, noise on the features, and a decoder that answers with a uniform mixture of C Gaussians.
+
+    y = tanh(encoder((x - location) / scale)) lies in a box of fixed size, so that noise of variance v_y is a bottleneck which
+    the encoder cannot escape by scaling up; centers z_c = location + scale * decoder(y, code_c). With one center and no
+    feature noise this is the plain autoencoder.
+
+    Args:
+        encoder: maps (n, d) to (n, k).
+        decoder: maps (n, k + code_dimension) to (n, d), or (n, k) to (n, centers * d) if codes are `heads`.
+        centers: C.
+        codes: one of `CODES`.
+        code_dimension: of learned and gaussian codes; one-hot codes have `centers` dimensions, heads none.
+        location: (d,) mean of the data.
+        scale: (d,) or () spread of the data.
+        variance: v_q of the density, in data units squared; a buffer that training anneals.
+        feature_variance: v_y, where the features' box is [-1, 1]^k; a buffer, too.
+
+    Raises:
+        ValueError: unknown codes, a size below 1 or a variance that is not positive.
+
+    >>> model = EncoderMixtureDecoder(nn.Linear(3, 1), nn.Linear(1 + 4, 3), centers=4, location=torch.zeros(3),
+    ...                               scale=torch.ones(()), variance=0.1, feature_variance=0.01)
+    >>> model.mixture(model.encode(torch.zeros(5, 3)))
+    GaussianMixture(batch_shape=(5,), components=4, dimension=3, variance=0.1)
+    """
+
+    location: Tensor
+    scale: Tensor
+    variance: Tensor
+    feature_variance: Tensor
+    codes: Tensor
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        *,
+        centers: int,
+        location: Tensor,
+        scale: Tensor,
+        variance: float,
+        feature_variance: float,
+        codes: str = "one_hot",
+        code_dimension: int = 8,
+    ) -> None:
+        super().__init__()
+        if codes not in CODES:
+            raise ValueError(f"codes must be one of {', '.join(CODES)}, got {codes!r}")
+        for name, size in {"centers": centers, "code_dimension": code_dimension}.items():
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, got {size}")
+        for name, value in {"variance": variance, "feature_variance": feature_variance}.items():
+            if not value > 0:
+                raise ValueError(f"{name} must be positive, got {value}")
+        self.encoder, self.decoder = encoder, decoder
+        self.centers, self.kind = centers, codes
+        self.code_dimension = code_dimensions(codes, centers, code_dimension)
+        if codes == "learned":
+            self.codes = nn.Parameter(torch.randn(centers, code_dimension))
+        else:
+            self.register_buffer("codes", torch.eye(centers), persistent=False)
+        self.register_buffer("location", location)
+        self.register_buffer("scale", scale)
+        self.register_buffer("variance", torch.tensor(variance, dtype=torch.float64))
+        self.register_buffer("feature_variance", torch.tensor(feature_variance, dtype=torch.float64))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """(n, d) -> (n, k) features in [-1, 1], without noise."""
+        return torch.tanh(self.encoder((x - self.location) / self.scale))
+
+    def add_noise(self, features: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Features with noise of variance v_y from a CPU generator; the noise may leave the box."""
+        noise = torch.randn(features.shape, generator=generator, dtype=features.dtype).to(features.device)
+        return features + noise * self.feature_variance.to(features.dtype).sqrt()
+
+    def mixture(self, features: Tensor, *, generator: torch.Generator | None = None) -> GaussianMixture:
+        """q(x|y) for every y.
+
+        Args:
+            features: (s, k), noise included.
+            generator: a CPU generator of fresh codes, for codes `gaussian`; None takes torch's global one.
+
+        Returns:
+            A batch (s,) of mixtures of C components.
+        """
+        dtype = next(self.decoder.parameters()).dtype
+        features = features.to(dtype)
+        shape = (len(features), self.centers)
+        if self.kind == "heads":
+            outputs = self.decoder(features)
+        else:
+            codes = self.codes.expand(len(features), -1, -1)
+            if self.kind == "gaussian":
+                codes = torch.randn((*shape, self.code_dimension), generator=generator).to(features)
+            inputs = torch.cat([features.unsqueeze(1).expand(*shape, -1), codes], -1)
+            outputs = self.decoder(inputs.flatten(0, 1))
+        centers = torch.addcmul(self.location, self.scale, outputs.reshape(*shape, -1))
+        return GaussianMixture(centers, self.variance)
+
+    def forward(self, x: Tensor, *, generator: torch.Generator) -> GaussianMixture:
+        """(n, d) -> q(x|y) at noisy features, a batch (n,) of mixtures."""
+        return self.mixture(self.add_noise(self.encode(x), generator=generator), generator=generator)
+
+    def log_prob(self, x: Tensor, features: Tensor) -> Tensor:
+        """Log q(x_s | y_s), (s,) nats, float64, of x (s, d) given features (s, k)."""
+        return self.mixture(features).log_prob(x.unsqueeze(1)).squeeze(-1)
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor, count: int, *, generator: torch.Generator) -> Tensor:
+        """Alternatives for every input: each from fresh feature noise, the centers in turns, in random order.
+
+        Args:
+            x: (n, d).
+            count: alternatives per input.
+            generator: a CPU generator.
+
+        Returns:
+            (n, count, d).
+
+        Raises:
+            ValueError: count < 1.
+        """
+        if count < 1:
+            raise ValueError(f"count must be at least 1, got {count}")
+        features = torch.cat([self.encode(part) for part in x.split(4096)]).repeat_interleave(count, 0)
+        turns = -(-count // self.centers)
+        order = torch.rand((len(x), turns, self.centers), generator=generator).argsort(-1).flatten(1)[:, :count]
+        return self._decode(features, order.flatten(), generator).unflatten(0, (len(x), count))
+
+    @torch.no_grad()
+    def sample(
+        self, count: int, features: Tensor, *, generator: torch.Generator, from_density: bool = False
+    ) -> Tensor:
+        """New points: y from the density of features, the mixture on encoded data, then one of its centers.
+
+        Args:
+            count: n >= 1.
+            features: (m, k) encoded data.
+            generator: a CPU generator.
+            from_density: add noise of the density's variance to the centers.
+
+        Returns:
+            (n, d).
+
+        Raises:
+            ValueError: count < 1.
+        """
+        if count < 1:
+            raise ValueError(f"count must be at least 1, got {count}")
+        index = torch.randint(len(features), (count,), generator=generator).to(features.device)
+        chosen = torch.randint(self.centers, (count,), generator=generator)
+        points = self._decode(features[index], chosen, generator)
+        if from_density:
+            points += torch.randn(points.shape, generator=generator).to(points) * self.variance.to(points.dtype).sqrt()
+        return points
+
+    def _decode(self, features: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
+        """One center at the noisy features of each row, (n, d)."""
+        noisy = self.add_noise(features, generator=generator)
+        rows = []
+        for part, index in zip(noisy.split(256), chosen.to(noisy.device).split(256), strict=True):
+            centers = self.mixture(part, generator=generator).centers
+            rows.append(centers[torch.arange(len(part), device=part.device), index])
+        return torch.cat(rows)
+
+
+def code_dimensions(codes: str, centers: int, code_dimension: int) -> int:
+    """Inputs of the decoder beside the features."""
+    return {"one_hot": centers, "heads": 0}.get(codes, code_dimension)

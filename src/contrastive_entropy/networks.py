@@ -70,6 +70,41 @@ class ConvolutionalDecoder(nn.Module):
         return maps[..., :height, :columns].flatten(-3)
 
 
+class ConvolutionalEncoder(nn.Module):
+    """An image to features: convolutions that halve the size down to about 4 x 4, then a linear layer.
+
+    Args:
+        image_shape: (channels, height, width).
+        outputs: number of features.
+        width: channels of the first layer; doubled for every coarser level.
+
+    Raises:
+        ValueError: a size is not positive.
+
+    >>> import torch
+    >>> ConvolutionalEncoder((1, 28, 28), 2, width=4)(torch.zeros(5, 784)).shape
+    torch.Size([5, 2])
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], outputs: int, *, width: int = 32) -> None:
+        super().__init__()
+        channels, height, columns = image_shape
+        _check_positive(outputs=outputs, channels=channels, height=height, columns=columns, width=width)
+        halvings = max(0, math.floor(math.log2(max(height, columns) / _COARSEST)))
+        self.image_shape = image_shape
+        counts = [width * 2**level for level in range(halvings + 1)]
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+        for fine, coarse in itertools.pairwise(counts):
+            layers += [nn.Conv2d(fine, coarse, 3, stride=2, padding=1), nn.ReLU()]
+        coarsest = -(-height // 2**halvings) * -(-columns // 2**halvings)
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(counts[-1] * coarsest, outputs))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(n, channels * height * width) -> (n, outputs)."""
+        features: Tensor = self.layers(images.unflatten(-1, self.image_shape))
+        return features
+
+
 def _check_positive(**sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:

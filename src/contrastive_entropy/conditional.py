@@ -1,0 +1,563 @@
+"""Objectives on conditional densities q(x|y), each a Bound to maximise, and their limits (E15-E19).
+
+A conditional is a batch of mixtures: `GaussianMixture` with one leading dimension, one mixture for each of s conditions
+y_1 ... y_s. All numbers are nats, float64.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from contrastive_entropy.bounds import Bound
+from contrastive_entropy.gaussian import (
+    EXPONENT_TOLERANCE,
+    exact_products,
+    log_kernel,
+    log_normalizer,
+)
+from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.pairwise import FAST_TOLERANCE, log_sum_over_components
+
+GRAM_NUMBERS = 1 << 26
+"""Most entries of the Gram matrices of all samples' centers; more go through the engine in linear memory."""
+
+NEGLIGIBLE = -50.0
+"""Log of a posterior weight that cannot be seen in double precision: 60,000 of them add up to 1e-17."""
+
+CONDITIONS = 256
+"""Conditions whose posterior weights are held at once."""
+
+ROWS = 2048
+"""Rows of a tile of the data's Gram matrix."""
+
+TILE = 1 << 24
+"""Kernels between centers and data held at once: 128 MiB in float64."""
+
+NODES_PER_DEVIATION = 8
+"""Nodes of the quadrature over a one-dimensional feature, per standard deviation of its noise."""
+
+
+def conditional_normalized_inner_product(
+    p: GaussianMixture, q: GaussianMixture, *, limit: Callable[[], Tensor] | None = None
+) -> Bound:
+    """2 log E_y <p(.|y), q(.|y)> - log E_y ||q(.|y)||^2, the conditional contrastive entropy  (E15, E18).
+
+    The norm repels the centers of one condition from each other: c equal centers cost up to log c. Limit:
+    log E_y ||p(.|y)||^2 by Cauchy-Schwarz in L2(p(y) dx), equal iff q(.|y) = p(.|y).
+
+    Args:
+        p: batch (s,) of what is true given y_1 ... y_s. A single draw x from p(.|y_s) as one component, (s, 1, d), gives
+            the value without bias, but the limit of these components alone is the trivial c(2 v_p).
+        q: batch (s,) of mixtures of c components each.
+        limit: the limit of the law that p's draws came from, e.g. `JointMixture.log_norm` at these conditions.
+
+    Returns:
+        Bound. O(s c (d + c)) for single draws, with one pass over the centers for the value and one for the gradient.
+
+    Raises:
+        ValueError: p and q are not batches over the same conditions, or differ in dimension.
+
+    >>> q = GaussianMixture(torch.zeros(3, 2, 1), 0.5)
+    >>> conditional_normalized_inner_product(q, q).gap.item()
+    0.0
+    """
+    cross, norms = _inner_and_norms(p, q)
+    log_cross, log_norm = _log_mean(cross), _log_mean(norms)
+    terms = {"log E <p,q>": log_cross, "log E <q,q>": log_norm}
+    return Bound(2 * log_cross - log_norm, limit or (lambda: _log_mean(p.detach().log_norm())), terms)
+
+
+def conditional_log_likelihood(
+    p: GaussianMixture, q: GaussianMixture, *, limit: Callable[[], Tensor] | None = None
+) -> Bound:
+    """E_y E_{x ~ p(.|y)} log q(x|y) over p's centers, the maximum-likelihood baseline  (E16).
+
+    With one center it is minus the squared error / 2 v_q, plus a constant: the plain autoencoder. Equal centers cost
+    nothing. p's variance plays no part.
+
+    Args:
+        p, q: as in `conditional_normalized_inner_product`.
+        limit: as there, e.g. `JointMixture.negative_entropy`. Default: what copies of each p_s's own centers reach, the
+            trivial c(v_q) for single draws.
+
+    Returns:
+        Bound. O(s c d).
+
+    Raises:
+        ValueError: as in `conditional_normalized_inner_product`.
+    """
+    _check_batches(p, q)
+    gram = _offset_gram(p, q)
+    if gram is None:
+        rows = (p.log_weights.exp() * q.log_prob(p.centers)).sum(-1)
+    else:
+        rows = _log_inners_of(gram, q, q.variance)
+    value = rows.mean()
+    peak = log_normalizer(q.variance, q.dimension).amax().detach()
+    return Bound(value, limit or (lambda: peak), {"E log q": value})
+
+
+def conditional_trace(p: GaussianMixture, q: GaussianMixture) -> Bound:
+    """Log E_y <p(.|y), q(.|y)>, relative to the components' own norms: the trace objective of autoencoders  (E17).
+
+    With one center per sample it is log (1/s) sum_s k(x_s, z_s), as (E11) on the pairs of input and reconstruction. It
+    has no norm term: its best centers are all equal.
+
+    Args:
+        p, q: as in `conditional_normalized_inner_product`.
+
+    Returns:
+        Bound with limit 0. O(s c d).
+
+    Raises:
+        ValueError: as in `conditional_normalized_inner_product`.
+    """
+    value = _log_mean(_inner(p, q)) - 0.5 * (_log_mean(p.log_trace()) + _log_mean(q.log_trace()))
+    return Bound(value, lambda: torch.zeros_like(value), {"log trace": value})
+
+
+CONDITIONAL_OBJECTIVES = ("normalized_inner_product", "log_likelihood", "trace")
+"""Names of the conditional objectives, (E15) to (E17)."""
+
+
+def iid_tightness(concentration: float | Tensor, centers: int) -> float | Tensor:
+    """Expected tightness if a condition's centers are independent draws from p(.|y): C B / (1 + (C - 1) B)  (E19).
+
+    Args:
+        concentration: B = E_y sum_ij w_i w_j exp(-|x_i - x_j|^2 / 4 v_x), in (0, 1]; 1 / B is the effective number of
+            posterior neighbours.
+        centers: C >= 1.
+
+    Returns:
+        In (0, 1].
+
+    Raises:
+        ValueError: centers < 1.
+
+    >>> iid_tightness(0.1, 30)
+    0.7692307692307693
+    """
+    if centers < 1:
+        raise ValueError(f"centers must be at least 1, got {centers}")
+    return centers * concentration / (1 + (centers - 1) * concentration)
+
+
+@dataclass(frozen=True, eq=False)
+class JointMixture:
+    """The joint density of data and their features, p(x, y) = 1/n sum_i N(x - x_i; v_x) N(y - y_i; v_y).
+
+    Args:
+        points: (n, d) floating point, the x_i.
+        features: (n, k) floating point, the y_i.
+        variance: v_x, in data units squared.
+        feature_variance: v_y, in the features' units squared.
+
+    Raises:
+        ValueError: shapes do not fit or a variance is not positive.
+
+    >>> joint = JointMixture(torch.tensor([[0.0], [9.0]]), torch.zeros(2, 1), variance=0.1, feature_variance=1.0)
+    >>> joint.concentration(torch.zeros(1, 1)).item()
+    0.5
+    """
+
+    points: Tensor
+    features: Tensor
+    variance: float
+    feature_variance: float
+
+    def __post_init__(self) -> None:
+        for name in ("points", "features"):
+            tensor = getattr(self, name)
+            if tensor.ndim != 2 or 0 in tensor.shape or not tensor.is_floating_point():
+                raise ValueError(
+                    f"{name} must be floating point of shape (n, .), got {tensor.dtype} {tuple(tensor.shape)}"
+                )
+        if len(self.points) != len(self.features):
+            raise ValueError(f"{len(self.points)} points and {len(self.features)} features; expected as many of both")
+        for name in ("variance", "feature_variance"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a positive number, got {getattr(self, name)}")
+
+    @property
+    def feature_density(self) -> GaussianMixture:
+        """p(y)."""
+        return GaussianMixture(self.features, self.feature_variance)
+
+    def draw(self, count: int, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Draw conditions: (count,) indices i_s in turns, each point as often as the others, and y_s of (count, k)."""
+        order = torch.randperm(len(self.points), generator=generator)
+        index = order.repeat(-(-count // len(order)))[:count].to(self.features.device)
+        return index, self.near(index, generator=generator)
+
+    def near(self, index: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """The features of these points with fresh noise of variance v_y, (s, k)."""
+        chosen = self.features[index]
+        noise = torch.randn(chosen.shape, generator=generator, dtype=chosen.dtype)
+        return chosen + noise.to(chosen.device) * self.feature_variance**0.5
+
+    def quadrature(self) -> tuple[Tensor, Tensor]:
+        """Nodes over a one-dimensional feature, with which expectations over p(y) are exact to double precision.
+
+        Returns:
+            (g, 1) conditions and their (g,) log-weights, float64: the trapezoidal rule with 8 nodes per standard
+            deviation, which converges geometrically on Gaussian mixtures.
+
+        Raises:
+            ValueError: the features have more than one dimension.
+        """
+        if self.features.shape[1] != 1:
+            raise ValueError(f"quadrature is for one-dimensional features, got {self.features.shape[1]} dimensions")
+        deviation = self.feature_variance**0.5
+        low, high = (float(edge) for edge in self.features.double().aminmax())
+        low, high = low - 9 * deviation, high + 9 * deviation
+        count = math.ceil((high - low) / deviation * NODES_PER_DEVIATION) + 1
+        nodes = torch.linspace(low, high, count, dtype=torch.float64, device=self.features.device)[:, None]
+        density = GaussianMixture(self.features.double(), self.feature_variance).log_prob(nodes)
+        return nodes, torch.log_softmax(density, 0)
+
+    def conditional(self, conditions: Tensor) -> GaussianMixture:
+        """p(.|y_s) for every condition, a batch (s,) of mixtures of all n components.
+
+        Args:
+            conditions: (s, k).
+
+        Returns:
+            Weights are softmax_i(-|y_s - y_i|^2 / 2 v_y), the points are shared: O(s n) memory.
+        """
+        weights = self._log_posterior(conditions)
+        centers = self.points.expand(len(conditions), *self.points.shape)
+        return GaussianMixture(centers, self.variance, log_weights=weights)
+
+    @torch.no_grad()
+    def log_norms(self, conditions: Tensor, *, progress: Callable[[int], None] | None = None) -> Tensor:
+        """Log ||p(.|y_s)||^2 = c(2 v_x) + log w^T G w with G_ij = exp(-|x_i - x_j|^2 / 4 v_x), per condition  (E15).
+
+        Args:
+            conditions: (s, k).
+            progress: called with the number of conditions that are done, in any order.
+
+        Returns:
+            (s,), in double precision. Conditions are taken in groups that lie close together, and a group looks only
+            at points whose weight is above e^-50, a_g of them: O(sum_g a_g^2 (d + s_g)) time, O(256 n) memory.
+        """
+        logs = conditions.new_empty(len(conditions), dtype=torch.float64)
+        done = 0
+        for group, active, weights in self._groups(conditions):
+            x = self.points[active].double()
+            shared = torch.full((1, 1), self.variance, dtype=torch.float64, device=x.device)
+            total = x.new_zeros(len(group))
+            for start in range(0, len(x), ROWS):
+                rows = slice(start, start + ROWS)
+                for other in range(start, len(x), ROWS):
+                    columns = slice(other, other + ROWS)
+                    kernel = log_kernel(x[rows], shared, x[columns], shared)[0].clamp_min_(-300.0).exp_()
+                    half = ((weights[:, rows] @ kernel) * weights[:, columns]).sum(-1)
+                    total += half if start == other else 2 * half
+            logs[group] = total.log()
+            done += len(group)
+            if progress is not None:
+                progress(done)
+        return logs + float(log_normalizer(torch.full((1, 1), 2 * self.variance), self.points.shape[1]))
+
+    @torch.no_grad()
+    def log_inners(self, conditions: Tensor, model: Callable[[Tensor], GaussianMixture]) -> Tensor:
+        """Log <p(.|y_s), q(.|y_s)> with the whole posterior, not a draw from it: then no estimate passes its limit.
+
+        Args:
+            conditions: (s, k).
+            model: conditions to a batch of mixtures of c components each, with one variance.
+
+        Returns:
+            (s,), in nats, in double precision given the centers. O(sum_g a_g s_g c d).
+        """
+        logs = conditions.new_empty(len(conditions), dtype=torch.float64)
+        for group, active, weights in self._groups(conditions):
+            x = self.points[active].double()
+            shared = torch.full((1, 1), self.variance, dtype=torch.float64, device=x.device)
+            q = model(conditions[group])
+            few = max(1, TILE // (q.components * len(x)))
+            for start in range(0, len(group), few):
+                part = slice(start, start + few)
+                centers = q.centers[part].double()
+                exponent, constant = log_kernel(centers.flatten(0, 1), q.variance.double().reshape(1, 1), x, shared)
+                pairs = exponent.unflatten(0, centers.shape[:2]) + weights[part].log().unsqueeze(1)  # (few, c, a_g)
+                log_weights = q.log_weights.expand(len(group), -1)[part].unsqueeze(-1)
+                logs[group[part]] = torch.logsumexp((pairs + log_weights).flatten(1), -1) + constant
+        return logs
+
+    def log_norm(self, conditions: Tensor, *, log_weights: Tensor | None = None) -> Tensor:
+        """Log E_y ||p(.|y)||^2, the limit of (E15), over these conditions: a scalar in nats."""
+        return _log_mean(self.log_norms(conditions), log_weights)
+
+    def concentration(self, conditions: Tensor, *, log_weights: Tensor | None = None) -> Tensor:
+        """B = E_y w^T G w, in (0, 1]; 1 / B is the effective number of posterior neighbours  (E19)."""
+        return (self.log_norm(conditions, log_weights=log_weights) - self._log_peak).exp()
+
+    @torch.no_grad()
+    def negative_entropy(self, index: Tensor, conditions: Tensor, *, variance: float, draws: int = 2) -> Tensor:
+        """The limit of (E16): E log r(x|y) + d/2, r(.|y) the posterior mixture with the model's variance.
+
+        As in `log_likelihood`: log q(x|y) + |x|^2 / 2 v_q is convex in x, so noise of variance v_q raises its mean, and Gibbs'
+        inequality does the rest.
+
+        Args:
+            index: (s,) points whose noisy features the conditions are.
+            conditions: (s, k).
+            variance: v_q of the model.
+            draws: antithetic pairs of noise per point, from a fixed seed.
+
+        Returns:
+            A Monte-Carlo estimate, scalar, in nats. O(draws s n (d + k)).
+        """
+        scale = variance**-0.5, self.feature_variance**-0.5
+        keys = torch.cat([self.points.double() * scale[0], self.features.double() * scale[1]], -1)
+        y = conditions.double() * scale[1]
+        ones = torch.ones((1, 1), dtype=torch.float64, device=y.device)
+        uniform = torch.full((len(keys),), -math.log(len(keys)), dtype=torch.float64, device=y.device)
+        marginal, _ = log_sum_over_components(y, 0 * ones, self.features.double() * scale[1], ones, uniform)
+        generator = torch.Generator().manual_seed(0)
+        total = y.new_zeros(())
+        for _ in range(draws):
+            unit = torch.randn((len(y), self.points.shape[1]), generator=generator, dtype=torch.float64).to(y.device)
+            half_square = unit.square().sum(-1) / 2  # E is d / 2; draw by draw it cancels the noise's own density
+            for sign in (1, -1):
+                x = self.points[index].double() * scale[0] + sign * unit
+                joint, _ = log_sum_over_components(torch.cat([x, y], -1), 0 * ones, keys, ones, uniform)
+                total = total + (joint - marginal + half_square).mean()
+        constant = log_normalizer(torch.full((1, 1), variance), self.points.shape[1]).squeeze()
+        return total / (2 * draws) + constant
+
+    @property
+    def _log_peak(self) -> float:
+        return float(log_normalizer(torch.full((1, 1), 2 * self.variance), self.points.shape[1]))
+
+    def _log_posterior(self, conditions: Tensor) -> Tensor:
+        """Log w_i(y_s), (s, n), float64."""
+        if conditions.ndim != 2 or conditions.shape[1] != self.features.shape[1]:
+            raise ValueError(
+                f"conditions must have shape (s, {self.features.shape[1]}) as the features, got {tuple(conditions.shape)}"
+            )
+        noise = torch.full((1, 1), self.feature_variance, dtype=torch.float64, device=conditions.device)
+        exponent, _ = log_kernel(conditions.double(), 0 * noise, self.features.double(), noise)
+        return torch.log_softmax(exponent, -1)
+
+    def _groups(self, conditions: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Indices of conditions that lie close together, of the points that matter to them, and the weights (s_g, a_g)."""
+        for group in _close_together(conditions, CONDITIONS):
+            posterior = self._log_posterior(conditions[group])
+            active = (posterior > NEGLIGIBLE).any(0).nonzero().squeeze(-1)
+            yield group, active, posterior[:, active].exp()
+
+
+@dataclass(frozen=True, eq=False)
+class ConditionalBound:
+    """(E15) on given conditions with standard errors, made by `conditional_bound`.
+
+    Args:
+        log_inners: (s,) log <p(.|y_s), q(.|y_s)>.
+        log_norms: (s,) log ||q(.|y_s)||^2.
+        log_limits: (s,) log ||p(.|y_s)||^2.
+        log_weights: (s,) of the conditions, normalised; of a quadrature.
+        log_peak: c(2 v_x).
+        sampled: whether the conditions are draws, so that there are standard errors.
+    """
+
+    log_inners: Tensor
+    log_norms: Tensor
+    log_limits: Tensor
+    log_weights: Tensor
+    log_peak: float
+    sampled: bool
+
+    @property
+    def value(self) -> float:
+        """In nats."""
+        return 2 * float(self._log_mean(self.log_inners)) - float(self._log_mean(self.log_norms))
+
+    @property
+    def limit(self) -> float:
+        """In nats."""
+        return float(self._log_mean(self.log_limits))
+
+    @property
+    def gap(self) -> float:
+        """Limit - value, in nats, not negative up to rounding."""
+        return self.limit - self.value
+
+    @property
+    def tightness(self) -> float:
+        """exp(-gap), in [0, 1]."""
+        return min(1.0, math.exp(-self.gap))
+
+    @property
+    def concentration(self) -> float:
+        """B; 1 / B is the effective number of posterior neighbours."""
+        return math.exp(self.limit - self.log_peak)
+
+    @property
+    def value_error(self) -> float:
+        """Standard error of the value over the draws of y, by the delta method; 0 for a quadrature."""
+        return self._standard_error(2 * self._relative(self.log_inners) - self._relative(self.log_norms))
+
+    @property
+    def limit_error(self) -> float:
+        """Standard error of the limit."""
+        return self._standard_error(self._relative(self.log_limits))
+
+    @property
+    def gap_error(self) -> float:
+        """Standard error of the gap: smaller than its parts', which vary together."""
+        terms = self._relative(self.log_limits) - 2 * self._relative(self.log_inners) + self._relative(self.log_norms)
+        return self._standard_error(terms)
+
+    def _log_mean(self, logs: Tensor) -> Tensor:
+        return torch.logsumexp(logs + self.log_weights, 0)
+
+    def _relative(self, logs: Tensor) -> Tensor:
+        return (logs - self._log_mean(logs)).exp()
+
+    def _standard_error(self, terms: Tensor) -> float:
+        if not self.sampled or len(terms) < 2:
+            return 0.0
+        return float(terms.std() / len(terms) ** 0.5)
+
+
+@torch.no_grad()
+def conditional_bound(
+    joint: JointMixture,
+    model: Callable[[Tensor], GaussianMixture],
+    conditions: Tensor,
+    *,
+    log_weights: Tensor | None = None,
+) -> ConditionalBound:
+    """Value and limit of (E15) on given conditions, with whole posteriors: value <= limit without Monte-Carlo error.
+
+    Args:
+        joint: data and features.
+        model: conditions (s, k) to a batch (s,) of mixtures with one variance.
+        conditions: (s, k), draws from p(y), or nodes of `JointMixture.quadrature`.
+        log_weights: (s,) of the nodes; None for draws.
+
+    Returns:
+        ConditionalBound. The model is called on 256 conditions at a time.
+
+    Raises:
+        ValueError: the conditions' shape does not fit the features'.
+    """
+    norms = torch.cat([model(part).log_norm() for part in conditions.split(CONDITIONS)])
+    count = len(conditions)
+    uniform = norms.new_full((count,), -math.log(count))
+    return ConditionalBound(
+        joint.log_inners(conditions, model),
+        norms,
+        joint.log_norms(conditions),
+        uniform if log_weights is None else log_weights,
+        joint._log_peak,
+        log_weights is None,
+    )
+
+
+def _close_together(conditions: Tensor, size: int) -> Iterator[Tensor]:
+    """Indices in groups of at most `size`: halves along the widest coordinate, as in a k-d tree."""
+    pending = [torch.arange(len(conditions), device=conditions.device)]
+    while pending:
+        index = pending.pop()
+        if len(index) <= size:
+            yield index
+            continue
+        part = conditions[index]
+        widest = int((part.amax(0) - part.amin(0)).argmax())
+        order = part[:, widest].argsort()
+        half = -(-len(order) // (2 * size)) * size  # full groups on the one side
+        pending += [index[order[half:]], index[order[:half]]]
+
+
+def _log_mean(logs: Tensor, log_weights: Tensor | None = None) -> Tensor:
+    """Log of the mean of exponentials over a batch."""
+    if log_weights is not None:
+        return torch.logsumexp(logs + log_weights, -1)
+    return torch.logsumexp(logs, -1) - math.log(logs.shape[-1])
+
+
+def _check_batches(p: GaussianMixture, q: GaussianMixture) -> None:
+    if len(p.batch_shape) != 1 or p.batch_shape != q.batch_shape:
+        raise ValueError(
+            "p and q must be batches over the same conditions, (s, m, d) centers; got batch shapes "
+            f"{tuple(p.batch_shape)} and {tuple(q.batch_shape)}"
+        )
+    if p.dimension != q.dimension:
+        raise ValueError(f"p has {p.dimension} coordinates and q has {q.dimension}")
+
+
+class _OffsetGram(torch.autograd.Function):
+    """Inner products of (z_sc - x_s) over c, (s, c, c): all squared distances of a condition's centers and its draw.
+
+    Offsets are small once a model fits, so their products lose less than those of the points themselves; and the gradient is
+    one product.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, centers: Tensor, x: Tensor) -> Tensor:
+        """centers (s, c, d) and x (s, 1, d)."""
+        offsets = centers - x
+        ctx.save_for_backward(offsets)
+        with exact_products(offsets.device):
+            return offsets @ offsets.mT
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor, None]:
+        """In the centers only."""
+        (offsets,) = ctx.saved_tensors
+        grad = grad_outputs[0]
+        with exact_products(offsets.device):
+            return (grad + grad.mT) @ offsets, None
+
+
+def _offset_gram(p: GaussianMixture, q: GaussianMixture) -> Tensor | None:
+    """(s, c, c) float64, data units squared, for single draws and one variance; None where it is not so or not precise."""
+    count, components, _ = q.centers.shape
+    single = p.components == 1 and p.variance.numel() == 1 and q.variance.numel() == 1
+    if not single or count * components**2 > GRAM_NUMBERS or p.centers.requires_grad:
+        return None
+    dtype = torch.promote_types(torch.promote_types(p.centers.dtype, q.centers.dtype), torch.float32)
+    tolerance = EXPONENT_TOLERANCE if dtype == torch.float32 else FAST_TOLERANCE[torch.float64]
+    smallest = float(torch.minimum(p.variance.double() + q.variance.double(), 2 * q.variance.double()))
+    for precision in dict.fromkeys((dtype, torch.float64)):
+        gram: Tensor = _OffsetGram.apply(q.centers.to(precision), p.centers.to(precision))
+        largest = float(gram.detach().diagonal(dim1=-2, dim2=-1).amax())
+        if not 3 * torch.finfo(precision).eps * largest / smallest > tolerance:  # NaN is for the caller to see
+            return gram.double()
+    return None
+
+
+def _log_inners_of(gram: Tensor, q: GaussianMixture, variance: Tensor) -> Tensor:
+    """(s,) log mean_c N(x_s - z_sc; variance)."""
+    exponents = gram.diagonal(dim1=-2, dim2=-1) / (-2 * variance.double().reshape(()))
+    constant = log_normalizer(variance.reshape(1, 1), q.dimension).reshape(())
+    return torch.logsumexp(exponents + q.log_weights, -1) + constant
+
+
+def _inner(p: GaussianMixture, q: GaussianMixture) -> Tensor:
+    """Log <p_s, q_s>, (s,)."""
+    _check_batches(p, q)
+    gram = _offset_gram(p, q)
+    return p.log_inner(q) if gram is None else _log_inners_of(gram, q, p.variance + q.variance)
+
+
+def _inner_and_norms(p: GaussianMixture, q: GaussianMixture) -> tuple[Tensor, Tensor]:
+    """Log <p_s, q_s> and log <q_s, q_s>, (s,) each."""
+    _check_batches(p, q)
+    gram = _offset_gram(p, q)
+    if gram is None:
+        return p.log_inner(q), q.log_norm()
+    variance = 2 * q.variance.double()
+    squares = gram.diagonal(dim1=-2, dim2=-1)
+    distances = (squares.unsqueeze(-1) + squares.unsqueeze(-2) - 2 * gram).clamp_min(0)
+    log_weights = q.log_weights.unsqueeze(-1) + q.log_weights.unsqueeze(-2)
+    norms = torch.logsumexp((distances / (-2 * variance.reshape(())) + log_weights).flatten(-2), -1)
+    norms = norms + log_normalizer(variance.reshape(1, 1), q.dimension).reshape(())
+    return _log_inners_of(gram, q, p.variance + q.variance), norms
