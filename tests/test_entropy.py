@@ -43,8 +43,8 @@ def test_files_of_points_are_mapped_and_named_sets_are_their_training_part(files
 
 
 def test_the_variance_is_chosen_as_the_fit_ends(files):
+    from contrastive_entropy.config import FitConfig
     from contrastive_entropy.data import load
-    from contrastive_entropy.runs import FitConfig
 
     assert measure("digits")["variance"] == pytest.approx(
         FitConfig("digits").resolve(load("digits")).variance_end, rel=0.05

@@ -5,10 +5,11 @@ import torch
 
 import contrastive_entropy as ce
 from contrastive_entropy import InputError
+from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data import Dataset, sample_toy
 from contrastive_entropy.evaluation import SPECTRUM_POINTS, evaluate
 from contrastive_entropy.models import MixtureDensityNetwork
-from contrastive_entropy.runs import FitConfig, Run
+from contrastive_entropy.runs import Run
 
 VARIANCE = 0.01
 

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from contrastive_entropy import InputError, TrainingError, training
+from contrastive_entropy.config import FitConfig, Machine
 from contrastive_entropy.data import Dataset, load
 from contrastive_entropy.marginal import OBJECTIVES
-from contrastive_entropy.runs import FitConfig, Machine, Run
+from contrastive_entropy.runs import Run
 
 SMALL = FitConfig(data="moons", steps=30, batch_size=32, components=32, width=16, depth=1, noise_dimension=4)
 

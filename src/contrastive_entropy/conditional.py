@@ -92,7 +92,7 @@ def conditional_log_likelihood(
     """
     _check_batches(p, q)
     gram = _offset_gram(p, q)
-    if gram is None:
+    if gram is None:  # noqa: SIM108
         rows = (p.log_weights.exp() * q.log_prob(p.centers)).sum(-1)
     else:
         rows = _log_inners_of(gram, q, q.variance)
@@ -228,7 +228,7 @@ class JointMixture:
         Returns:
             Weights are softmax_i(-|y_s - y_i|^2 / 2 v_y), the points are shared: O(s n) memory.
         """
-        weights = self._log_posterior(conditions)
+        weights = self.posterior(conditions)
         centers = self.points.expand(len(conditions), *self.points.shape)
         return GaussianMixture(centers, self.variance, log_weights=weights)
 
@@ -301,8 +301,8 @@ class JointMixture:
     def negative_entropy(self, index: Tensor, conditions: Tensor, *, variance: float, draws: int = 2) -> Tensor:
         """The limit of (E16): E log r(x|y) + d/2, r(.|y) the posterior mixture with the model's variance.
 
-        As in `log_likelihood`: log q(x|y) + |x|^2 / 2 v_q is convex in x, so noise of variance v_q raises its mean, and Gibbs'
-        inequality does the rest.
+        As in `log_likelihood`: log q(x|y) + |x|^2 / 2 v_q is convex in x, so noise of variance v_q raises its mean, and
+        Gibbs' inequality does the rest.
 
         Args:
             index: (s,) points whose noisy features the conditions are.
@@ -335,8 +335,8 @@ class JointMixture:
     def _log_peak(self) -> float:
         return float(log_normalizer(torch.full((1, 1), 2 * self.variance), self.points.shape[1]))
 
-    def _log_posterior(self, conditions: Tensor) -> Tensor:
-        """Log w_i(y_s), (s, n), float64."""
+    def posterior(self, conditions: Tensor) -> Tensor:
+        """Log w_i(y_s), the posterior log-weights of the points: (s, n), float64, for conditions (s, k)."""
         if conditions.ndim != 2 or conditions.shape[1] != self.features.shape[1]:
             raise ValueError(
                 f"conditions must have shape (s, {self.features.shape[1]}) as the features, got {tuple(conditions.shape)}"
@@ -348,9 +348,9 @@ class JointMixture:
     def _groups(self, conditions: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Indices of conditions that lie close together, of the points that matter to them, and the weights (s_g, a_g)."""
         for group in _close_together(conditions, CONDITIONS):
-            posterior = self._log_posterior(conditions[group])
-            active = (posterior > NEGLIGIBLE).any(0).nonzero().squeeze(-1)
-            yield group, active, posterior[:, active].exp()
+            logs = self.posterior(conditions[group])
+            active = (logs > NEGLIGIBLE).any(0).nonzero().squeeze(-1)
+            yield group, active, logs[:, active].exp()
 
 
 @dataclass(frozen=True, eq=False)
@@ -496,8 +496,8 @@ def _check_batches(p: GaussianMixture, q: GaussianMixture) -> None:
 class _OffsetGram(torch.autograd.Function):
     """Inner products of (z_sc - x_s) over c, (s, c, c): all squared distances of a condition's centers and its draw.
 
-    Offsets are small once a model fits, so their products lose less than those of the points themselves; and the gradient is
-    one product.
+    Offsets are small once a model fits, so their products lose less than those of the points themselves; and the
+    gradient is one product.
     """
 
     @staticmethod

@@ -1,5 +1,6 @@
 """Data sets behind one function: embedded digits, toy laws with exact samplers, and the user's own files."""
 
+import dataclasses
 import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.files import map_points, read_points
-from contrastive_entropy.hub import HUB, load_images
+from contrastive_entropy.hub import HUB, PREFIX, Images, load_images
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,27 @@ class Dataset:
         return self.train.shape[1]
 
 
-def load(source: str | Path, *, seed: int = 0, held_out: float = 0.2, data_root: str | Path | None = None) -> Dataset:
+MOST_HELD_OUT = 10_000
+"""Points that are held out at most."""
+
+
+def load(
+    source: str | Path,
+    *,
+    seed: int = 0,
+    held_out: float = 0.2,
+    data_root: str | Path | None = None,
+    points: int | None = None,
+) -> Dataset:
     """Load a data set by name or path.
 
     Args:
-        source: `digits`; a toy of `TOYS`; a data set of `HUB`; or a path to .npy, .npz, .csv or .parquet with one point
-            per row, or to a folder of images of one size: see `files.read_points`.
+        source: `digits`; a toy of `TOYS`; a data set of `HUB`; hub:owner/name, images of the hub; or a path to .npy, .npz,
+            .csv or .parquet with one point per row, or to a folder of images of one size: see `files.read_points`.
         seed: of the toys' draws and of the split of files, from 0; `digits` is always split the same way.
         held_out: share of a file's points that is held out, in (0, 1); at least 1 point and at most 10,000.
         data_root: folder of copies of hub data sets (`mnist`), each in a folder of its name; None takes the hub.
+        points: how many of the training points are taken, drawn with the seed; None is all. At least 10.
 
     Returns:
         Dataset. Toys have 10,000 + 5,000 points, digits 1,297 + 500 images of 8 x 8, mnist its own two parts.
@@ -61,17 +74,21 @@ def load(source: str | Path, *, seed: int = 0, held_out: float = 0.2, data_root:
     name = str(source)
     if not 0 <= seed < 2**63:
         raise InputError(f"seed must lie from 0 to 2^63 - 1, got {seed}")
-    if name == "digits":
-        return _digits()
-    if name in TOYS:
-        return Dataset(name, sample_toy(name, 10_000, seed=2 * seed), sample_toy(name, 5_000, seed=2 * seed + 1))
-    if name in HUB:
-        return _hub(name, data_root)
+    if points is not None and points < 10:
+        raise InputError(f"points must be at least 10, got {points}")
     if not 0 < held_out < 1:
         raise InputError(f"held_out must lie in (0, 1), got {held_out}")
+    if name == "digits":
+        return _subset(_digits(), points, seed)
+    if name in TOYS:
+        train, test = (sample_toy(name, count, seed=2 * seed + part) for part, count in enumerate((10_000, 5_000)))
+        return _subset(Dataset(name, train, test), points, seed)
+    if name in HUB or name.startswith(PREFIX):
+        return _hub(name, data_root, seed, held_out, points)
     if not _exists(name):
         raise InputError(_not_found(name))
-    return _split(name, *read_points(Path(source)), seed, held_out)
+    pixels, image_shape = read_points(Path(source))
+    return _subset(_split(name, pixels, image_shape, None, seed, held_out), points, seed)
 
 
 def names() -> list[str]:
@@ -99,7 +116,7 @@ def load_points_and_shape(
 ) -> tuple[Tensor | np.ndarray, tuple[int, int, int] | None]:
     """As `load_points`, and (channels, height, width) if the points are images."""
     name = str(source)
-    if name in names() or not _exists(name):
+    if name in names() or name.startswith(PREFIX) or not _exists(name):
         dataset = load(source, seed=seed, data_root=data_root)
         return dataset.train, dataset.image_shape
     mapped = map_points(Path(source))
@@ -198,24 +215,51 @@ def _digits() -> Dataset:
     return Dataset("digits", images[train], images[test], (1, 8, 8), labels[train], labels[test])
 
 
-def _hub(name: str, data_root: str | Path | None) -> Dataset:
-    train, train_labels, test, test_labels = load_images(name, None if data_root is None else Path(data_root))
-    points = [images.flatten(1).float() / 255 for images in (train, test)]
-    _, channels, height, width = train.shape
-    return Dataset(name, points[0], points[1], (channels, height, width), train_labels, test_labels)
+def _hub(name: str, data_root: str | Path | None, seed: int, held_out: float, points: int | None) -> Dataset:
+    root = None if data_root is None else Path(data_root)
+    train, test = load_images(name, root, points=points, most_held_out=MOST_HELD_OUT, seed=seed)
+    _, channels, height, width = train.pixels.shape
+    shape = (channels, height, width)
+    if test is None:
+        return _split(name, _intensities(train), shape, train.labels, seed, held_out)
+    if test.pixels.shape[1:] != train.pixels.shape[1:]:
+        raise InputError(f"{name}: training images are {shape} and held-out ones {tuple(test.pixels.shape[1:])}")
+    return Dataset(name, _intensities(train), _intensities(test), shape, train.labels, test.labels)
 
 
-def _split(name: str, points: Tensor, image_shape: tuple[int, int, int] | None, seed: int, held_out: float) -> Dataset:
+def _intensities(images: Images) -> Tensor:
+    return images.pixels.flatten(1).float().div_(255)
+
+
+def _split(
+    name: str,
+    points: Tensor,
+    image_shape: tuple[int, int, int] | None,
+    labels: Tensor | None,
+    seed: int,
+    held_out: float,
+) -> Dataset:
     if len(points) < 10:
         raise InputError(f"{name}: {len(points)} rows are too few to train and hold out; at least 10 are needed")
     order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))
-    test = min(10_000, max(1, round(held_out * len(points))), len(points) - 1)
-    return Dataset(name, points[order[test:]], points[order[:test]], image_shape)
+    count = min(MOST_HELD_OUT, max(1, round(held_out * len(points))), len(points) - 1)
+    train, test = order[count:], order[:count]
+    classes = (None, None) if labels is None else (labels[train], labels[test])
+    return Dataset(name, points[train], points[test], image_shape, *classes)
+
+
+def _subset(dataset: Dataset, points: int | None, seed: int) -> Dataset:
+    """So many of the training points."""
+    if points is None or points >= len(dataset.train):
+        return dataset
+    chosen = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(seed))[:points].sort().values
+    labels = None if dataset.train_labels is None else dataset.train_labels[chosen]
+    return dataclasses.replace(dataset, train=dataset.train[chosen], train_labels=labels)
 
 
 def located(source: str) -> str:
     """A name as it is; a path from the root, so that it holds in any working folder."""
-    return source if source in names() else str(Path(source).absolute())
+    return source if source in names() or source.startswith(PREFIX) else str(Path(source).absolute())
 
 
 def _exists(name: str) -> bool:
@@ -232,4 +276,5 @@ def _not_found(name: str) -> str:
     looks_like_path = "/" in name or "\\" in name or Path(name).suffix
     if looks_like_path:
         return f"no such file or folder: {name}"
-    return f"no data set named {name!r}{suggestion(name, names())}; known are {', '.join(names())}, or give a path"
+    known = f"{', '.join(names())}, {PREFIX}owner/name"
+    return f"no data set named {name!r}{suggestion(name, names())}; known are {known}, or give a path"

@@ -11,8 +11,10 @@ from contrastive_entropy.errors import InputError
 from contrastive_entropy.marginal import fidelity
 from contrastive_entropy.metrics import energy_distance, far_share, neighbor_distance, neighborhood_scores
 from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.runs import Run
 from contrastive_entropy.spectrum import effective_rank, singular_values
+from contrastive_entropy.tracking import encoded
 
 SPECTRUM_POINTS = 1000
 """Most points per side in the spectrum, the tightness and the effective rank: their values depend on the number."""
@@ -78,6 +80,28 @@ def require_enough(dataset: Dataset) -> None:
         )
 
 
+def generate(run: Run, count: int, *, generator: torch.Generator, from_density: bool = False) -> Tensor:
+    """New points from a trained run: centers of fresh noise, or an autoencoder's centers at fresh features.
+
+    Args:
+        run: finished.
+        count: n >= 1.
+        generator: a CPU generator.
+        from_density: add noise of the density's variance.
+
+    Returns:
+        (n, d).
+
+    Raises:
+        InputError: training has not finished, or an autoencoder's data are gone.
+    """
+    network = run.load_network()
+    if isinstance(network, MixtureDensityNetwork):
+        return network.sample(count, generator=generator, from_density=from_density)
+    features = encoded(network, run.dataset().train).features
+    return network.sample(count, features, generator=generator, from_density=from_density)
+
+
 def evaluate(run: Run, dataset: Dataset, *, seed: int = 1, from_density: bool = False) -> Evaluation:
     """Generate as many points as are held out (10,000 at most) and compare them with the held-out points.
 
@@ -93,13 +117,13 @@ def evaluate(run: Run, dataset: Dataset, *, seed: int = 1, from_density: bool = 
     Raises:
         InputError: training has not finished, or too few points to compare.
     """
-    network = run.load_network()
     count = min(len(dataset.test), len(dataset.train), ENERGY_POINTS)
     few = min(count, SPECTRUM_POINTS, len(dataset.train) // 2)
     require_enough(dataset)
     generator = torch.Generator().manual_seed(seed)
-    generated, again = network.sample(count + few, generator=generator, from_density=from_density).split([count, few])
-    variance = float(network.variance)
+    generated, again = generate(run, count + few, generator=generator, from_density=from_density).split([count, few])
+    variance = run.config.variance_end
+    assert variance is not None  # a run's config is resolved
     test, train, train_again = dataset.test[:count], dataset.train[:count], dataset.train[-few:]
     model, spectrum = _figures(generated, again, test, variance)
     reference, reference_spectrum = _figures(train, train_again, test, variance)

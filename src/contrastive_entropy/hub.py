@@ -1,5 +1,6 @@
 """Image data sets in the layout of the Hugging Face hub: a local copy, or a download that announces itself."""
 
+import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,11 @@ from torch import Tensor
 
 from contrastive_entropy.errors import InputError
 
+PREFIX = "hub:"
+"""Before the identifier of any other data set on the hub, `hub:owner/name`."""
+
+logger = logging.getLogger("contrastive_entropy")
+
 
 @dataclass(frozen=True)
 class HubDataset:
@@ -18,43 +24,97 @@ class HubDataset:
 
     Args:
         identifier: on the hub.
-        image: column of the images.
-        label: column of the classes.
-        megabytes: to download.
+        image: column of the images; None is the first column of images.
+        label: column of the classes; None is the first column of class labels, if there is one; "" is none.
+        megabytes: to download; None if not known.
         description: one line.
+        crop: side of the square that is cut from the middle; 0 is all of it.
+        size: side to which that is resized; 0 leaves it.
     """
 
     identifier: str
-    image: str
-    label: str
-    megabytes: int
+    image: str | None
+    label: str | None
+    megabytes: int | None
     description: str
+    crop: int = 0
+    size: int = 0
+
+    @property
+    def cost(self) -> str:
+        """How much is to be downloaded."""
+        return "a size that is not known here" if self.megabytes is None else f"about {self.megabytes:,} MB"
 
 
 HUB: dict[str, HubDataset] = {
     "mnist": HubDataset("ylecun/mnist", "image", "label", 18, "60000 + 10000 held out, 28 x 28"),
+    "fashion_mnist": HubDataset(
+        "zalando-datasets/fashion_mnist", "image", "label", 36, "60000 + 10000 held out, 28 x 28"
+    ),
+    "cifar10": HubDataset("uoft-cs/cifar10", "img", "label", 144, "50000 + 10000 held out, 32 x 32 colour"),
+    "celeba": HubDataset(
+        "flwrlabs/celeba", "image", "", 1390, "162770 + 10000 held out, 64 x 64 colour", crop=148, size=64
+    ),
 }
-"""Data sets by name."""
+"""Data sets by name. CelebA is for non-commercial research; its faces are cut to the middle 148 x 148 and resized."""
 
 
-def load_images(name: str, root: Path | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The training and the test part of a data set of `HUB`.
+@dataclass(frozen=True)
+class Images:
+    """One part of a data set.
 
     Args:
-        name: of `HUB`.
-        root: folder that holds a copy in a folder of that name; None takes the hub, or its cache.
+        pixels: (n, channels, height, width) uint8.
+        labels: (n,) int64 classes, or None.
+    """
+
+    pixels: Tensor
+    labels: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+def entry(name: str) -> HubDataset:
+    """A data set of `HUB`, or any other as `hub:owner/name`.
+
+    Raises:
+        InputError: the identifier has not the form owner/name.
+    """
+    if name in HUB:
+        return HUB[name]
+    identifier = name.removeprefix(PREFIX)
+    owner, slash, rest = identifier.partition("/")
+    if not (owner and slash and rest) or "/" in rest:
+        raise InputError(f"expected {PREFIX}owner/name as on https://huggingface.co/datasets, got {name!r}")
+    return HubDataset(identifier, None, None, None, "")
+
+
+def load_images(
+    name: str, root: Path | None, *, points: int | None = None, most_held_out: int = 10_000, seed: int = 0
+) -> tuple[Images, Images | None]:
+    """The training and the test part of a data set.
+
+    Args:
+        name: of `HUB`, or hub:owner/name.
+        root: folder that holds a copy in a folder mnist, or owner/name or name; None takes the hub or its cache.
+        points: how many training images are taken, drawn at random; None is all.
+        most_held_out: as `points`, for the test part.
+        seed: of both draws.
 
     Returns:
-        Training images (n, channels, height, width) uint8 and classes (n,) int64; test images and classes.
+        Both parts; the second is None if there is but one.
 
     Raises:
         InputError: no copy there, the hub cannot be reached, or the content is not as expected.
     """
-    entry = HUB[name]
-    source = entry.identifier if root is None else str(root / name)
-    if root is not None and not (root / name).is_dir():
-        raise InputError(
-            f"no folder {name} in {root}; it should hold a copy of https://huggingface.co/datasets/{entry.identifier}"
+    wanted = entry(name)
+    source = wanted.identifier if root is None else str(_copy(name, wanted, root))
+    if root is None and not _cached(wanted.identifier):
+        logger.info(
+            "downloading %s from huggingface.co, %s; it is kept in its cache (--data-root DIR reads a copy instead)",
+            wanted.identifier,
+            wanted.cost,
         )
     try:
         parts = _load(source)
@@ -62,12 +122,32 @@ def load_images(name: str, root: Path | None) -> tuple[Tensor, Tensor, Tensor, T
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise InputError(
             f"{name}: cannot load {source} ({reason}); give a folder that holds a copy with --data-root, or connect to the "
-            f"internet: about {entry.megabytes} MB come from huggingface.co and are kept in its cache"
+            f"internet: {wanted.cost} to download from huggingface.co, kept in its cache"
         ) from error
-    missing = {"train", "test"} - set(parts)
-    if missing:
+    if "train" not in parts:
         raise InputError(f"{source}: expected the parts train and test, found {', '.join(parts) or 'none'}")
-    return *_as_tensors(parts["train"], entry, source), *_as_tensors(parts["test"], entry, source)
+    held_out = next((part for part in ("test", "validation", "valid") if part in parts), None)
+    if held_out is None and name in HUB:
+        raise InputError(f"{source}: expected the parts train and test, found {', '.join(parts)}")
+    train = _as_images(parts["train"], wanted, source, points, seed)
+    return train, None if held_out is None else _as_images(parts[held_out], wanted, source, most_held_out, seed)
+
+
+def _copy(name: str, wanted: HubDataset, root: Path) -> Path:
+    folders = [root / name] if name in HUB else [root / wanted.identifier, root / wanted.identifier.split("/")[1]]
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    raise InputError(
+        f"no folder {' or '.join(str(folder.relative_to(root)) for folder in folders)} in {root}; it should hold a copy of "
+        f"https://huggingface.co/datasets/{wanted.identifier}"
+    )
+
+
+def _cached(identifier: str) -> bool:
+    import datasets
+
+    return (Path(datasets.config.HF_DATASETS_CACHE) / identifier.replace("/", "___")).is_dir()
 
 
 def _load(source: str) -> Any:
@@ -79,10 +159,46 @@ def _load(source: str) -> Any:
         return datasets.load_dataset(source)
 
 
-def _as_tensors(part: Any, entry: HubDataset, source: str) -> tuple[Tensor, Tensor]:
-    missing = {entry.image, entry.label} - set(part.column_names)
-    if missing:
-        raise InputError(f"{source}: no column {', '.join(sorted(missing))}; found {', '.join(part.column_names)}")
-    images = np.stack([np.asarray(image) for image in part[entry.image]])
-    images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
-    return torch.from_numpy(np.ascontiguousarray(images)), torch.tensor(part[entry.label][:])
+def _as_images(part: Any, wanted: HubDataset, source: str, most: int | None, seed: int) -> Images:
+    columns = {name: type(kind).__name__ for name, kind in part.features.items()}
+    image = _column(wanted.image, columns, "Image", source)
+    label = _column(wanted.label, columns, "ClassLabel", source)
+    if image is None:
+        raise InputError(f"{source}: no column of images; found {', '.join(columns)}")
+    if most is not None and most < len(part):
+        order = np.random.default_rng(seed).permutation(len(part))[:most]
+        part = part.select(np.sort(order))
+    images = [_pixels(picture, wanted) for picture in part[image]]
+    shapes = {pixels.shape for pixels in images}
+    if len(shapes) > 1:
+        raise InputError(
+            f"{source}: images of different sizes or channels, e.g. {', '.join(map(str, sorted(shapes)[:3]))}; make a "
+            "copy with one size and give its folder"
+        )
+    pixels = np.stack(images)
+    pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
+    labels = None if label is None else torch.tensor(part[label][:])
+    return Images(torch.from_numpy(np.ascontiguousarray(pixels)), labels)
+
+
+def _column(name: str | None, columns: dict[str, str], kind: str, source: str) -> str | None:
+    if name == "":
+        return None
+    if name is None:
+        return next((column for column, found in columns.items() if found == kind), None)
+    if name not in columns:
+        raise InputError(f"{source}: no column {name}; found {', '.join(columns)}")
+    return name
+
+
+def _pixels(picture: Any, wanted: HubDataset) -> np.ndarray:
+    if picture.mode not in ("L", "RGB"):
+        picture = picture.convert("L" if picture.mode in ("1", "I;16") else "RGB")
+    if wanted.crop:
+        left, top = (picture.width - wanted.crop) // 2, (picture.height - wanted.crop) // 2
+        picture = picture.crop((left, top, left + wanted.crop, top + wanted.crop))
+    if wanted.size:
+        from PIL import Image
+
+        picture = picture.resize((wanted.size, wanted.size), Image.Resampling.BILINEAR)
+    return np.asarray(picture)

@@ -105,9 +105,9 @@ class MixtureDensityNetwork(nn.Module):
 class EncoderMixtureDecoder(nn.Module):
     """Data to features, noise on the features, and a decoder that answers with a uniform mixture of C Gaussians.
 
-    y = tanh(encoder((x - location) / scale)) lies in a box of fixed size, so that noise of variance v_y is a bottleneck which
-    the encoder cannot escape by scaling up; centers z_c = location + scale * decoder(y, code_c). With one center and no
-    feature noise this is the plain autoencoder.
+    y = tanh(encoder((x - location) / scale)) lies in a box of fixed size, so that noise of variance v_y is a bottleneck
+    which the encoder cannot escape by scaling up; centers z_c = location + scale * decoder(y, code_c). With one
+    center and no feature noise this is the plain autoencoder.
 
     Args:
         encoder: maps (n, d) to (n, k).
@@ -233,9 +233,7 @@ class EncoderMixtureDecoder(nn.Module):
         return self._decode(features, order.flatten(), generator).unflatten(0, (len(x), count))
 
     @torch.no_grad()
-    def sample(
-        self, count: int, features: Tensor, *, generator: torch.Generator, from_density: bool = False
-    ) -> Tensor:
+    def sample(self, count: int, features: Tensor, *, generator: torch.Generator, from_density: bool = False) -> Tensor:
         """New points: y from the density of features, the mixture on encoded data, then one of its centers.
 
         Args:

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from contrastive_entropy.evaluation import Evaluation
-from contrastive_entropy.runs import METRICS, Run, write_atomically
+from contrastive_entropy.reconstruction import ReconstructionEvaluation
+from contrastive_entropy.runs import BOUNDS, METRICS, Run, write_atomically
 
 DATA_COLOR, MODEL_COLOR = "#444444", "#d1495b"
 GRID = 10  # images per row and column of a sheet
@@ -41,6 +43,104 @@ def write_figures(run: Run, data: Tensor, evaluation: Evaluation) -> list[Path]:
     return [run.folder / name for name in figures]
 
 
+def write_reconstruction_figures(run: Run, evaluation: ReconstructionEvaluation) -> list[Path]:
+    """Write alternatives.png, bounds.png and training.png into the run folder.
+
+    Args:
+        run: of an autoencoder, finished.
+        evaluation: of the run.
+
+    Returns:
+        The paths.
+    """
+    figures = {
+        "alternatives.png": alternatives_figure(
+            evaluation.inputs, evaluation.alternatives, run.image_shape, posterior=evaluation.posterior
+        ),
+        "bounds.png": bounds_figure(run.folder / BOUNDS),
+        "training.png": training_figure(run.folder / METRICS),
+    }
+    for name, figure in figures.items():
+        write_atomically(run.folder / name, png_bytes(figure))
+    return [run.folder / name for name in figures]
+
+
+def alternatives_figure(
+    inputs: Tensor,
+    alternatives: Tensor,
+    image_shape: tuple[int, int, int] | None,
+    *,
+    posterior: Tensor | None = None,
+    rows: int = GRID,
+) -> Figure:
+    """Each row an input and its alternatives; beside it, if given, data drawn from the posterior in their place.
+
+    Args:
+        inputs: (n, d).
+        alternatives: (n, a, d).
+        image_shape: (channels, height, width), or None for points, which are drawn with lines to their inputs.
+        posterior: (n, a, d) or None.
+        rows: inputs that are shown at most.
+    """
+    sets = [("input | alternatives", alternatives)]
+    if posterior is not None:
+        sets.append(("input | data from p(x|y)", posterior))
+    figure = Figure(figsize=(0.45 * (alternatives.shape[1] + 2) * len(sets), 0.45 * min(rows, len(inputs)) + 0.5))
+    if image_shape is None:
+        figure = Figure(figsize=(5 * len(sets), 5.3))
+    FigureCanvasAgg(figure)
+    figure.set_layout_engine("constrained")
+    axes = figure.subplots(1, len(sets), squeeze=False, sharex=True, sharey=True)[0]
+    basis = None if image_shape else principal_axes(inputs)
+    for axis, (title, drawn) in zip(axes, sets, strict=True):
+        axis.set_title(title)
+        if image_shape is not None:
+            together = torch.cat([inputs[:rows].unsqueeze(1), drawn[:rows]], 1)
+            sheet = image_sheet(together.flatten(0, 1), image_shape, columns=together.shape[1])
+            axis.imshow(sheet, cmap="gray_r" if image_shape[0] == 1 else None, vmin=0, vmax=1)
+            axis.axvline(image_shape[2], color=MODEL_COLOR, linewidth=2)
+            axis.set_axis_off()
+            continue
+        assert basis is not None
+        _scatter(axis, inputs, basis, DATA_COLOR)
+        for row in range(min(rows, len(inputs))):
+            _scatter(axis, drawn[row], basis, f"C{row % 10}")
+    return figure
+
+
+def bounds_figure(bounds: Path) -> Figure:
+    """Value and limit of (E15), tightness and errors over the steps, on training and on held-out points.
+
+    Args:
+        bounds: bounds.csv of a run.
+    """
+    with bounds.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    nats, tightness, errors = figure.subplots(1, 3)
+    for part, color in (("train", DATA_COLOR), ("held_out", MODEL_COLOR)):
+        columns = {
+            name: np.array([float(row[name]) for row in rows if row["part"] == part])
+            for name in rows[0]
+            if name != "part"
+        }
+        step, label = columns["step"], part.replace("_", " ")
+        nats.plot(step, columns["value"], color=color, label=f"value, {label}")
+        nats.plot(step, columns["limit"], color=color, linestyle="--", label=f"limit, {label}")
+        tightness.plot(step, columns["tightness"], color=color, label=label)
+        tightness.plot(step, columns["iid_tightness"], color=color, linestyle=":", label=f"iid centers (E19), {label}")
+        errors.semilogy(step, columns["best_error"], color=color, label=f"best of C, {label}")
+        errors.semilogy(step, columns["mean_error"], color=color, linestyle="--", label=f"mean of C, {label}")
+    nats.set(xlabel="step", ylabel="nats", title="bound (E15) and its limit")
+    tightness.set(xlabel="step", title="tightness, exp(value - limit)", ylim=(0, 1.02))
+    errors.set(xlabel="step", title="squared reconstruction error")
+    for axis in (nats, tightness, errors):
+        axis.legend(fontsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
 def samples_figure(samples: Tensor, image_shape: tuple[int, int, int] | None, data: Tensor | None = None) -> Figure:
     """Samples, beside data if given: sheets of images, or points (in more than two dimensions, principal components).
 
@@ -61,7 +161,10 @@ def samples_figure(samples: Tensor, image_shape: tuple[int, int, int] | None, da
         axis.set_title(title)
         if image_shape is not None:
             axis.imshow(
-                image_sheet(points, image_shape), cmap="gray_r" if image_shape[0] == 1 else None, vmin=0, vmax=1
+                image_sheet(points[: GRID**2], image_shape),
+                cmap="gray_r" if image_shape[0] == 1 else None,
+                vmin=0,
+                vmax=1,
             )
             axis.set_axis_off()
         else:
@@ -71,10 +174,10 @@ def samples_figure(samples: Tensor, image_shape: tuple[int, int, int] | None, da
 
 
 def image_sheet(points: Tensor, image_shape: tuple[int, int, int], *, columns: int = GRID) -> np.ndarray:
-    """The first columns^2 images on one square sheet, values clipped to [0, 1].
+    """Images on one sheet, row by row, values clipped to [0, 1].
 
     Args:
-        points: (n, d), fewer than columns^2 leave blanks.
+        points: (n, d).
         image_shape: (channels, height, width), d in all.
         columns: per row.
 
@@ -82,7 +185,7 @@ def image_sheet(points: Tensor, image_shape: tuple[int, int, int], *, columns: i
         (rows, columns) or (rows, columns, 3) pixels.
     """
     channels, height, width = image_shape
-    shown = points[: columns**2].clamp(0, 1).numpy().reshape(-1, channels, height, width)
+    shown = points.clamp(0, 1).numpy().reshape(-1, channels, height, width)
     rows = math.ceil(len(shown) / columns)
     sheet = np.full((channels, rows * (height + 1) - 1, columns * (width + 1) - 1), 0.0 if channels == 1 else 1.0)
     for index, image in enumerate(shown):

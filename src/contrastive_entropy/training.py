@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,35 +29,44 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from contrastive_entropy.bounds import Bound
 from contrastive_entropy.checkpoint import SafetensorsCheckpointIO
+from contrastive_entropy.conditional import (
+    JointMixture,
+    conditional_log_likelihood,
+    conditional_normalized_inner_product,
+    conditional_trace,
+)
+from contrastive_entropy.config import AutoencoderConfig, Config, FitConfig, Machine
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.errors import InputError, TrainingError
 from contrastive_entropy.evaluation import require_enough
 from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.mixture import GaussianMixture
-from contrastive_entropy.models import MixtureDensityNetwork
-from contrastive_entropy.runs import CHECKPOINT, METRICS, TENSORBOARD, FitConfig, Machine, Run, write_atomically
+from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork
+from contrastive_entropy.runs import BOUNDS, CHECKPOINT, METRICS, TENSORBOARD, Run, write_atomically
+from contrastive_entropy.tracking import BoundTracker
 from contrastive_entropy.variance import geometric_schedule
 
+Network = MixtureDensityNetwork | EncoderMixtureDecoder
 
-class MarginalFit(L.LightningModule):
+
+class Fit(L.LightningModule):
     """One step: draw data and noise, evaluate the objective at the scheduled variance, follow its gradient.
 
     All randomness of step t comes from (seed, t, rank) alone, so a resumed run repeats an uninterrupted one.
 
     Args:
-        config: with both variances chosen.
+        config: with all variances chosen.
         network: what is fitted.
         data: (n, d) training points, kept on the CPU.
     """
 
-    def __init__(self, config: FitConfig, network: MixtureDensityNetwork, data: Tensor) -> None:
+    def __init__(self, config: Config, network: Network, data: Tensor) -> None:
         super().__init__()
         self.config = config
         self.network = network
         self.points = data
-        chosen = {"smoothing": config.smoothing, "tolerance": config.tolerance}
-        self.options = {name: value for name, value in chosen.items() if value is not None}
         self.bound: Bound | None = None
+        self.tracked: dict[str, float] = {}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam."""
@@ -79,18 +89,28 @@ class MarginalFit(L.LightningModule):
 
     def training_step(self, batch: Any, batch_index: int) -> Tensor:
         """Minus the objective's value on a fresh batch."""
-        config, step = self.config, self.global_step
+        config, network, step = self.config, self.network, self.global_step
         generator = step_generator(config.seed, step, self.global_rank)
         index = torch.randint(len(self.points), (config.batch_size,), generator=generator)
-        noise = self.network.draw_noise(config.components, generator=generator)
-        self.network.variance.fill_(self.scheduled_variance(step))
+        network.variance.fill_(self.scheduled_variance(step))
         for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
             group["lr"] = self.scheduled_rate(step)
-        q = self.network(noise)
+        x = self.points[index].to(self.device)
+        if isinstance(config, FitConfig):
+            assert isinstance(network, MixtureDensityNetwork)
+            q = network(network.draw_noise(config.components, generator=generator))
+            objective = partial(marginal_bound, config, x, q)
+        else:
+            assert isinstance(network, EncoderMixtureDecoder)
+            network.feature_variance.fill_(scheduled_feature_variance(config, step))
+            features = network.encode(x)
+            conditions = network.add_noise(features, generator=generator)
+            q = network.mixture(conditions, generator=generator)
+            joint = (features.detach().float(), conditions.detach().float(), float(network.feature_variance))
+            objective = partial(conditional_step_bound, config, x, q, *joint)
         with torch.autocast(self.device.type, enabled=False):
-            p = GaussianMixture(self.points[index].to(self.device), self.network.variance)
             try:
-                self.bound = OBJECTIVES[config.objective](p, q, **self.options)
+                self.bound = objective()
             except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # not finite, or not positive definite
                 raise self._not_finite(step, {}, q.centers) from error
             if not math.isfinite(self.bound.value.detach()):
@@ -125,6 +145,49 @@ class MarginalFit(L.LightningModule):
         )
 
 
+def marginal_bound(config: FitConfig, x: Tensor, q: GaussianMixture) -> Bound:
+    """The objective of a mixture density network on one batch (n, d)."""
+    chosen = {"smoothing": config.smoothing, "tolerance": config.tolerance}
+    options = {name: value for name, value in chosen.items() if value is not None}
+    return OBJECTIVES[config.objective](GaussianMixture(x, q.variance), q, **options)
+
+
+def conditional_step_bound(
+    config: AutoencoderConfig, x: Tensor, q: GaussianMixture, features: Tensor, conditions: Tensor, noise: float
+) -> Bound:
+    """The objective of an autoencoder on one batch, with the batch's own joint mixture for a limit.
+
+    Args:
+        config: names the objective.
+        x: (s, d).
+        q: batch (s,) of mixtures.
+        features: (s, k) without noise.
+        conditions: (s, k) with noise.
+        noise: v_y.
+    """
+    p = GaussianMixture(x.unsqueeze(1), q.variance)
+    variance = float(q.variance)
+
+    def joint() -> JointMixture:
+        return JointMixture(x, features, variance, noise)
+
+    if config.objective == "normalized_inner_product":
+        return conditional_normalized_inner_product(p, q, limit=lambda: joint().log_norm(conditions))
+    if config.objective == "trace":
+        return conditional_trace(p, q)
+    index = torch.arange(len(x), device=x.device)
+    limit = lambda: joint().negative_entropy(index, conditions, variance=variance)  # noqa: E731
+    return conditional_log_likelihood(p, q, limit=limit)
+
+
+def scheduled_feature_variance(config: AutoencoderConfig, step: int) -> float:
+    """The features' noise at a step, on the schedule of the density's variance."""
+    start = config.feature_variance_start or config.feature_variance
+    return geometric_schedule(
+        step, steps=config.steps, start=start, end=config.feature_variance, fraction=config.anneal_fraction
+    )
+
+
 def is_main_process() -> bool:
     """False in the further processes that Lightning starts for more devices than one."""
     return int(getattr(rank_zero_only, "rank", None) or 0) == 0
@@ -137,7 +200,7 @@ def step_generator(seed: int, step: int, rank: int) -> torch.Generator:
 
 
 def fit(
-    config: FitConfig,
+    config: Config,
     folder: str | Path,
     dataset: Dataset,
     *,
@@ -148,18 +211,20 @@ def fit(
     precision: str = "32-true",
     log_every: int = 10,
     checkpoint_every: int = 100,
+    track_every: int | None = None,
 ) -> Run:
-    """Train a mixture density network into a new run folder.
+    """Train a model into a new run folder.
 
     Args:
-        config: what to fit.
+        config: what to fit: a `FitConfig` or an `AutoencoderConfig`.
         folder: of the run; made, with its parents.
-        dataset: what `data.load(config.data, seed=config.seed, held_out=config.held_out)` returned.
+        dataset: what `runs.load_for(config)` returned.
         overwrite: replace a run that is there.
         progress: show a progress bar on standard error.
         accelerator, devices, precision: as Lightning's Trainer takes them.
         log_every: steps between rows of metrics.csv and TensorBoard.
         checkpoint_every: steps between checkpoints.
+        track_every: steps between rows of bounds.csv of an autoencoder; None is 20 rows in all.
 
     Returns:
         The run; `run.finished` is False if a signal stopped it, and `resume` continues it.
@@ -168,7 +233,7 @@ def fit(
         InputError: a value or the folder cannot be used.
         TrainingError: a term or a gradient is not finite.
     """
-    machine = Machine(accelerator, str(devices), precision, log_every, checkpoint_every)
+    machine = Machine(accelerator, str(devices), precision, log_every, checkpoint_every, track_every)
     require_enough(dataset)
 
     def create() -> Run:
@@ -188,6 +253,7 @@ def resume(
     precision: str | None = None,
     log_every: int | None = None,
     checkpoint_every: int | None = None,
+    track_every: int | None = None,
 ) -> Run:
     """Continue an interrupted run from its last checkpoint, or from its start if there is none.
 
@@ -196,7 +262,7 @@ def resume(
     Args:
         folder: of the run.
         progress: as in `fit`.
-        accelerator, devices, precision, log_every, checkpoint_every: None is what the run was started with.
+        accelerator, devices, precision, log_every, checkpoint_every, track_every: None is what the run was started with.
 
     Returns:
         The run.
@@ -214,6 +280,7 @@ def resume(
         "precision": precision,
         "log_every": log_every,
         "checkpoint_every": checkpoint_every,
+        "track_every": track_every,
     }
     machine = dataclasses.replace(run.machine, **{name: value for name, value in given.items() if value is not None})
     checkpoint = run.folder / CHECKPOINT
@@ -237,7 +304,9 @@ def _train(
         recorder.stop_requested = stop_requested
         trainer = _trainer(folder, steps, machine, callbacks)
         run = prepare()
-        module = MarginalFit(run.config, initial_network(run, dataset.train), dataset.train)
+        module = Fit(run.config, initial_network(run, dataset.train), dataset.train)
+        if isinstance(run.config, AutoencoderConfig):
+            recorder.tracker = BoundTracker(dataset, seed=run.config.seed)
         try:
             trainer.fit(module, DataLoader(_Steps(), batch_size=None), ckpt_path=checkpoint)
         except SIGTERMException:
@@ -251,7 +320,7 @@ def _train(
                 raise
             raise InputError(f"{checkpoint} does not fit {folder}/config.json; train again with --overwrite") from error
     if trainer.is_global_zero and trainer.global_step >= steps:
-        _save(run, module.network)
+        _save(run, module.network, dataset.train[:64])
     return run
 
 
@@ -275,9 +344,14 @@ def _trainer(folder: Path, steps: int, machine: Machine, callbacks: list[Callbac
         raise InputError(f"cannot train so: {str(error).splitlines()[0]}") from error
 
 
-def _save(run: Run, network: MixtureDensityNetwork) -> None:
+def _save(run: Run, network: Network, points: Tensor) -> None:
     """Weights in, checkpoint out; the last update has not been through a step's checks."""
-    if not bool(network.sample(64, generator=torch.Generator().manual_seed(0)).isfinite().all()):
+    generator = torch.Generator().manual_seed(0)
+    if isinstance(network, MixtureDensityNetwork):
+        outputs = network.sample(64, generator=generator)
+    else:
+        outputs = network.reconstruct(points.to(network.location.device), 1, generator=generator)
+    if not bool(outputs.isfinite().all()):
         raise TrainingError(
             f"step {run.config.steps}: the network's outputs are not finite after the last update; train again with "
             "--overwrite and a lower --learning-rate"
@@ -291,7 +365,7 @@ def _save(run: Run, network: MixtureDensityNetwork) -> None:
         ) from error
 
 
-def initial_network(run: Run, data: Tensor) -> MixtureDensityNetwork:
+def initial_network(run: Run, data: Tensor) -> Network:
     """The run's network before its first step: weights from the seed, location and scale from the data.
 
     Args:
@@ -318,22 +392,20 @@ class _Recorder(Callback):
     def __init__(self, folder: Path, machine: Machine) -> None:
         self.folder = folder
         self.machine = machine
-        self.rows: list[dict[str, float]] = []
+        self.rows: list[dict[str, Any]] = []
+        self.bounds: list[dict[str, Any]] = []
+        self.tracker: BoundTracker | None = None
         self.stop_requested: Callable[[], bool] = lambda: False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the rows up to the checkpoint, so that a resumed run's file equals an uninterrupted one's."""
-        path = self.folder / METRICS
-        if trainer.global_step and path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-            self.rows = [row for row in rows if row["step"] <= trainer.global_step]
+        self.rows, self.bounds = (_rows_up_to(self.folder / name, trainer.global_step) for name in (METRICS, BOUNDS))
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Record, save, and stop if a signal asked for it."""
-        assert isinstance(pl_module, MarginalFit)
+        assert isinstance(pl_module, Fit)
         step, last = trainer.global_step, trainer.global_step >= pl_module.config.steps
         stop = self.stop_requested()
         if (step % self.machine.log_every == 0 or last) and trainer.is_global_zero:
@@ -341,6 +413,10 @@ class _Recorder(Callback):
             self.rows.append({"step": step, **row})
             if trainer.logger is not None:
                 trainer.logger.log_metrics(row, step)
+        if self.tracker is not None and trainer.is_global_zero:
+            every = self.machine.track_every or max(1, pl_module.config.steps // 20)
+            if step % every == 0 or last:
+                self._track(trainer, pl_module, step)
         if step % self.machine.checkpoint_every == 0 or last or stop:
             if trainer.is_global_zero:
                 self._write_rows()  # first: rows beyond the checkpoint are dropped on resuming, missing ones stay missing
@@ -352,25 +428,48 @@ class _Recorder(Callback):
         if trainer.is_global_zero and not isinstance(exception, OSError):
             self._write_rows()
 
+    def _track(self, trainer: L.Trainer, module: Fit, step: int) -> None:
+        assert self.tracker is not None
+        assert isinstance(module.network, EncoderMixtureDecoder)
+        variances = {name: float(getattr(module.network, name)) for name in ("variance", "feature_variance")}
+        for part, figures in self.tracker.measure(module.network).items():
+            self.bounds.append({"step": step, "part": part, **variances, **figures})
+            module.tracked[part] = figures["tightness"]
+            if trainer.logger is not None:
+                trainer.logger.log_metrics({f"{part}/{name}": value for name, value in figures.items()}, step)
+
     def _write_rows(self) -> None:
-        if not self.rows:
-            return
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({**row, "step": int(row["step"])} for row in self.rows)
-        write_atomically(self.folder / METRICS, text.getvalue().encode())
+        for name, rows in ((METRICS, self.rows), (BOUNDS, self.bounds)):
+            if not rows:
+                continue
+            text = io.StringIO()
+            writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({**row, "step": int(row["step"])} for row in rows)
+            write_atomically(self.folder / name, text.getvalue().encode())
 
 
-def measured(module: MarginalFit, step: int) -> dict[str, float]:
+def _rows_up_to(path: Path, step: int) -> list[dict[str, Any]]:
+    """The rows of a table so far; numbers, but for the name of the part."""
+    if not step or not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        read = [row for row in csv.DictReader(file) if float(row["step"]) <= step]
+    return [{name: value if name == "part" else float(value) for name, value in row.items()} for row in read]
+
+
+def measured(module: Fit, step: int) -> dict[str, float]:
     """What the last step measured: objective, limit, tightness, schedules and the objective's terms."""
     bound = module.bound
     assert bound is not None
+    network = module.network
+    noise = {"feature_variance": float(network.feature_variance)} if isinstance(network, EncoderMixtureDecoder) else {}
     return {
         "objective": float(bound.value.detach()),
         "limit": float(bound.limit.detach()),
         "tightness": float(bound.tightness.detach()),
-        "variance": float(module.network.variance),
+        "variance": float(network.variance),
+        **noise,
         "learning_rate": module.scheduled_rate(step - 1),
         **{name: float(term.detach()) for name, term in bound.terms.items()},
     }
@@ -410,15 +509,18 @@ class _ProgressBar(Callback):
         interval = 10.0 if self.progress.disable else 0.25
         if self.task is None or (now - self.shown < interval and step < self.steps):
             return
-        assert isinstance(pl_module, MarginalFit)
+        assert isinstance(pl_module, Fit)
         self.shown = now
         row = measured(pl_module, step)
         rate = (step - self.first) / max(now - self.clock, 1e-9)
         speed = f"{rate:.1f} steps/s"
+        tracked = pl_module.tracked
+        tightness = " / ".join(f"{value:.4f} {part.replace('_', '-')}" for part, value in tracked.items())
+        tightness = tightness or f"{row['tightness']:.4f}"
         status = " | ".join(
             [
                 f"{pl_module.config.objective} {row['objective']:.4f}",
-                f"tightness {row['tightness']:.4f}",
+                f"tightness {tightness}",
                 f"variance {row['variance']:.3g}",
             ]
         )

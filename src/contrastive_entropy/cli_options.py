@@ -1,0 +1,110 @@
+"""What the commands share: options with their help, and errors in one line."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from contrastive_entropy.config import BODIES, Config
+from contrastive_entropy.data import located
+from contrastive_entropy.errors import InputError, TrainingError
+
+DATA_HELP = "Name (see `data list`), hub:owner/name, or path: .npy, .npz, .csv, .parquet, image folder."
+
+Data = Annotated[str, typer.Option(help=DATA_HELP)]
+DataRoot = Annotated[Path | None, typer.Option(help="Folder with copies of hub data sets, e.g. DIR/mnist.")]
+Points = Annotated[int | None, typer.Option(help="Train on so many of the points. [default: all]")]
+Out = Annotated[Path | None, typer.Option(help="Run folder. [default: runs/DATA-OBJECTIVE]")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the interrupted run in --out, exactly.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")]
+ReplaceFile = Annotated[bool, typer.Option("--overwrite", help="Replace the file.")]
+Steps = Annotated[int, typer.Option(help="Optimiser steps.")]
+BatchSize = Annotated[int, typer.Option(help="Data points per step.")]
+LearningRate = Annotated[
+    float, typer.Option(help="Of Adam; falls to 0 once the variance is at its end (at least over the last tenth).")
+]
+VarianceStart = Annotated[
+    float | None, typer.Option(help="Of the density, data units squared. [default: half the median squared distance]")
+]
+VarianceEnd = Annotated[float | None, typer.Option(help="[default: from near-neighbour distances]")]
+AnnealFraction = Annotated[
+    float, typer.Option(help="Share of the steps in which the variance falls; 0: fixed at its end.")
+]
+Body = Annotated[str, typer.Option(help=f"Network: {' or '.join(BODIES)} (images).")]
+Width = Annotated[int, typer.Option(help="Of the hidden layers; channels at full size if convolutional.")]
+Depth = Annotated[int, typer.Option(help="Hidden layers of the MLP.")]
+HeldOut = Annotated[float, typer.Option(help="Share of a file's points to hold out.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same machine: same bytes.")]
+Accelerator = Annotated[str, typer.Option(help="As Lightning takes it: auto, cpu, gpu, ...")]
+Devices = Annotated[str, typer.Option(help="As Lightning takes it: 1, 2, auto, 0,1 ...")]
+Precision = Annotated[str, typer.Option(help="Of the network; the objective is always evaluated in float32 or better.")]
+LogEvery = Annotated[int, typer.Option(help="Steps between rows of metrics.csv.")]
+CheckpointEvery = Annotated[int, typer.Option(help="Steps between checkpoints.")]
+
+
+def given_options(context: typer.Context, names: "list[str]") -> dict[str, Any]:
+    """Those of the options that were typed, with their values; paths as a run keeps them."""
+    values = {name: context.params[name] for name in names if _is_given(context, name)}
+    if "data" in values:
+        values["data"] = located(values["data"])
+    if values.get("data_root") is not None:
+        values["data_root"] = str(Path(values["data_root"]).absolute())
+    return values
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def refuse_changes(config: Config, given: dict[str, Any]) -> None:
+    """A resumed run keeps its settings.
+
+    Raises:
+        InputError: one of the given values differs.
+    """
+    for name, value in given.items():
+        if value != getattr(config, name):
+            flag = "--" + name.replace("_", "-")
+            raise InputError(
+                f"{flag} {value} differs from the run's {getattr(config, name)}: a resumed run keeps its settings. Leave it out, "
+                "or start anew with --overwrite instead of --resume"
+            )
+
+
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """InputError: exit code 2; TrainingError: 1; both without a traceback. Warnings take one line, too."""
+    show = warnings.showwarning
+    notices = logging.getLogger("contrastive_entropy")
+    handler = _Notices()
+    notices.addHandler(handler)
+    notices.setLevel(logging.INFO)
+    warnings.showwarning = lambda message, *_, **__: typer.echo(f"warning: {message}", err=True)
+    try:
+        yield
+    except InputError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+    except TrainingError as error:
+        typer.echo(f"training stopped: {error}", err=True)
+        raise typer.Exit(1) from None
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "allocate" not in str(error):
+            raise
+        typer.echo("error: not enough memory for so many points; ask for fewer", err=True)
+        raise typer.Exit(2) from None
+    finally:
+        warnings.showwarning = show
+        notices.removeHandler(handler)
+
+
+class _Notices(logging.Handler):
+    """The library's notices, e.g. of a download, on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(record.getMessage(), err=True)

@@ -1,0 +1,137 @@
+"""Tables that the commands print, and the evaluation that ends a fit."""
+
+from pathlib import Path
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from contrastive_entropy.config import AutoencoderConfig
+from contrastive_entropy.errors import InputError
+from contrastive_entropy.runs import EVALUATION, Run, write_json
+
+MEANINGS = {
+    "tightness": ("high", "F(model, data); 1 = the limit"),
+    "debiased_tightness": ("high", "variety counted; 1 = equal laws"),
+    "energy_distance": ("low", "between the two laws; 0 = equal"),
+    "precision": ("high", "samples that lie on the data"),
+    "recall": ("high", "data that the samples reach"),
+    "density": ("high", "real neighbourhoods per sample"),
+    "coverage": ("high", "data with a sample close by"),
+    "effective_rank": ("real", "directions that are filled"),
+    "far_share": ("low", "farther off than 99% of data"),
+}
+
+
+BOUND_MEANINGS = {
+    "points": "n",
+    "dimension": "d",
+    "variance": "v, of each point's Gaussian",
+    "log_norm": "log <p,p>, nats: the limit of (E7)",
+    "renyi_entropy": "minus that, Renyi's quadratic entropy",
+    "effective_points": "that stand alone at this v, 1 to n",
+    "against_points": "m of the second set",
+    "against_log_norm": "log <q,q>",
+    "against_effective_points": "1 to m",
+    "log_inner": "log <p,q>",
+    "cauchy_schwarz_divergence": "the gap of (E7); 0 = equal",
+    "mmd": "kernel exp(-|x-y|^2 / 4v); 0 = equal",
+    "fidelity": "F, of the nuclear norm; 1 = equal",
+    "bures_distance": "sqrt(2 - 2 F)",
+    "cross_effective_rank": "directions that the two sets share",
+    "seconds": "for the sums, and F",
+}
+
+RECONSTRUCTION_MEANINGS = {
+    "best_error": ("low", "squared distance of an input to its nearest alternative"),
+    "mean_error": ("real", "and to all of them"),
+    "diversity": ("real", "distance between alternatives, over that of any two points"),
+    "precision": ("high", "alternatives that lie on the data"),
+    "far_share": ("low", "farther off than 99% of data"),
+    "purity": ("real", "alternatives of the input's own class"),
+    "clarity": ("high", "the classifier's confidence: blurs and superpositions lower it"),
+}
+
+
+def new_table(title: str, *headings: str) -> Table:
+    """A table whose numbers are on the right."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in ("figure", "goal", "what it says") else "right")
+    return table
+
+
+def evaluate_run(run: Run, *, seed: int, from_density: bool = False) -> None:
+    """Print the table, write evaluation.json and the figures.
+
+    Raises:
+        InputError: training has not finished, the data are gone or the folder cannot be written.
+    """
+    try:
+        if isinstance(run.config, AutoencoderConfig):
+            paths = _evaluate_autoencoder(run, seed)
+        else:
+            paths = _evaluate_generator(run, seed, from_density)
+    except OSError as error:
+        raise InputError(f"cannot use {error.filename or run.folder} ({error.strerror})") from error
+    for path in (*paths, run.folder / EVALUATION):
+        typer.echo(f"wrote {path}")
+
+
+def _evaluate_generator(run: Run, seed: int, from_density: bool) -> list[Path]:
+    from contrastive_entropy.evaluation import evaluate
+    from contrastive_entropy.report import write_figures
+
+    dataset = run.dataset()
+    evaluation = evaluate(run, dataset, seed=seed, from_density=from_density)
+    write_json(run.folder / EVALUATION, evaluation.as_dict())
+    paths = write_figures(run, dataset.test, evaluation)
+    title = f"{run.config.objective} on {Path(run.config.data).name}, {evaluation.settings['points']} points a side"
+    table = new_table(title, "figure", "model", "real", "goal", "what it says")
+    for name, (goal, meaning) in MEANINGS.items():
+        table.add_row(name, _number(evaluation.model[name]), _number(evaluation.reference[name]), goal, meaning)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"Tightness against its ceiling: [bold]{evaluation.relative_tightness:.3f}[/bold] = F(model, data) / F(data', data).\n"
+        "At 1 the samples are as close to the held-out points as a second real sample\n"
+        "('real' in the table: training points in the samples' place).",
+        highlight=False,
+    )
+    return paths
+
+
+def _evaluate_autoencoder(run: Run, seed: int) -> list[Path]:
+    from contrastive_entropy.reconstruction import evaluate_reconstruction
+    from contrastive_entropy.report import write_reconstruction_figures
+
+    dataset = run.dataset()
+    evaluation = evaluate_reconstruction(run, dataset, seed=seed)
+    write_json(run.folder / EVALUATION, evaluation.as_dict())
+    paths = write_reconstruction_figures(run, evaluation)
+    assert isinstance(run.config, AutoencoderConfig)
+    name, centers = Path(run.config.data).name, run.config.centers
+    bounds = new_table(f"bound (E15) of {centers} centers on {name}, nats", "figure", "train", "held out")
+    for figure in evaluation.bounds["train"]:
+        bounds.add_row(figure, *(_number(evaluation.bounds[part][figure]) for part in ("train", "held_out")))
+    settings = evaluation.settings
+    title = f"{settings['alternatives']} alternatives for each of {settings['inputs']} held-out inputs"
+    table = new_table(title, "figure", "model", "real", "goal", "what it says")
+    for figure, (goal, meaning) in RECONSTRUCTION_MEANINGS.items():
+        if figure in evaluation.model:
+            real = evaluation.reference[figure]
+            table.add_row(figure, _number(evaluation.model[figure]), _number(real), goal, meaning)
+    console = Console()
+    console.print(bounds)
+    console.print(table)
+    console.print(
+        f"Held-out tightness: [bold]{evaluation.bounds['held_out']['tightness']:.3f}[/bold] = exp(value - limit); 1 = the "
+        "decoder answers with the\nposterior itself. 'real': training points drawn from p(x|y) in the alternatives' place.",
+        highlight=False,
+    )
+    return paths
+
+
+def _number(value: float) -> str:
+    return f"{value:.5f}" if abs(value) < 0.01 else f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"

@@ -1,0 +1,320 @@
+"""What determines a fit: the settings of every kind of model and of the machine, checked when they are made."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from contrastive_entropy.conditional import CONDITIONAL_OBJECTIVES
+from contrastive_entropy.data import Dataset, suggestion
+from contrastive_entropy.errors import InputError
+from contrastive_entropy.marginal import OBJECTIVES
+from contrastive_entropy.models import CODES, NOISES, EncoderMixtureDecoder, MixtureDensityNetwork, code_dimensions
+from contrastive_entropy.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder
+from contrastive_entropy.variance import median_pair_variance, neighbor_variance
+
+SEEDS = 2**32
+"""Seeds lie below this."""
+
+BODIES = ("mlp", "convolutional")
+SMOOTHED = ("nuclear_norm", "debiased_nuclear_norm")
+"""Objectives that take a smoothing."""
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """Everything that determines a fit of a mixture density network.
+
+    Args:
+        data: name or path, as `data.load` takes it.
+        objective: of `OBJECTIVES`, except `trace`, which pairs each center with its own data point.
+        smoothing: eps of (E12), relative to the largest singular value; None is the objective's default.
+        tolerance: relative error that the smoothed nuclear norm and its gradient may have; None is 1e-3.
+        steps: optimiser steps.
+        batch_size: data points per step.
+        components: generated points per step.
+        learning_rate: of Adam; linear to 0 over the steps after annealing, and over the last tenth at least.
+        variance_start: of the density, in data units squared; None is half the median squared pair distance.
+        variance_end: None is from the distances to near neighbours within a batch.
+        anneal_fraction: share of the steps in which the variance falls geometrically; 0 is fixed at variance_end.
+        body: of `BODIES`.
+        width: of the hidden layers; of the convolutional body, channels before its last layer.
+        depth: hidden layers of the MLP.
+        noise: kind of noise codes.
+        noise_dimension: of the codes.
+        points: how many of the training points are used; None is all.
+        held_out: share of a file's points that is held out.
+        data_root: folder with copies of hub data sets; None is the hub or its cache.
+        seed: of the data's draw or split, the initial weights, the batches and the noise.
+
+    Raises:
+        InputError: a field's value cannot be used.
+    """
+
+    data: str
+    objective: str = "debiased_nuclear_norm"
+    smoothing: float | None = None
+    tolerance: float | None = None
+    steps: int = 2000
+    batch_size: int = 256
+    components: int = 512
+    learning_rate: float = 1e-3
+    variance_start: float | None = None
+    variance_end: float | None = None
+    anneal_fraction: float = 0.8
+    body: str = "mlp"
+    width: int = 256
+    depth: int = 3
+    noise: str = "gaussian"
+    noise_dimension: int = 32
+    points: int | None = None
+    held_out: float = 0.2
+    data_root: str | None = None
+    seed: int = 0
+
+    kind: ClassVar[str] = "mdn"
+
+    def __post_init__(self) -> None:
+        _check_choice("objective", self.objective, [name for name in OBJECTIVES if name != "trace"])
+        _check_choice("noise", self.noise, NOISES)
+        _check_at_least("noise_dimension", self.noise_dimension, 1)
+        _check_at_least("components", self.components, 2)
+        _check_training(self)
+        for name in ("smoothing", "tolerance"):
+            if getattr(self, name) is not None and self.objective not in SMOOTHED:
+                raise InputError(f"{name} is for {' and '.join(SMOOTHED)}; {self.objective} has none: leave it out")
+        if self.smoothing is not None and not 0 <= self.smoothing < math.inf:
+            raise InputError(f"smoothing must be a number >= 0, got {self.smoothing}")
+        if self.tolerance is not None and not 0 < self.tolerance < math.inf:
+            raise InputError(f"tolerance must be a positive number, got {self.tolerance}")
+
+    def resolve(self, dataset: Dataset) -> "FitConfig":
+        """The same with both variances chosen for this data set.
+
+        Raises:
+            InputError: the data are constant or mostly duplicates.
+        """
+        start, end = _chosen_variances(self, dataset)
+        return dataclasses.replace(self, variance_start=start, variance_end=end)
+
+    def network(self, dimension: int, image_shape: tuple[int, int, int] | None) -> MixtureDensityNetwork:
+        """A network of this shape with fresh weights from the seed, centred at 0 with scale 1.
+
+        Raises:
+            InputError: a convolutional body for data that are not images.
+        """
+        body: torch.nn.Module
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            if self.body == "convolutional":
+                body = ConvolutionalDecoder(self.noise_dimension, _image_shape(self, image_shape), width=self.width)
+            else:
+                body = MLP(self.noise_dimension, dimension, width=self.width, depth=self.depth)
+        return MixtureDensityNetwork(
+            body,
+            noise_dimension=self.noise_dimension,
+            location=torch.zeros(dimension),
+            scale=torch.ones(()),
+            variance=self.variance_end or 1.0,
+            noise=self.noise,
+        )
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """Everything that determines a fit of an encoder with a mixture decoder.
+
+    Args:
+        data: name or path, as `data.load` takes it.
+        objective: of `CONDITIONAL_OBJECTIVES`.
+        features: k, dimensions of the code y.
+        centers: C, alternatives per code; 1 is a plain autoencoder.
+        codes: what tells the centers apart, of `CODES`.
+        code_dimension: of learned and gaussian codes.
+        feature_variance: v_y of the noise on the features, which lie in [-1, 1].
+        feature_variance_start: where it starts to fall from; None keeps it fixed.
+        steps: optimiser steps.
+        batch_size: data points per step.
+        learning_rate: of Adam, as in `FitConfig`.
+        variance_start, variance_end, anneal_fraction: of the density, v_x = v_q, as in `FitConfig`.
+        body: of `BODIES`, for both halves.
+        width, depth: as in `FitConfig`.
+        points, held_out, data_root, seed: as in `FitConfig`.
+
+    Raises:
+        InputError: a field's value cannot be used.
+    """
+
+    data: str
+    objective: str = "normalized_inner_product"
+    features: int = 2
+    centers: int = 10
+    codes: str = "one_hot"
+    code_dimension: int = 8
+    feature_variance: float = 0.0025
+    feature_variance_start: float | None = None
+    steps: int = 2000
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    variance_start: float | None = None
+    variance_end: float | None = None
+    anneal_fraction: float = 0.8
+    body: str = "mlp"
+    width: int = 256
+    depth: int = 3
+    points: int | None = None
+    held_out: float = 0.2
+    data_root: str | None = None
+    seed: int = 0
+
+    kind: ClassVar[str] = "autoencoder"
+
+    def __post_init__(self) -> None:
+        _check_choice("objective", self.objective, CONDITIONAL_OBJECTIVES)
+        _check_choice("codes", self.codes, CODES)
+        for name in ("features", "centers", "code_dimension"):
+            _check_at_least(name, getattr(self, name), 1)
+        _check_training(self)
+        for name in ("feature_variance", "feature_variance_start"):
+            _check_positive(name, getattr(self, name))
+        if self.feature_variance_start is not None and self.feature_variance_start < self.feature_variance:
+            raise InputError(
+                "feature_variance_start must not be below feature_variance, got "
+                f"{self.feature_variance_start} < {self.feature_variance}"
+            )
+
+    def resolve(self, dataset: Dataset) -> "AutoencoderConfig":
+        """The same with all variances chosen for this data set.
+
+        Raises:
+            InputError: the data are constant or mostly duplicates.
+        """
+        start, end = _chosen_variances(self, dataset)
+        noise = self.feature_variance_start or self.feature_variance
+        return dataclasses.replace(self, variance_start=start, variance_end=end, feature_variance_start=noise)
+
+    def network(self, dimension: int, image_shape: tuple[int, int, int] | None) -> EncoderMixtureDecoder:
+        """An encoder and a decoder of this shape with fresh weights from the seed, centred at 0 with scale 1.
+
+        Raises:
+            InputError: a convolutional body for data that are not images, or with codes `heads`.
+        """
+        inputs = self.features + code_dimensions(self.codes, self.centers, self.code_dimension)
+        encoder: torch.nn.Module
+        decoder: torch.nn.Module
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            if self.body == "convolutional":
+                shape = _image_shape(self, image_shape)
+                if self.codes == "heads":
+                    raise InputError("codes heads are outputs of an MLP; use body mlp or other codes")
+                encoder = ConvolutionalEncoder(shape, self.features, width=self.width)
+                decoder = ConvolutionalDecoder(inputs, shape, width=self.width)
+            else:
+                outputs = dimension * (self.centers if self.codes == "heads" else 1)
+                encoder = MLP(dimension, self.features, width=self.width, depth=self.depth)
+                decoder = MLP(inputs, outputs, width=self.width, depth=self.depth)
+            return EncoderMixtureDecoder(
+                encoder,
+                decoder,
+                centers=self.centers,
+                codes=self.codes,
+                code_dimension=self.code_dimension,
+                location=torch.zeros(dimension),
+                scale=torch.ones(()),
+                variance=self.variance_end or 1.0,
+                feature_variance=self.feature_variance,
+            )
+
+
+Config = FitConfig | AutoencoderConfig
+
+KINDS: dict[str, type[FitConfig] | type[AutoencoderConfig]] = {"mdn": FitConfig, "autoencoder": AutoencoderConfig}
+"""Settings by the kind of model, as `contrastive-entropy fit KIND` names it."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how a fit runs; kept in the run, because a resumed run is the same only on the same terms.
+
+    Args:
+        accelerator, devices, precision: as Lightning's Trainer takes them.
+        log_every: steps between rows of metrics.csv and TensorBoard.
+        checkpoint_every: steps between checkpoints.
+        track_every: steps between rows of bounds.csv; None is 20 rows in all. For autoencoders.
+
+    Raises:
+        InputError: a number of steps is below 1.
+    """
+
+    accelerator: str = "auto"
+    devices: str = "1"
+    precision: str = "32-true"
+    log_every: int = 10
+    checkpoint_every: int = 100
+    track_every: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("log_every", "checkpoint_every", "track_every"):
+            if getattr(self, name) is not None:
+                _check_at_least(name, getattr(self, name), 1)
+
+
+def _check_choice(name: str, value: str, known: "tuple[str, ...] | list[str]") -> None:
+    if value in known:
+        return
+    if value == "trace":
+        raise InputError("trace pairs each center with its own data point, which a network on noise has not")
+    raise InputError(f"unknown {name} {value!r}{suggestion(value, known)} (known: {', '.join(known)})")
+
+
+def _check_at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise InputError(f"{name} must be at least {least}, got {value}")
+
+
+def _check_positive(name: str, value: float | None) -> None:
+    if value is not None and not 0 < value < math.inf:
+        raise InputError(f"{name} must be a positive number, got {value}")
+
+
+def _check_training(config: "Config") -> None:
+    """The settings that all kinds share."""
+    _check_choice("body", config.body, BODIES)
+    for name in ("steps", "width", "depth"):
+        _check_at_least(name, getattr(config, name), 1)
+    _check_at_least("batch_size", config.batch_size, 2)
+    if config.points is not None:
+        _check_at_least("points", config.points, 10)
+    _check_at_least("seed", config.seed, 0)
+    if config.seed >= SEEDS:
+        raise InputError(f"seed must be below 2^32, got {config.seed}")
+    for name in ("learning_rate", "variance_start", "variance_end"):
+        _check_positive(name, getattr(config, name))
+    if not 0 <= config.anneal_fraction <= 1:
+        raise InputError(f"anneal_fraction must lie in [0, 1], got {config.anneal_fraction}")
+    start, end = config.variance_start, config.variance_end
+    if start is not None and end is not None and start < end:
+        raise InputError(
+            f"variance_start must not be below variance_end, got {start} < {end}; "
+            "anneal_fraction 0 keeps the variance fixed at variance_end"
+        )
+
+
+def _chosen_variances(config: "Config", dataset: Dataset) -> tuple[float, float]:
+    """Start and end: given, or from the data's distances."""
+    points = min(config.batch_size, len(dataset.train))
+    try:
+        end = config.variance_end or neighbor_variance(dataset.train, points=points, neighbors=min(8, points - 1))
+        start = config.variance_start or max(end, median_pair_variance(dataset.train))
+    except ValueError as error:
+        raise InputError(f"{dataset.name}: {error}; set variance_start and variance_end") from error
+    return start, min(end, start)
+
+
+def _image_shape(config: "Config", image_shape: tuple[int, int, int] | None) -> tuple[int, int, int]:
+    if image_shape is None:
+        raise InputError(f"body convolutional needs images, and {config.data} holds points; use body mlp")
+    return image_shape

@@ -1,0 +1,206 @@
+"""How good an autoencoder's alternatives are: every figure beside what draws from the data's own posterior reach."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from contrastive_entropy.config import AutoencoderConfig
+from contrastive_entropy.data import Dataset
+from contrastive_entropy.errors import InputError
+from contrastive_entropy.evaluation import FAR_QUANTILE, NEIGHBOR_POINTS, NEIGHBORS, require_enough
+from contrastive_entropy.metrics import far_share, neighbor_distance, neighborhood_scores
+from contrastive_entropy.models import EncoderMixtureDecoder
+from contrastive_entropy.runs import Run
+from contrastive_entropy.tracking import PARTS, encoded, figures
+
+INPUTS = 200
+"""Held-out inputs whose alternatives are looked at."""
+
+ALTERNATIVES = 16
+"""Alternatives of each."""
+
+JOINT_POINTS = 2000
+"""Most points of the joints whose bounds are evaluated."""
+
+POSTERIOR_POINTS = 10_000
+"""Most training points that stand for the posterior, and that the classifier learns from."""
+
+
+@dataclass(frozen=True)
+class ReconstructionEvaluation:
+    """An autoencoder's figures and what they were computed from.
+
+    Args:
+        bounds: by part, train and held_out: (E15) and errors, as `tracking.figures`.
+        model: name -> figure of the alternatives.
+        reference: the same for draws from the posterior p(x|y) on training points.
+        settings: seed, counts and the classifier.
+        inputs: (n, d) held-out points.
+        alternatives: (n, a, d).
+        posterior: (n, a, d) the reference's draws.
+    """
+
+    bounds: dict[str, dict[str, float]]
+    model: dict[str, float]
+    reference: dict[str, float]
+    settings: dict[str, Any]
+    inputs: Tensor
+    alternatives: Tensor
+    posterior: Tensor
+
+    def as_dict(self) -> dict[str, Any]:
+        """For evaluation.json."""
+        return {
+            "settings": self.settings,
+            "bounds": self.bounds,
+            "model": self.model,
+            "reference": self.reference,
+        }
+
+
+def load_autoencoder(run: Run) -> EncoderMixtureDecoder:
+    """The trained network of a run.
+
+    Raises:
+        InputError: the run holds another kind of model, or training has not finished.
+    """
+    if not isinstance(run.config, AutoencoderConfig):
+        raise InputError(
+            f"{run.folder} holds a run of kind {run.config.kind}, which has no encoder; train `fit autoencoder`"
+        )
+    network = run.load_network()
+    assert isinstance(network, EncoderMixtureDecoder)
+    return network
+
+
+def evaluate_reconstruction(run: Run, dataset: Dataset, *, seed: int = 1) -> ReconstructionEvaluation:
+    """Bounds on training and held-out points, and the quality of alternatives for held-out inputs.
+
+    Args:
+        run: of an autoencoder, finished.
+        dataset: what `run.dataset()` returned.
+        seed: of noise and draws.
+
+    Returns:
+        ReconstructionEvaluation. `purity` and `clarity` are there if the data have classes: the classifier is a small
+        network trained on the data set itself, named in the settings.
+
+    Raises:
+        InputError: training has not finished, or too few points.
+    """
+    network = load_autoencoder(run)
+    require_enough(dataset)
+    parts = dict(zip(PARTS, (dataset.train, dataset.test), strict=True))
+    bounds = {part: figures(network, points[:JOINT_POINTS], seed=seed) for part, points in parts.items()}
+    generator = torch.Generator().manual_seed(seed)
+    inputs = dataset.test[:INPUTS]
+    alternatives = network.reconstruct(inputs, ALTERNATIVES, generator=generator)
+    posterior = posterior_draws(network, dataset.train[:POSTERIOR_POINTS], inputs, ALTERNATIVES, generator=generator)
+    distances = neighbor_distance(dataset.test, dataset.train)
+    radius = float(distances.quantile(FAR_QUANTILE))
+    model, reference = (_figures(draws, inputs, dataset, radius) for draws in (alternatives, posterior))
+    settings: dict[str, Any] = {
+        "seed": seed,
+        "inputs": len(inputs),
+        "alternatives": ALTERNATIVES,
+        "joint_points": {part: min(len(points), JOINT_POINTS) for part, points in parts.items()},
+        "posterior_points": min(len(dataset.train), POSTERIOR_POINTS),
+        "neighbors": NEIGHBORS,
+        "far_radius": radius,
+    }
+    if dataset.train_labels is not None and dataset.test_labels is not None:
+        classifier = Classifier(dataset.train[:POSTERIOR_POINTS], dataset.train_labels[:POSTERIOR_POINTS])
+        settings["classifier"] = classifier.name
+        settings["classifier_accuracy"] = classifier.accuracy(dataset.test, dataset.test_labels)
+        labels = dataset.test_labels[: len(inputs)]
+        model |= classifier.purity_and_clarity(alternatives, labels)
+        reference |= classifier.purity_and_clarity(posterior, labels)
+    return ReconstructionEvaluation(bounds, model, reference, settings, inputs, alternatives, posterior)
+
+
+@torch.no_grad()
+def posterior_draws(
+    network: EncoderMixtureDecoder, data: Tensor, inputs: Tensor, count: int, *, generator: torch.Generator
+) -> Tensor:
+    """Data drawn from p(.|y) at the noisy features of each input: what perfect alternatives would look like.
+
+    Args:
+        network: encodes.
+        data: (m, d).
+        inputs: (n, d).
+        count: draws per input, each with its own feature noise.
+        generator: a CPU generator.
+
+    Returns:
+        (n, count, d), rows of data.
+    """
+    joint = encoded(network, data)
+    features = network.encode(inputs.to(network.location.device)).repeat_interleave(count, 0)
+    noisy = network.add_noise(features, generator=generator)
+    chosen = [
+        torch.multinomial(joint.posterior(part).exp().cpu(), 1, generator=generator).squeeze(-1)
+        for part in noisy.split(256)
+    ]
+    return data[torch.cat(chosen)].unflatten(0, (len(inputs), count))
+
+
+def diversity(alternatives: Tensor, data: Tensor) -> float:
+    """Root mean squared distance between alternatives of one input, relative to that between any two data points.
+
+    Args:
+        alternatives: (n, a, d), a >= 2.
+        data: (m, d).
+    """
+    own = alternatives.double().var(1).sum(-1).mean()  # half the mean squared distance of two
+    return float((own / data.double().var(0).sum()).sqrt())
+
+
+def _figures(draws: Tensor, inputs: Tensor, dataset: Dataset, radius: float) -> dict[str, float]:
+    squares = (draws - inputs.unsqueeze(1)).square().sum(-1).double()
+    flat = draws.flatten(0, 1)
+    return {
+        "best_error": float(squares.amin(-1).mean()),
+        "mean_error": float(squares.mean()),
+        "diversity": diversity(draws, dataset.test),
+        "precision": neighborhood_scores(dataset.test[:NEIGHBOR_POINTS], flat, neighbors=NEIGHBORS).precision,
+        "far_share": far_share(flat, dataset.train, radius=radius),
+    }
+
+
+class Classifier:
+    """A small network trained on the data set itself: one hidden layer of 256, scikit-learn's `MLPClassifier`.
+
+    Args:
+        points: (n, d).
+        labels: (n,) int64.
+    """
+
+    def __init__(self, points: Tensor, labels: Tensor) -> None:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.neural_network import MLPClassifier
+
+        self.name = f"MLPClassifier(256), 30 epochs on {len(points)} training points"
+        self.model = MLPClassifier((256,), max_iter=30, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            self.model.fit(points.numpy(), labels.numpy())
+        self.classes = torch.as_tensor(self.model.classes_)
+
+    def accuracy(self, points: Tensor, labels: Tensor) -> float:
+        """Share of points whose class is found."""
+        return float((self._probabilities(points).argmax(-1) == self._position(labels)).double().mean())
+
+    def purity_and_clarity(self, alternatives: Tensor, labels: Tensor) -> dict[str, float]:
+        """Share of alternatives (n, a, d) that have their input's class (n,), and the mean largest probability."""
+        probabilities = self._probabilities(alternatives.flatten(0, 1)).unflatten(0, alternatives.shape[:2])
+        own = probabilities.argmax(-1) == self._position(labels).unsqueeze(-1)
+        return {"purity": float(own.double().mean()), "clarity": float(probabilities.amax(-1).mean())}
+
+    def _probabilities(self, points: Tensor) -> Tensor:
+        return torch.as_tensor(self.model.predict_proba(points.numpy())).double()
+
+    def _position(self, labels: Tensor) -> Tensor:
+        return torch.searchsorted(self.classes, labels)

@@ -1,0 +1,104 @@
+"""Bounds tracked against their limits: the rows of bounds.csv, on training and on held-out points."""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from contrastive_entropy.conditional import ConditionalBound, JointMixture, conditional_bound, iid_tightness
+from contrastive_entropy.data import Dataset
+from contrastive_entropy.models import EncoderMixtureDecoder
+
+TRACKED_POINTS = 1000
+"""Most points of a joint whose bound is tracked while training; value and limit are of the same joint."""
+
+PARTS = ("train", "held_out")
+
+
+class BoundTracker:
+    """Value and limit of (E15), reconstruction errors and posterior neighbours of a model, at fixed noise.
+
+    With one feature the expectation over p(y) is a quadrature; otherwise as many draws as points, the same at every step.
+
+    Args:
+        dataset: its first training and held-out points are looked at.
+        points: how many of either, at most.
+        seed: of the draws.
+    """
+
+    def __init__(self, dataset: Dataset, *, points: int = TRACKED_POINTS, seed: int = 0) -> None:
+        self.parts = dict(zip(PARTS, (dataset.train[:points], dataset.test[:points]), strict=True))
+        self.seed = seed
+
+    def measure(self, model: EncoderMixtureDecoder) -> dict[str, dict[str, float]]:
+        """Figures by part, `train` and `held_out`."""
+        return {part: figures(model, points, seed=self.seed) for part, points in self.parts.items()}
+
+
+@torch.no_grad()
+def encoded(model: EncoderMixtureDecoder, points: Tensor) -> JointMixture:
+    """The joint mixture of these points and their features, at the model's variances.
+
+    Args:
+        model: encodes.
+        points: (n, d), on any device; the result is on the model's.
+    """
+    points = points.to(model.location.device)
+    features = torch.cat([model.encode(part) for part in points.split(4096)])
+    return JointMixture(points, features, float(model.variance), float(model.feature_variance))
+
+
+def bound_of(model: EncoderMixtureDecoder, joint: JointMixture, *, generator: torch.Generator) -> ConditionalBound:
+    """(E15) of a model on a joint: by quadrature with one feature, by one draw per point otherwise."""
+    mixture = partial(model.mixture, generator=generator)
+    if joint.features.shape[1] == 1:
+        nodes, log_weights = joint.quadrature()
+        return conditional_bound(joint, mixture, nodes, log_weights=log_weights)
+    _, conditions = joint.draw(len(joint.points), generator=generator)
+    return conditional_bound(joint, mixture, conditions)
+
+
+@torch.no_grad()
+def figures(model: EncoderMixtureDecoder, points: Tensor, *, seed: int) -> dict[str, float]:
+    """One row: bound, standard errors, neighbours and squared errors.
+
+    Args:
+        model: at the variances of the moment.
+        points: (n, d).
+        seed: of noise and draws.
+
+    Returns:
+        value, limit, gap in nats with standard errors; tightness; neighbors, 1 / B; iid_tightness, (E19); best_error and
+        mean_error, the squared distance from a point to the nearest of its C centers and their mean.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    joint = encoded(model, points)
+    bound = bound_of(model, joint, generator=generator)
+    best, mean = reconstruction_errors(model, joint, generator=generator)
+    return {
+        "value": bound.value,
+        "limit": bound.limit,
+        "gap": bound.gap,
+        "tightness": bound.tightness,
+        "value_error": bound.value_error,
+        "limit_error": bound.limit_error,
+        "gap_error": bound.gap_error,
+        "neighbors": 1 / bound.concentration,
+        "iid_tightness": float(iid_tightness(bound.concentration, model.centers)),
+        "best_error": best,
+        "mean_error": mean,
+    }
+
+
+@torch.no_grad()
+def reconstruction_errors(
+    model: EncoderMixtureDecoder, joint: JointMixture, *, generator: torch.Generator
+) -> tuple[float, float]:
+    """Mean squared distance from a point to the nearest of the C centers at its noisy features, and to all of them."""
+    best, mean = 0.0, 0.0
+    for index in torch.arange(len(joint.points)).split(256):
+        centers = model.mixture(joint.near(index, generator=generator), generator=generator).centers
+        squares = (centers - joint.points[index].unsqueeze(1)).square().sum(-1).double()
+        best += float(squares.amin(-1).sum())
+        mean += float(squares.mean(-1).sum())
+    return best / len(joint.points), mean / len(joint.points)
