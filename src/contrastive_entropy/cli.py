@@ -11,6 +11,8 @@ from rich.table import Table
 
 from contrastive_entropy import __version__
 from contrastive_entropy import cli_options as options
+from contrastive_entropy.cli_autoencoder import limit, reconstruct
+from contrastive_entropy.cli_experiment import experiment_app
 from contrastive_entropy.cli_fit import fit_app
 from contrastive_entropy.cli_options import errors_in_one_line
 from contrastive_entropy.cli_tables import BOUND_MEANINGS, evaluate_run, new_table
@@ -27,7 +29,11 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="The data sets that can be named.", no_args_is_help=True)
 app.add_typer(fit_app, name="fit")
+app.add_typer(experiment_app, name="experiment")
 app.add_typer(data_app, name="data")
+
+app.command("reconstruct")(reconstruct)
+app.command("limit")(limit)
 
 SAMPLE_SUFFIXES = (".npz", ".png")
 

@@ -264,17 +264,25 @@ class JointMixture:
         return logs + float(log_normalizer(torch.full((1, 1), 2 * self.variance), self.points.shape[1]))
 
     @torch.no_grad()
-    def log_inners(self, conditions: Tensor, model: Callable[[Tensor], GaussianMixture]) -> Tensor:
+    def log_inners(
+        self,
+        conditions: Tensor,
+        model: Callable[[Tensor], GaussianMixture],
+        *,
+        progress: Callable[[int], None] | None = None,
+    ) -> Tensor:
         """Log <p(.|y_s), q(.|y_s)> with the whole posterior, not a draw from it: then no estimate passes its limit.
 
         Args:
             conditions: (s, k).
             model: conditions to a batch of mixtures of c components each, with one variance.
+            progress: called with the number of conditions that are done.
 
         Returns:
             (s,), in nats, in double precision given the centers. O(sum_g a_g s_g c d).
         """
         logs = conditions.new_empty(len(conditions), dtype=torch.float64)
+        done = 0
         for group, active, weights in self._groups(conditions):
             x = self.points[active].double()
             shared = torch.full((1, 1), self.variance, dtype=torch.float64, device=x.device)
@@ -287,6 +295,9 @@ class JointMixture:
                 pairs = exponent.unflatten(0, centers.shape[:2]) + weights[part].log().unsqueeze(1)  # (few, c, a_g)
                 log_weights = q.log_weights.expand(len(group), -1)[part].unsqueeze(-1)
                 logs[group[part]] = torch.logsumexp((pairs + log_weights).flatten(1), -1) + constant
+                done += len(group[part])
+                if progress is not None:
+                    progress(done)
         return logs
 
     def log_norm(self, conditions: Tensor, *, log_weights: Tensor | None = None) -> Tensor:
@@ -295,7 +306,7 @@ class JointMixture:
 
     def concentration(self, conditions: Tensor, *, log_weights: Tensor | None = None) -> Tensor:
         """B = E_y w^T G w, in (0, 1]; 1 / B is the effective number of posterior neighbours  (E19)."""
-        return (self.log_norm(conditions, log_weights=log_weights) - self._log_peak).exp()
+        return (self.log_norm(conditions, log_weights=log_weights) - self.log_peak).exp()
 
     @torch.no_grad()
     def negative_entropy(self, index: Tensor, conditions: Tensor, *, variance: float, draws: int = 2) -> Tensor:
@@ -332,7 +343,8 @@ class JointMixture:
         return total / (2 * draws) + constant
 
     @property
-    def _log_peak(self) -> float:
+    def log_peak(self) -> float:
+        """c(2 v_x), the log squared norm of one component."""
         return float(log_normalizer(torch.full((1, 1), 2 * self.variance), self.points.shape[1]))
 
     def posterior(self, conditions: Tensor) -> Tensor:
@@ -456,7 +468,7 @@ def conditional_bound(
         norms,
         joint.log_norms(conditions),
         uniform if log_weights is None else log_weights,
-        joint._log_peak,
+        joint.log_peak,
         log_weights is None,
     )
 

@@ -4,22 +4,19 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as ProgressBar
 from torch import Tensor
 
 from contrastive_entropy import __version__
 from contrastive_entropy.data import load_points
 from contrastive_entropy.errors import InputError
+from contrastive_entropy.progress import progress_line
 from contrastive_entropy.runs import write_json
 from contrastive_entropy.spectrum import effective_rank
 from contrastive_entropy.streaming import (
@@ -128,7 +125,7 @@ def measure(
 def _fidelity(p: Points, q: Points, variance: float, batch_size: int) -> dict[str, float]:
     """F, the Bures distance and the effective rank of the operator between the two sets, with a progress line."""
     start = time.monotonic()
-    with _progress_line("fidelity", len(p) * len(q), 0) as show:
+    with progress_line("fidelity", len(p) * len(q), "million pairs") as show:
         columns = torch.as_tensor(np.array(q) if isinstance(q, np.ndarray) else q)
         values = streamed_singular_values(
             p, columns, variance=variance, batch_size=batch_size, progress=lambda rows: show(rows * len(q))
@@ -165,7 +162,7 @@ class _Sums:
 
     def run(self, name: str, pairs: int, stream: Callable[..., float]) -> float:
         """One sum, continued from where it stands."""
-        with _progress_line(name, pairs, self.states.get(name, Progress()).pairs) as show:
+        with progress_line(name, pairs, "million pairs", done=self.states.get(name, Progress()).pairs) as show:
 
             def progress(state: Progress) -> None:
                 self.states[name] = state
@@ -199,37 +196,6 @@ class _Sums:
             write_json(self.partial, {"settings": self.settings, "sums": sums})
         except OSError as error:
             raise InputError(f"cannot write {self.partial} ({error.strerror}); choose another --out") from error
-
-
-@contextmanager
-def _progress_line(name: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
-    """Share done, speed and time left: a bar on a terminal, a line every ten seconds elsewhere."""
-    console = Console(stderr=True)
-    start, first, shown = time.monotonic(), done, time.monotonic()
-    bar = ProgressBar(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        TextColumn("{task.percentage:.0f}% | {task.fields[speed]} | left"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    )
-    task = bar.add_task(name, total=total, completed=done, speed="")
-
-    def show(pairs: int) -> None:
-        nonlocal shown
-        now = time.monotonic()
-        rate = max(pairs - first, 1) / max(now - start, 1e-9)
-        bar.update(task, completed=pairs, speed=f"{rate / 1e6:.0f} million pairs/s")
-        if bar.disable and now - shown > 10:
-            shown = now
-            left = (total - pairs) / rate
-            line = f"{name} | {pairs / total:.0%} | {rate / 1e6:.0f} million pairs/s | {left:.0f} s left"
-            console.print(line, soft_wrap=True, highlight=False)
-
-    with bar:
-        yield show
 
 
 def default_variance(points: Points, name: str) -> float:

@@ -1,18 +1,25 @@
 """How good an autoencoder's alternatives are: every figure beside what draws from the data's own posterior reach."""
 
+import math
+import time
 import warnings
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from contrastive_entropy.conditional import ConditionalBound, iid_tightness
 from contrastive_entropy.config import AutoencoderConfig
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import FAR_QUANTILE, NEIGHBOR_POINTS, NEIGHBORS, require_enough
+from contrastive_entropy.files import read_points
 from contrastive_entropy.metrics import far_share, neighbor_distance, neighborhood_scores
 from contrastive_entropy.models import EncoderMixtureDecoder
+from contrastive_entropy.progress import progress_line
 from contrastive_entropy.runs import Run
 from contrastive_entropy.tracking import PARTS, encoded, figures
 
@@ -204,3 +211,87 @@ class Classifier:
 
     def _position(self, labels: Tensor) -> Tensor:
         return torch.searchsorted(self.classes, labels)
+
+
+def read_inputs(run: Run, source: Path | None, index: list[int]) -> Tensor:
+    """Points to reconstruct: from a file, or held-out points of the run's data.
+
+    Args:
+        run: says what an input looks like.
+        source: what `files.read_points` reads, or None.
+        index: of held-out points, if source is None.
+
+    Returns:
+        (n, d).
+
+    Raises:
+        InputError: a file that cannot be used or has another number of coordinates, or no such point.
+    """
+    if source is not None:
+        points, shape = read_points(source)
+        if shape != run.image_shape or points.shape[1] != run.dimension:
+            expected = run.image_shape or (run.dimension,)
+            raise InputError(f"{source}: expected inputs of shape {expected}, got {shape or tuple(points.shape[1:])}")
+        return points
+    test = run.dataset().test
+    outside = [i for i in index if not 0 <= i < len(test)]
+    if outside:
+        raise InputError(f"--index must lie from 0 to {len(test) - 1}, got {outside[0]}")
+    return test[index]
+
+
+def whole_limit(
+    run: Run, *, part: str = "train", conditions: int | None = None, value: bool = True, seed: int = 0
+) -> dict[str, Any]:
+    """The limit of (E15) on all points of a part of a run's data, with a progress line, and the decoder's value.
+
+    Args:
+        run: of an autoencoder, finished.
+        part: train or held_out.
+        conditions: draws of y; None is the quadrature for one feature, else one draw per point.
+        value: also the value at the same conditions.
+        seed: of the draws.
+
+    Returns:
+        Figures by name.
+
+    Raises:
+        InputError: no such part, or the run cannot be used.
+    """
+    if part not in PARTS:
+        raise InputError(f"--part must be one of {', '.join(PARTS)}, got {part!r}")
+    network = load_autoencoder(run)
+    dataset = run.dataset()
+    joint = encoded(network, dataset.train if part == "train" else dataset.test)
+    generator = torch.Generator().manual_seed(seed)
+    if conditions is None and joint.features.shape[1] == 1:
+        y, log_weights = joint.quadrature()
+    else:
+        _, y = joint.draw(conditions or len(joint.points), generator=generator)
+        log_weights = torch.full((len(y),), -math.log(len(y)), dtype=torch.float64)
+    sampled = conditions is not None or joint.features.shape[1] != 1
+    start = time.monotonic()
+    with progress_line("limit", len(y), "conditions", per=1) as show:
+        log_limits = joint.log_norms(y, progress=show)
+    limit_seconds = time.monotonic() - start
+    figures: dict[str, Any] = {"points": len(joint.points), "conditions": len(y)}
+    if value:
+        mixture = partial(network.mixture, generator=generator)
+        with progress_line("value", len(y), "conditions", per=1) as show:
+            log_inners = joint.log_inners(y, mixture, progress=show)
+        with torch.no_grad():
+            log_norms = torch.cat([mixture(group).log_norm() for group in y.split(256)])
+    else:
+        log_inners = log_norms = torch.zeros_like(log_limits)
+    bound = ConditionalBound(log_inners, log_norms, log_limits, log_weights, joint.log_peak, sampled)
+    figures |= {"limit": bound.limit, "limit_error": bound.limit_error, "neighbors": 1 / bound.concentration}
+    if value:
+        figures |= {
+            "value": bound.value,
+            "gap": bound.gap,
+            "gap_error": bound.gap_error,
+            "tightness": bound.tightness,
+            "iid_tightness": float(iid_tightness(bound.concentration, network.centers)),
+        }
+    variances = {"variance": joint.variance, "feature_variance": joint.feature_variance, "centers": network.centers}
+    return figures | variances | {"limit_seconds": limit_seconds, "seconds": time.monotonic() - start}

@@ -70,11 +70,7 @@ class Run:
             InputError: it cannot be written, holds other files, or holds a run and overwrite is False.
         """
         folder = Path(folder)
-        resolved = dataclasses.replace(
-            config.resolve(dataset),
-            data=located(config.data),
-            data_root=None if config.data_root is None else str(Path(config.data_root).absolute()),
-        )
+        resolved = cls.resolved(config, dataset)
         resolved.network(dataset.dimension, dataset.image_shape)  # refuses what does not fit before anything is written
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -92,6 +88,19 @@ class Run:
         except OSError as error:
             raise InputError(f"cannot write to {folder} ({error.strerror}); choose another --out") from error
         return run
+
+    @staticmethod
+    def resolved(config: Config, dataset: Dataset) -> Config:
+        """A config as its run keeps it: variances chosen, paths from the root.
+
+        Raises:
+            InputError: the data are constant or mostly duplicates.
+        """
+        return dataclasses.replace(
+            config.resolve(dataset),
+            data=located(config.data),
+            data_root=None if config.data_root is None else str(Path(config.data_root).absolute()),
+        )
 
     @classmethod
     def open(cls, folder: str | Path) -> "Run":

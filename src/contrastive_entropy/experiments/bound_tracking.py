@@ -1,0 +1,241 @@
+"""How tight the conditional bound gets with the number of centers, value and limit over training, and (E19) beside it."""
+
+import csv
+import dataclasses
+import itertools
+import math
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from contrastive_entropy.conditional import JointMixture, conditional_bound
+from contrastive_entropy.config import AutoencoderConfig
+from contrastive_entropy.errors import InputError
+from contrastive_entropy.experiments.record import finished_run, write_result
+from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.reconstruction import load_autoencoder
+from contrastive_entropy.report import png_bytes
+from contrastive_entropy.runs import BOUNDS, Run, load_for, write_atomically
+from contrastive_entropy.tracking import encoded
+
+FREE_STEPS = 400
+"""Steps of the free centers."""
+
+
+@dataclass(frozen=True)
+class BoundTrackingConfig:
+    """Settings.
+
+    Args:
+        data, data_root, points: as in `AutoencoderConfig`.
+        features: dimensions of the code, one sweep for each.
+        centers: C, one run for each.
+        seeds: one repetition for each.
+        steps: of every run.
+        codes: as in `AutoencoderConfig`.
+        learning_rate, variance, feature_variance: as in `AutoencoderConfig`; the density's variance falls to `variance`.
+        free: also optimise centers that no decoder ties together, for the first seed of one-dimensional features.
+    """
+
+    data: str = "mnist"
+    data_root: str | None = None
+    points: int = 800
+    features: tuple[int, ...] = (1, 2)
+    centers: tuple[int, ...] = (1, 2, 5, 10, 20, 30)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    steps: int = 1500
+    codes: str = "heads"
+    learning_rate: float = 1e-3
+    variance: float | None = 5.0
+    feature_variance: float = 0.0025
+    free: bool = True
+
+
+QUICK: dict[str, Any] = {"centers": (1, 5), "seeds": (0,), "features": (1,), "steps": 200, "points": 400}
+"""Changes that `--quick` makes."""
+
+
+def run(config: BoundTrackingConfig, folder: Path) -> dict[str, Any]:
+    """Train what is missing, then write bound-tracking.json and bound-tracking.png.
+
+    Args:
+        config: settings.
+        folder: of the experiment; its runs are in `runs/`.
+
+    Returns:
+        The rows: one per features and C, with means and standard errors over the seeds.
+
+    Raises:
+        InputError: data or folder cannot be used, or a signal stopped it.
+    """
+    start = time.monotonic()
+    rows, curves = [], []
+    for features in config.features:
+        for centers in config.centers:
+            runs = [_run(config, folder, features, centers, seed) for seed in config.seeds]
+            tables = [last_rows(run) for run in runs]
+            row: dict[str, Any] = {"features": features, "centers": centers}
+            for part in ("train", "held_out"):
+                for name in ("tightness", "gap", "neighbors", "iid_tightness", "best_error", "mean_error"):
+                    row[f"{part}_{name}"] = mean_and_error([table[part][name] for table in tables])
+            if config.free and features == 1:
+                row["free_tightness"] = free_tightness(runs[0], centers)
+            rows.append(row)
+            curves.append({"features": features, "centers": centers, "runs": [curve(run) for run in runs]})
+            write_result(
+                folder / "bound-tracking.json",
+                dataclasses.asdict(config),
+                list(config.seeds),
+                start,
+                {"rows": rows, "curves": curves},
+            )
+    write_atomically(folder / "bound-tracking.png", png_bytes(figure(rows, curves)))
+    return {"rows": rows, "curves": curves}
+
+
+def _run(config: BoundTrackingConfig, folder: Path, features: int, centers: int, seed: int) -> Run:
+    settings = AutoencoderConfig(
+        data=config.data,
+        data_root=config.data_root,
+        points=config.points,
+        features=features,
+        centers=centers,
+        codes=config.codes,
+        learning_rate=config.learning_rate,
+        variance_end=config.variance,
+        feature_variance=config.feature_variance,
+        steps=config.steps,
+        seed=seed,
+    )
+    return finished_run(
+        settings, folder / "runs" / f"features{features}-centers{centers}-seed{seed}", load_for(settings)
+    )
+
+
+def last_rows(run: Run) -> dict[str, dict[str, float]]:
+    """The last row of bounds.csv for every part."""
+    with (run.folder / BOUNDS).open(newline="", encoding="utf-8") as file:
+        found = {row["part"]: row for row in csv.DictReader(file)}
+    if not found:
+        raise InputError(f"{run.folder / BOUNDS} is empty; remove the folder and run the experiment again")
+    return {part: {name: float(row[name]) for name in row if name != "part"} for part, row in found.items()}
+
+
+def curve(run: Run) -> dict[str, list[float]]:
+    """Step, value, limit, gap and errors on the training points over training."""
+    with (run.folder / BOUNDS).open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["part"] == "train"]
+    names = ("step", "variance", "value", "limit", "gap", "best_error", "mean_error")
+    return {name: [float(row[name]) for row in rows] for name in names}
+
+
+def mean_and_error(values: list[float]) -> list[float]:
+    """Mean, and standard error over the seeds (0 for a single one)."""
+    error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return [statistics.fmean(values), error]
+
+
+def free_tightness(run: Run, centers: int) -> float:
+    """Tightness that C free centers per node of the quadrature reach on the run's own encoder: no decoder ties them.
+
+    They start at draws from the posterior, the iid centers of (E19), and follow the gradient of (E15) itself; so what is
+    missing to 1 is the bound's with C equal Gaussians of this variance, and the rest is the decoder's.
+
+    Args:
+        run: with one-dimensional features.
+        centers: C.
+    """
+    network = load_autoencoder(run)
+    joint = encoded(network, run.dataset().train)
+    nodes, log_weights = joint.quadrature()
+    keep = log_weights > log_weights.amax() - 12  # the rest holds less than 1e-4 of the mass
+    nodes, log_weights = nodes[keep][::4], torch.log_softmax(log_weights[keep][::4], 0)
+    posterior = joint.posterior(nodes)
+    generator = torch.Generator().manual_seed(0)
+    chosen = torch.multinomial(posterior.exp(), centers, replacement=True, generator=generator)
+    free = joint.points[chosen].clone().requires_grad_()  # (g, c, d)
+    optimizer = torch.optim.Adam([free], 0.02)
+    for step in range(FREE_STEPS):
+        optimizer.param_groups[0]["lr"] = 0.02 * (1 - step / FREE_STEPS)
+        optimizer.zero_grad()
+        q = GaussianMixture(free, joint.variance)
+        log_inner = _posterior_inner(joint, posterior, q)
+        value = 2 * torch.logsumexp(log_inner + log_weights, 0) - torch.logsumexp(q.log_norm() + log_weights, 0)
+        (-value).backward()
+        optimizer.step()
+    fitted = free.detach()
+    position = {float(node): index for index, node in enumerate(nodes.squeeze(-1))}
+
+    def model(conditions: torch.Tensor) -> GaussianMixture:
+        index = [position[float(node)] for node in conditions.squeeze(-1)]
+        return GaussianMixture(fitted[index], joint.variance)
+
+    return conditional_bound(joint, model, nodes, log_weights=log_weights).tightness
+
+
+def _posterior_inner(joint: JointMixture, posterior: torch.Tensor, q: GaussianMixture) -> torch.Tensor:
+    """Log <p(.|y_g), q_g> up to a constant, differentiable, (g,)."""
+    squares = torch.cdist(q.centers.flatten(0, 1), joint.points).square().unflatten(0, q.centers.shape[:2])
+    exponents = squares.double() / (-4 * joint.variance) + posterior.unsqueeze(1)
+    return torch.logsumexp(exponents.flatten(1), -1) - math.log(q.components)
+
+
+def figure(rows: list[dict[str, Any]], curves: list[dict[str, Any]]) -> Figure:
+    """For each feature dimension: gap over training, tightness against C with (E19), gap against best-of-C error."""
+    dimensions = sorted({row["features"] for row in rows})
+    result = Figure(figsize=(14, 4 * len(dimensions)), layout="constrained")
+    FigureCanvasAgg(result)
+    grid = result.subplots(len(dimensions), 3, squeeze=False)
+    for axes, features in zip(grid, dimensions, strict=True):
+        values, tightness, errors = axes
+        own = [row for row in rows if row["features"] == features]
+        for index, entry in enumerate(c for c in curves if c["features"] == features):
+            first, color = entry["runs"][0], f"C{index}"
+            values.semilogy(first["step"], first["gap"], color=color, label=f"C = {entry['centers']}")
+            for run in entry["runs"]:
+                errors.plot(run["best_error"][-1], run["gap"][-1], "o", color=color)
+        values.set(xlabel="step", ylabel="nats", title=f"gap to the limit on training points, {features}-D feature")
+        values.legend(fontsize=8)
+        centers = [row["centers"] for row in own]
+        for part, style in (("train", "o-"), ("held_out", "s--")):
+            means, spread = zip(*(row[f"{part}_tightness"] for row in own), strict=True)
+            tightness.errorbar(centers, means, spread, fmt=style, capsize=3, label=part.replace("_", " "))
+        predicted = [row["train_iid_tightness"][0] for row in own]
+        tightness.plot(centers, predicted, ":", color="black", label="iid centers (E19)")
+        if all("free_tightness" in row for row in own):
+            free = [row["free_tightness"] for row in own]
+            tightness.plot(centers, free, "^-", color="#777777", label="free centers, no decoder")
+        tightness.set(xlabel="centers C", title="tightness, mean and standard error over seeds", ylim=(0, 1.02))
+        tightness.legend(fontsize=8)
+        errors.set(xlabel="best-of-C squared error", ylabel="gap, nats", title="gap against reconstruction error")
+        for axis in axes:
+            axis.spines[["top", "right"]].set_visible(False)
+    return result
+
+
+def reading(rows: list[dict[str, Any]]) -> str:
+    """A paragraph on what was found, from the rows alone."""
+    lines = []
+    for features in sorted({row["features"] for row in rows}):
+        own = [row for row in rows if row["features"] == features]
+        reached = ", ".join(f"{row['train_tightness'][0]:.3f} (C = {row['centers']})" for row in own)
+        pairs = [(a["train_tightness"], b["train_tightness"], b["centers"]) for a, b in itertools.pairwise(own)]
+        falls = [f"C = {c}" for a, b, c in pairs if a[0] - b[0] > 2 * math.hypot(a[1], b[1])]
+        last = own[-1]
+        lines += [
+            f"With {features}-D features the training tightness is {reached}; held out it ends at "
+            f"{last['held_out_tightness'][0]:.3f}.",
+            f"It falls by more than two standard errors at {', '.join(falls)}." if falls else "No step falls.",
+            f"Independent draws from the posterior would reach {last['train_iid_tightness'][0]:.3f} at C = {last['centers']}.",
+        ]
+        if "free_tightness" in last:
+            lines.append(
+                f"Centers that no decoder ties together reach {last['free_tightness']:.3f} on the same encoder."
+            )
+    return "\n".join(lines)

@@ -1,0 +1,121 @@
+"""Many alternatives for one input from a code that cannot tell inputs apart, beside the plain autoencoder's mean."""
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from contrastive_entropy.config import AutoencoderConfig
+from contrastive_entropy.errors import InputError
+from contrastive_entropy.experiments.record import finished_run, write_result
+from contrastive_entropy.reconstruction import evaluate_reconstruction
+from contrastive_entropy.report import image_sheet, png_bytes
+from contrastive_entropy.runs import load_for, write_atomically
+
+COLUMNS = 16
+ROWS = 10
+
+
+@dataclass(frozen=True)
+class ReconstructionDiversityConfig:
+    """Settings.
+
+    Args:
+        data, data_root, points, features, centers, codes, steps, body, width, variance, feature_variance, seed: as in
+            `AutoencoderConfig`; variance is what the density's falls to.
+        batch_size: of both models.
+    """
+
+    data: str = "digits"
+    data_root: str | None = None
+    points: int | None = None
+    features: int = 1
+    centers: int = 16
+    codes: str = "heads"
+    steps: int = 3000
+    batch_size: int = 256
+    body: str = "mlp"
+    width: int = 256
+    variance: float | None = None
+    feature_variance: float = 0.0025
+    seed: int = 0
+
+
+QUICK: dict[str, Any] = {"steps": 200, "centers": 4}
+"""Changes that `--quick` makes."""
+
+
+def run(config: ReconstructionDiversityConfig, folder: Path) -> dict[str, Any]:
+    """Train both models if they are not there, then write reconstruction-diversity.json and .png.
+
+    Args:
+        config: settings.
+        folder: of the experiment; its runs are in `runs/`.
+
+    Returns:
+        The figures of both models and of draws from the posterior.
+
+    Raises:
+        InputError: data that are not images, a folder that cannot be used, or a signal stopped it.
+    """
+    start = time.monotonic()
+    names = [field.name for field in dataclasses.fields(AutoencoderConfig)]
+    shared = {name: value for name, value in dataclasses.asdict(config).items() if name in names}
+    mixture = AutoencoderConfig(**shared, variance_end=config.variance)
+    plain = dataclasses.replace(mixture, centers=1, objective="log_likelihood", codes="one_hot")
+    dataset = load_for(mixture)
+    if dataset.image_shape is None:
+        raise InputError(f"{config.data} holds points; this experiment shows images: digits, mnist, celeba, ...")
+    found: dict[str, dict[str, Any]] = {}
+    sheets = []
+    for name, settings in (("mixture decoder", mixture), ("plain autoencoder", plain)):
+        evaluation = evaluate_reconstruction(
+            finished_run(settings, folder / "runs" / name.replace(" ", "-"), dataset), dataset
+        )
+        found[name] = {"bounds": evaluation.bounds, **evaluation.model}
+        sheets.append((name, evaluation.inputs, evaluation.alternatives))
+        if settings is mixture:
+            found["draws from the posterior"] = evaluation.reference
+            sheets.append(("data drawn from p(x|y)", evaluation.inputs, evaluation.posterior))
+    rows = {"settings": evaluation.settings, "models": found}
+    write_result(folder / "reconstruction-diversity.json", dataclasses.asdict(config), [config.seed], start, rows)
+    write_atomically(folder / "reconstruction-diversity.png", png_bytes(figure(sheets, dataset.image_shape)))
+    return rows
+
+
+def figure(sheets: list[tuple[str, Tensor, Tensor]], image_shape: tuple[int, int, int]) -> Figure:
+    """One sheet per model: rows of an input and its alternatives."""
+    result = Figure(figsize=(6 * len(sheets), 0.4 * ROWS + 0.6), layout="constrained")
+    FigureCanvasAgg(result)
+    for axis, (name, inputs, alternatives) in zip(result.subplots(1, len(sheets)), sheets, strict=True):
+        together = torch.cat([inputs[:ROWS].unsqueeze(1), alternatives[:ROWS, :COLUMNS]], 1)
+        sheet = image_sheet(together.flatten(0, 1), image_shape, columns=together.shape[1])
+        axis.imshow(sheet, cmap="gray_r" if image_shape[0] == 1 else None, vmin=0, vmax=1)
+        axis.axvline(image_shape[2], color="#d1495b", linewidth=2)
+        axis.set_title(f"input | {name}")
+        axis.set_axis_off()
+    return result
+
+
+def reading(found: dict[str, Any]) -> str:
+    """A paragraph on what was found, from the figures alone."""
+    models = found["models"]
+    mixture, plain, real = (models[n] for n in ("mixture decoder", "plain autoencoder", "draws from the posterior"))
+    parts = [
+        f"Alternatives for one input differ by {mixture['diversity']:.2f} of the distance between any two data points; the "
+        f"plain autoencoder's by {plain['diversity']:.2f}, draws from the posterior by {real['diversity']:.2f}.",
+        f"The nearest of {found['settings']['alternatives']} has squared error {mixture['best_error']:.3g} against "
+        f"{plain['best_error']:.3g}.",
+    ]
+    if "clarity" in mixture:
+        parts.append(
+            f"The classifier's confidence is {mixture['clarity']:.2f} against {plain['clarity']:.2f} (data "
+            f"{real['clarity']:.2f}); {mixture['purity']:.0%} against {plain['purity']:.0%} have the input's class (data {real['purity']:.0%})."
+        )
+    return " ".join(parts)
