@@ -157,3 +157,38 @@ def limit(name: str, p: Mixture, q: Mixture) -> float:
         z, y = ((q[0][s], q[1][s], q[2][s] / q[2][s].sum()) for s in (slice(half), slice(half, None)))
         return float(np.log((1 + np.exp(log_fidelity(z, y, 0.0))) / 2) - log_fidelity(z, y, 1e-3))
     return 0.5 * (log_trace(p) + log_trace(q))
+
+
+def conditional_value(x: np.ndarray, centers: np.ndarray, v_x: float, v_q: float) -> float:
+    """Implements the value of (E15) for single draws x (s, d) and centers (s, c, d)."""
+    cross, norm = 0.0, 0.0
+    count, components, d = centers.shape
+    for s in range(count):
+        for z in centers[s]:
+            cross += normal(x[s] - z, np.full(d, v_x + v_q)) / (count * components)
+            for other in centers[s]:
+                norm += normal(z - other, np.full(d, 2 * v_q)) / (count * components**2)
+    return float(2 * np.log(cross) - np.log(norm))
+
+
+def posterior(features: np.ndarray, y: np.ndarray, v_y: float) -> np.ndarray:
+    """w_i(y) of (E15)'s limit, for one y."""
+    weights = np.array([normal(y - feature, np.full(len(y), v_y)) for feature in features])
+    return weights / weights.sum()
+
+
+def conditional_norm(x: np.ndarray, features: np.ndarray, y: np.ndarray, v_x: float, v_y: float) -> float:
+    """Implements ||p(.|y)||^2 = w' G w of (E15), for one y, with the constant."""
+    weights = posterior(features, y, v_y)
+    gram = np.array([[normal(a - b, np.full(x.shape[1], 2 * v_x)) for b in x] for a in x])
+    return float(weights @ gram @ weights)
+
+
+def conditional_inner(
+    x: np.ndarray, features: np.ndarray, y: np.ndarray, centers: np.ndarray, v_x: float, v_y: float, v_q: float
+) -> float:
+    """Implements <p(.|y), q(.|y)> for one y and centers (c, d)."""
+    weights = posterior(features, y, v_y)
+    d = x.shape[1]
+    pairs = [[normal(a - z, np.full(d, v_x + v_q)) for z in centers] for a in x]
+    return float(weights @ np.mean(pairs, 1))

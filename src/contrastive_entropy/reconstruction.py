@@ -280,7 +280,7 @@ def whole_limit(
         with progress_line("value", len(y), "conditions", per=1) as show:
             log_inners = joint.log_inners(y, mixture, progress=show)
         with torch.no_grad():
-            log_norms = torch.cat([mixture(group).log_norm() for group in y.split(256)])
+            log_norms = torch.cat([mixture(group).double().log_norm() for group in y.split(256)])
     else:
         log_inners = log_norms = torch.zeros_like(log_limits)
     bound = ConditionalBound(log_inners, log_norms, log_limits, log_weights, joint.log_peak, sampled)

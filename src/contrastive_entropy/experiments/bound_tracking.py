@@ -232,7 +232,7 @@ def reading(rows: list[dict[str, Any]]) -> str:
             f"With {features}-D features the training tightness is {reached}; held out it ends at "
             f"{last['held_out_tightness'][0]:.3f}.",
             f"It falls by more than two standard errors at {', '.join(falls)}." if falls else "No step falls.",
-            f"Independent draws from the posterior would reach {last['train_iid_tightness'][0]:.3f} at C = {last['centers']}.",
+            f"Draws from the posterior would reach {last['train_iid_tightness'][0]:.3f} at C = {last['centers']}.",
         ]
         if "free_tightness" in last:
             lines.append(

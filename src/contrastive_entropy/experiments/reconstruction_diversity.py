@@ -116,6 +116,7 @@ def reading(found: dict[str, Any]) -> str:
     if "clarity" in mixture:
         parts.append(
             f"The classifier's confidence is {mixture['clarity']:.2f} against {plain['clarity']:.2f} (data "
-            f"{real['clarity']:.2f}); {mixture['purity']:.0%} against {plain['purity']:.0%} have the input's class (data {real['purity']:.0%})."
+            f"{real['clarity']:.2f}); {mixture['purity']:.0%} against {plain['purity']:.0%} have the input's class "
+            f"(data {real['purity']:.0%})."
         )
     return " ".join(parts)
