@@ -7,7 +7,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from contrastive_entropy import __version__
-from contrastive_entropy.cli import BOUND_MEANINGS, MEANINGS, app
+from contrastive_entropy.cli import app
+from contrastive_entropy.cli_tables import BOUND_MEANINGS, MEANINGS
 
 SMALL = [
     "--steps",

@@ -25,8 +25,8 @@ def read_points(path: Path) -> tuple[Tensor, tuple[int, int, int] | None]:
 
     Args:
         path: .npy; .npz with one array, or one named `samples`; .csv with or without a line of names; .parquet; or a
-            folder of images of one size, looked through with its subfolders. Arrays of shape (n, height, width),
-            (n, channels, height, width) or, failing that, (n, height, width, channels) are images, and so are integers
+            folder of images of one size, looked through with its subfolders; or a single image. Arrays of shape
+            (n, height, width), (n, channels, height, width) or, failing that, (n, height, width, channels) are images, and so are integers
             without sign, whose range becomes [0, 1], or floats in [0, 1].
 
     Returns:
@@ -35,7 +35,8 @@ def read_points(path: Path) -> tuple[Tensor, tuple[int, int, int] | None]:
     Raises:
         InputError: content that cannot be used; the message says where and why.
     """
-    points, image_shape = _as_points(_read_image_folder(path) if path.is_dir() else _read_file(path), path)
+    pictures = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
+    points, image_shape = _as_points(_read_images(path) if pictures else _read_file(path), path)
     bad = ~np.isfinite(points).all(1)
     if bad.any():
         where = np.flatnonzero(bad)
@@ -198,13 +199,17 @@ def _as_intensities(images: np.ndarray, path: Path) -> np.ndarray:
     return images.astype(np.float32)
 
 
-def _read_image_folder(path: Path) -> np.ndarray:
-    """(n, height, width) or (n, 3, height, width)."""
-    files = sorted(
-        Path(folder, name)
-        for folder, _, names in os.walk(path, onerror=_refuse_folder, followlinks=True)
-        for name in names
-        if name.lower().endswith(IMAGE_SUFFIXES)
+def _read_images(path: Path) -> np.ndarray:
+    """All images of a folder, or a single one: (n, height, width) or (n, 3, height, width)."""
+    files = (
+        [path]
+        if not path.is_dir()
+        else sorted(
+            Path(folder, name)
+            for folder, _, names in os.walk(path, onerror=_refuse_folder, followlinks=True)
+            for name in names
+            if name.lower().endswith(IMAGE_SUFFIXES)
+        )
     )
     if not files:
         raise InputError(f"{path}: a folder without images; expected files ending in {', '.join(IMAGE_SUFFIXES)}")

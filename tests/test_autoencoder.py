@@ -1,0 +1,456 @@
+"""Encoder -> noise -> mixture decoder: the model, its training, evaluation and commands."""
+
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from contrastive_entropy import InputError, training
+from contrastive_entropy.cli import app
+from contrastive_entropy.conditional import JointMixture
+from contrastive_entropy.config import AutoencoderConfig, FitConfig
+from contrastive_entropy.data import Dataset, load
+from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.models import CODES, EncoderMixtureDecoder, code_dimensions
+from contrastive_entropy.networks import MLP, ConvolutionalEncoder
+from contrastive_entropy.reconstruction import (
+    Classifier,
+    diversity,
+    evaluate_reconstruction,
+    posterior_draws,
+    whole_limit,
+)
+from contrastive_entropy.runs import Run
+from contrastive_entropy.tracking import BoundTracker, encoded, reconstruction_errors
+
+SMALL = AutoencoderConfig(data="digits", steps=20, batch_size=32, centers=3, width=16, depth=1)
+OPTIONS = [
+    "--steps",
+    "20",
+    "--batch-size",
+    "32",
+    "--centers",
+    "3",
+    "--width",
+    "16",
+    "--depth",
+    "1",
+    "--accelerator",
+    "cpu",
+]
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refused(result, *parts):
+    assert result.exit_code == 2, result.output
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    for part in parts:
+        assert part in lines[0]
+
+
+def model(codes="one_hot", centers=3, features=2, **changes):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        inputs = features + code_dimensions(codes, centers, 4)
+        outputs = 5 * (centers if codes == "heads" else 1)
+        return EncoderMixtureDecoder(
+            MLP(5, features, width=8, depth=1),
+            MLP(inputs, outputs, width=8, depth=1),
+            **{
+                "centers": centers,
+                "codes": codes,
+                "code_dimension": 4,
+                "location": torch.full((5,), 2.0),
+                "scale": torch.tensor(3.0),
+                "variance": 0.5,
+                "feature_variance": 0.01,
+            }
+            | changes,
+        )
+
+
+@pytest.mark.parametrize("codes", CODES)
+def test_every_kind_of_code_gives_a_batch_of_mixtures(codes):
+    network = model(codes)
+    x = torch.randn(6, 5, generator=generator())
+    q = network(x, generator=generator(1))
+    assert isinstance(q, GaussianMixture)
+    assert (q.batch_shape, q.components, q.dimension, float(q.variance)) == ((6,), 3, 5, 0.5)
+    q.centers.square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in network.parameters())
+    again = network(x, generator=generator(1))
+    assert torch.equal(again.centers, q.centers)
+    assert not torch.equal(network(x, generator=generator(2)).centers, q.centers)
+    apart = q.centers.detach().var(1).sum()
+    assert apart > 0  # the centers of one condition differ
+    torch.testing.assert_close(network.log_prob(x, network.encode(x)).shape, torch.Size([6]))
+
+
+def test_features_stay_in_their_box_and_noise_has_the_variance():
+    network = model()
+    y = network.encode(1e3 * torch.randn(50, 5, generator=generator()))
+    assert float(y.abs().max()) <= 1
+    noise = network.add_noise(torch.zeros(20_000, 2), generator=generator())
+    assert float(noise.var()) == pytest.approx(0.01, rel=0.05)
+
+
+def test_location_and_scale_are_applied():
+    network = model("heads", centers=2)
+    y = torch.zeros(4, 2)
+    expected = 2 + 3 * network.decoder(y).unflatten(-1, (2, 5))
+    torch.testing.assert_close(network.mixture(y).centers, expected)
+
+
+def test_alternatives_take_every_center_once_before_any_twice():
+    network = model("one_hot", centers=4, feature_variance=1e-12)
+    x = torch.randn(3, 5, generator=generator())
+    found = network.reconstruct(x, 8, generator=generator())
+    centers = network.mixture(network.encode(x)).centers
+    assert found.shape == (3, 8, 5)
+    for row in range(3):
+        nearest = torch.cdist(found[row], centers[row]).argmin(-1)
+        assert sorted(nearest[:4].tolist()) == sorted(nearest[4:].tolist()) == [0, 1, 2, 3]
+    assert torch.equal(found, network.reconstruct(x, 8, generator=generator()))
+    with pytest.raises(ValueError, match="count must be at least 1, got 0"):
+        network.reconstruct(x, 0, generator=generator())
+
+
+def test_samples_come_from_features_and_centers():
+    network = model("heads", centers=2, feature_variance=1e-12)
+    features = network.encode(torch.randn(7, 5, generator=generator()))
+    samples = network.sample(500, features, generator=generator())
+    centers = network.mixture(features).centers.flatten(0, 1).detach()
+    distances = torch.cdist(samples, centers)
+    assert float(distances.amin(1).max()) < 1e-3
+    assert distances.argmin(1).unique().numel() == 14
+    spread = network.sample(5000, features, generator=generator(), from_density=True)
+    assert float((spread - network.sample(5000, features, generator=generator())).var()) == pytest.approx(0.5, rel=0.1)
+    with pytest.raises(ValueError, match="count must be at least 1"):
+        network.sample(0, features, generator=generator())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"codes": "binary"}, "codes must be one of one_hot, learned, gaussian, heads, got 'binary'"),
+        ({"centers": 0}, "centers must be at least 1"),
+        ({"variance": 0.0}, "variance must be positive, got 0"),
+        ({"feature_variance": -1.0}, "feature_variance must be positive, got -1"),
+    ],
+)
+def test_model_refusals(changes, message):
+    with pytest.raises(ValueError, match=message):
+        model(**changes)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 64, 64), (1, 5, 9), (1, 1, 1)])
+def test_the_convolutional_encoder(shape):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = ConvolutionalEncoder(shape, 2, width=8)
+    images = torch.randn(4, int(np.prod(shape)), generator=generator(), requires_grad=True)
+    features = network(images)
+    assert features.shape == (4, 2)
+    features[1].sum().backward()
+    assert images.grad[1].abs().sum() > 0
+    assert images.grad[[0, 2, 3]].abs().sum() == 0
+    with pytest.raises(ValueError, match="outputs must be at least 1"):
+        ConvolutionalEncoder(shape, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"objective": "nuclear_norm"}, "unknown objective 'nuclear_norm'"),
+        ({"codes": "onehot"}, "did you mean 'one_hot'"),
+        ({"features": 0}, "features must be at least 1"),
+        ({"centers": 0}, "centers must be at least 1"),
+        ({"feature_variance": 0.0}, "feature_variance must be a positive number"),
+        ({"feature_variance_start": 1e-4}, "feature_variance_start must not be below feature_variance"),
+        ({"points": 3}, "points must be at least 10, got 3"),
+        ({"variance_start": 0.1, "variance_end": 0.2}, "0.1 < 0.2"),
+    ],
+)
+def test_bad_settings(changes, message):
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(SMALL, **changes)
+
+
+def test_convolutions_need_images_and_codes():
+    with pytest.raises(InputError, match="body convolutional needs images"):
+        dataclasses.replace(SMALL, body="convolutional").network(2, None)
+    with pytest.raises(InputError, match="codes heads are outputs of an MLP"):
+        dataclasses.replace(SMALL, body="convolutional", codes="heads").network(64, (1, 8, 8))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
+
+
+def bounds_of(folder):
+    with (folder / "bounds.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("objective", ["normalized_inner_product", "log_likelihood", "trace"])
+@pytest.mark.parametrize("codes", ["one_hot", "heads"])
+def test_every_objective_trains_and_is_tracked(tmp_path, digits, objective, codes):
+    config = dataclasses.replace(SMALL, objective=objective, codes=codes, feature_variance_start=0.1)
+    run = training.fit(config, tmp_path / "run", digits, accelerator="cpu", track_every=8)
+    assert run.finished
+    rows = bounds_of(tmp_path / "run")
+    assert [(int(row["step"]), row["part"]) for row in rows] == [
+        (step, part) for step in (8, 16, 20) for part in ("train", "held_out")
+    ]
+    for row in rows:
+        assert float(row["gap"]) >= 0
+        assert float(row["value"]) + float(row["gap"]) == pytest.approx(float(row["limit"]))
+        assert float(row["best_error"]) <= float(row["mean_error"])
+        assert float(row["neighbors"]) >= 1
+    assert float(rows[0]["feature_variance"]) > float(rows[-1]["feature_variance"]) == 0.0025
+    with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
+        metrics = list(csv.DictReader(file))
+    assert float(metrics[-1]["feature_variance"]) == 0.0025
+    assert all(float(row["tightness"]) <= 1 for row in metrics)
+    if objective == "log_likelihood":
+        assert all(float(row["objective"]) < float(row["limit"]) for row in metrics)
+
+
+def test_training_tightens_the_bound(tmp_path, digits):
+    config = dataclasses.replace(SMALL, steps=200, codes="heads", variance_start=1.0, variance_end=1.0, width=64)
+    training.fit(config, tmp_path / "run", digits, accelerator="cpu", track_every=100)
+    rows = [row for row in bounds_of(tmp_path / "run") if row["part"] == "held_out"]
+    assert float(rows[-1]["tightness"]) > 0.7
+    assert float(rows[-1]["best_error"]) < 4
+
+
+def test_points_that_are_no_images(tmp_path):
+    dataset = load("moons", points=500)
+    config = dataclasses.replace(SMALL, data="moons", points=500, features=1)
+    run = training.fit(config, tmp_path / "run", dataset, accelerator="cpu")
+    evaluation = evaluate_reconstruction(run, run.dataset())
+    assert "purity" not in evaluation.model
+    assert evaluation.bounds["train"]["gap_error"] == 0  # a quadrature
+    from contrastive_entropy.report import write_reconstruction_figures
+
+    assert all(path.stat().st_size > 10_000 for path in write_reconstruction_figures(run, evaluation))
+
+
+def command(folder, *options):
+    program = [sys.executable, "-c", "from contrastive_entropy.cli import app; app()", "fit", "autoencoder"]
+    return [*program, "--out", str(folder), *options]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_stopped_training_resumes_to_the_same_bytes(tmp_path, number):
+    settings = [*OPTIONS, "--steps", "60", "--track-every", "7", "--log-every", "5", "--checkpoint-every", "9"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    subprocess.run(command(whole, *settings), check=True, env=environment, **quiet)
+    process = subprocess.Popen(command(part, *settings), env=environment, **quiet)
+    deadline = time.monotonic() + 120
+    while not (part / "checkpoint.safetensors").exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(number)
+    process.wait()
+    assert not (part / "weights.safetensors").exists(), "it ended before it was stopped"
+    subprocess.run(command(part, "--resume"), check=True, env=environment, **quiet)
+    for name in (
+        "weights.safetensors",
+        "metrics.csv",
+        "bounds.csv",
+        "evaluation.json",
+        "alternatives.png",
+        "bounds.png",
+    ):
+        assert (whole / name).read_bytes() == (part / name).read_bytes(), name
+
+
+def test_tracking_is_the_same_at_every_call(digits):
+    network = SMALL.network(64, digits.image_shape)
+    tracker = BoundTracker(digits, points=50)
+    assert tracker.measure(network) == tracker.measure(network)
+
+
+def test_reconstruction_errors_against_a_loop(digits):
+    network = dataclasses.replace(SMALL, feature_variance=1e-14).network(64, digits.image_shape)
+    joint = encoded(network, digits.test[:20])
+    best, mean = reconstruction_errors(network, joint, generator=generator())
+    squares = [
+        (network.mixture(y[None]).centers[0] - x).square().sum(-1)
+        for x, y in zip(joint.points, joint.features, strict=True)
+    ]
+    assert best == pytest.approx(float(torch.stack([s.min() for s in squares]).mean()), rel=1e-4)
+    assert mean == pytest.approx(float(torch.stack([s.mean() for s in squares]).mean()), rel=1e-4)
+
+
+def test_posterior_draws_are_data_near_in_features(digits):
+    network = dataclasses.replace(SMALL, feature_variance=1e-14).network(64, digits.image_shape)
+    draws = posterior_draws(network, digits.test[:50], digits.test[:50], 4, generator=generator())
+    assert torch.equal(draws, digits.test[:50].unsqueeze(1).expand(-1, 4, -1))
+
+
+def test_diversity_is_relative_to_the_data():
+    data = torch.randn(4000, 3, generator=generator())
+    assert diversity(data[:3000].unflatten(0, (100, 30)), data) == pytest.approx(1, abs=0.05)
+    assert diversity(data[:100, None].expand(-1, 5, -1), data) == 0
+
+
+def test_the_classifier_knows_the_digits(digits):
+    classifier = Classifier(digits.train, digits.train_labels)
+    assert classifier.accuracy(digits.test, digits.test_labels) > 0.93
+    found = classifier.purity_and_clarity(digits.test[:100, None], digits.test_labels[:100])
+    assert found["purity"] > 0.9
+    blurred = digits.test.mean(0).expand(100, 1, -1)
+    assert classifier.purity_and_clarity(blurred, digits.test_labels[:100])["purity"] < 0.3
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("autoencoder") / "run"
+    result = call("fit", "autoencoder", "--features", 1, "--out", folder, *OPTIONS)
+    assert result.exit_code == 0, result.output
+    return folder, result
+
+
+def test_a_fit_leaves_a_complete_folder_and_explains_its_numbers(run_folder):
+    folder, result = run_folder
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json", "weights.safetensors", "metrics.csv", "bounds.csv", "evaluation.json",
+        "alternatives.png", "bounds.png", "training.png", "tensorboard",
+    }  # fmt: skip
+    for name in ("tightness", "neighbors", "best_error", "diversity", "purity", "clarity", "Held-out tightness"):
+        assert name in result.stdout
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    assert evaluation["settings"]["classifier"].startswith("MLPClassifier(256)")
+    assert set(evaluation["bounds"]) == {"train", "held_out"}
+    assert Run.open(folder).config.kind == "autoencoder"
+    assert call("evaluate", folder).exit_code == 0
+    assert json.loads((folder / "evaluation.json").read_text()) == evaluation
+
+
+def test_reconstruct_writes_pictures_and_arrays(run_folder, tmp_path):
+    folder, _ = run_folder
+    result = call("reconstruct", folder, "--index", 3, "--index", 5, "-n", 4, "--out", tmp_path / "grid.png")
+    assert result.exit_code == 0, result.output
+    assert "4 alternatives for each of 2 inputs" in result.stdout
+    assert Image.open(tmp_path / "grid.png").size[0] > 100
+    assert call("reconstruct", folder, "--index", 3, "-n", 4, "--out", tmp_path / "a.npz").exit_code == 0
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert arrays["inputs"].shape == (1, 1, 8, 8)
+        assert arrays["alternatives"].shape == (1, 4, 1, 8, 8)
+        np.testing.assert_array_equal(arrays["inputs"][0, 0].ravel(), load("digits").test[3].numpy())
+        np.save(tmp_path / "input.npy", arrays["inputs"])
+    result = call("reconstruct", folder, "--input", tmp_path / "input.npy", "-n", 4, "--out", tmp_path / "b.npz")
+    assert result.exit_code == 0, result.output
+    with np.load(tmp_path / "a.npz") as a, np.load(tmp_path / "b.npz") as b:
+        np.testing.assert_array_equal(a["alternatives"], b["alternatives"])
+    pixels = (255 * load("digits").test[3].reshape(8, 8)).round().to(torch.uint8).numpy()
+    Image.fromarray(pixels).save(tmp_path / "one.png")
+    result = call("reconstruct", folder, "--input", tmp_path / "one.png", "--out", tmp_path / "c.npz")
+    assert result.exit_code == 0, result.output
+
+
+def test_what_reconstruct_refuses(run_folder, tmp_path):
+    folder, _ = run_folder
+    out = tmp_path / "grid.png"
+    refused(call("reconstruct", folder, "--index", 500, "--out", out), "--index must lie from 0 to 499, got 500")
+    refused(call("reconstruct", folder, "--out", tmp_path / "grid.jpg"), "--out must end in .npz or .png")
+    refused(call("reconstruct", folder, "-n", 0, "--out", out), "-n must be at least 1")
+    refused(call("reconstruct", folder, "--index", 1, "--input", "x.npy", "--out", out), "--index or --input, not both")
+    np.save(tmp_path / "points.npy", np.zeros((2, 3)))
+    result = call("reconstruct", folder, "--input", tmp_path / "points.npy", "--out", out)
+    refused(result, "expected inputs of shape (1, 8, 8), got (3,)")
+    assert not out.exists()
+    out.write_bytes(b"mine")
+    refused(call("reconstruct", folder, "--out", out), "exists; replace it with --overwrite")
+    assert out.read_bytes() == b"mine"
+
+
+def test_limit_is_that_of_the_formula(run_folder, tmp_path):
+    folder, _ = run_folder
+    result = call("limit", folder, "--out", tmp_path / "limit.json")
+    assert result.exit_code == 0, result.output
+    figures = json.loads((tmp_path / "limit.json").read_text())
+    run = Run.open(folder)
+    joint = encoded(run.load_network(), run.dataset().train)
+    assert isinstance(joint, JointMixture)
+    nodes, log_weights = joint.quadrature()
+    assert figures["points"] == 1297
+    assert figures["limit"] == pytest.approx(float(joint.log_norm(nodes, log_weights=log_weights)), abs=1e-9)
+    assert figures["value"] <= figures["limit"]
+    sampled = whole_limit(run, conditions=3000, value=False)
+    assert "value" not in sampled
+    assert abs(sampled["limit"] - figures["limit"]) < 4 * sampled["limit_error"]
+    held_out = whole_limit(run, part="held_out")
+    assert held_out["points"] == 500
+    refused(call("limit", folder, "--part", "test"), "--part must be one of train, held_out, got 'test'")
+    refused(call("limit", folder, "--conditions", 1), "--conditions must be at least 2")
+    refused(call("limit", folder, "--out", tmp_path / "limit.json"), "exists; replace it with --overwrite")
+
+
+def test_sample_and_wrong_kinds(run_folder, tmp_path):
+    folder, _ = run_folder
+    result = call("sample", folder, "-n", 5, "--out", tmp_path / "s.npz")
+    assert result.exit_code == 0, result.output
+    with np.load(tmp_path / "s.npz") as arrays:
+        assert arrays["samples"].shape == (5, 1, 8, 8)
+    data = Dataset("tiny", torch.randn(50, 2, generator=generator()), torch.randn(20, 2, generator=generator()))
+    training.fit(FitConfig(data="moons", steps=2, width=4, depth=1), tmp_path / "mdn", data, accelerator="cpu")
+    refused(call("limit", tmp_path / "mdn"), "holds a run of kind mdn, without an encoder: use `fit autoencoder`")
+    result = call("fit", "autoencoder", "--out", tmp_path / "mdn", "--resume")
+    refused(result, "holds a run of kind mdn; continue with: contrastive-entropy fit mdn")
+
+
+def test_experiments_quickly(tmp_path):
+    quick = ["--data", "digits", "--steps", 10, "--points", 60, "--quick"]
+    out = tmp_path / "bounds"
+    arguments = ["experiment", "bound-tracking", "--out", out, *quick, "--centers", "1,3", "--seeds", "0,1"]
+    result = call(*arguments)
+    assert result.exit_code == 0, result.output
+    found = json.loads((out / "bound-tracking.json").read_text())
+    assert {"command", "seed", "commit", "device", "wall_seconds"} <= set(found)
+    assert [row["centers"] for row in found["rows"]] == [1, 3]
+    for row in found["rows"]:
+        assert 0 < row["train_tightness"][0] <= 1
+        assert row["train_tightness"][1] > 0
+        assert row["free_tightness"] > row["train_tightness"][0]
+    assert found["rows"][0]["free_tightness"] < found["rows"][1]["free_tightness"]
+    assert "training tightness is" in (out / "bound-tracking.md").read_text()
+    trained = (out / "runs/features1-centers3-seed1/weights.safetensors").stat().st_mtime_ns
+    assert call(*arguments).exit_code == 0  # nothing is trained twice
+    assert (out / "runs/features1-centers3-seed1/weights.safetensors").stat().st_mtime_ns == trained
+    refused(call(*arguments, "--learning-rate", 0.5), "holds a run with other settings; choose another --out")
+    refused(call(*arguments, "--centers", "1;2"), "--centers must be whole numbers with commas between them")
+    refused(call(*arguments, "--centers", "0"), "--centers must be at least 1, got 0")
+    out = tmp_path / "diversity"
+    result = call(
+        "experiment", "reconstruction-diversity", "--out", out, "--steps", 10, "--centers", 3, "--points", 100
+    )
+    assert result.exit_code == 0, result.output
+    assert "The classifier's confidence is" in result.stdout
+    assert (out / "reconstruction-diversity.png").stat().st_size > 10_000
+    refused(
+        call("experiment", "reconstruction-diversity", "--out", tmp_path / "x", "--data", "moons", "--steps", 1),
+        "moons holds points; this experiment shows images",
+    )
