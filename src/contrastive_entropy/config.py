@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -138,7 +139,8 @@ class AutoencoderConfig:
         steps: optimiser steps.
         batch_size: data points per step.
         learning_rate: of Adam, as in `FitConfig`.
-        variance_start, variance_end, anneal_fraction: of the density, v_x = v_q, as in `FitConfig`.
+        variance_start, variance_end, anneal_fraction: of the density, v_x = v_q, as in `FitConfig`; the end's default is a
+            quarter of the generator's, so that neighbours in feature space count as alternatives, not as one blur.
         body: of `BODIES`, for both halves.
         width, depth: as in `FitConfig`.
         points, held_out, data_root, seed: as in `FitConfig`.
@@ -191,7 +193,7 @@ class AutoencoderConfig:
         Raises:
             InputError: the data are constant or mostly duplicates.
         """
-        start, end = _chosen_variances(self, dataset)
+        start, end = _chosen_variances(self, dataset, share=0.25)
         noise = self.feature_variance_start or self.feature_variance
         return dataclasses.replace(self, variance_start=start, variance_end=end, feature_variance_start=noise)
 
@@ -303,11 +305,12 @@ def _check_training(config: "Config") -> None:
         )
 
 
-def _chosen_variances(config: "Config", dataset: Dataset) -> tuple[float, float]:
-    """Start and end: given, or from the data's distances."""
+def _chosen_variances(config: "Config", dataset: Dataset, *, share: float = 1.0) -> tuple[float, float]:
+    """Start and end: given, or from the data's distances; the end that is chosen is a share of the neighbours' variance."""
     points = min(config.batch_size, len(dataset.train))
     try:
-        end = config.variance_end or neighbor_variance(dataset.train, points=points, neighbors=min(8, points - 1))
+        near = partial(neighbor_variance, dataset.train, points=points, neighbors=min(8, points - 1))
+        end = config.variance_end or share * near()
         start = config.variance_start or max(end, median_pair_variance(dataset.train))
     except ValueError as error:
         raise InputError(f"{dataset.name}: {error}; set variance_start and variance_end") from error

@@ -49,9 +49,9 @@ class BoundTrackingConfig:
     features: tuple[int, ...] = (1, 2)
     centers: tuple[int, ...] = (1, 2, 5, 10, 20, 30)
     seeds: tuple[int, ...] = (0, 1, 2)
-    steps: int = 1500
+    steps: int = 2000
     codes: str = "heads"
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     variance: float | None = 5.0
     feature_variance: float = 0.0025
     free: bool = True
