@@ -107,7 +107,7 @@ def test_every_kind_of_code_gives_a_batch_of_mixtures(codes):
 def test_features_stay_in_their_box_and_noise_has_the_variance():
     network = model()
     y = network.encode(1e3 * torch.randn(50, 5, generator=generator()))
-    assert float(y.abs().max()) <= 1
+    assert float(y.detach().abs().max()) <= 1
     noise = network.add_noise(torch.zeros(20_000, 2), generator=generator())
     assert float(noise.var()) == pytest.approx(0.01, rel=0.05)
 
@@ -139,7 +139,7 @@ def test_samples_come_from_features_and_centers():
     samples = network.sample(500, features, generator=generator())
     centers = network.mixture(features).centers.flatten(0, 1).detach()
     distances = torch.cdist(samples, centers)
-    assert float(distances.amin(1).max()) < 1e-3
+    assert float(distances.amin(1).max()) < 1e-2
     assert distances.argmin(1).unique().numel() == 14
     spread = network.sample(5000, features, generator=generator(), from_density=True)
     assert float((spread - network.sample(5000, features, generator=generator())).var()) == pytest.approx(0.5, rel=0.1)
@@ -237,10 +237,13 @@ def test_every_objective_trains_and_is_tracked(tmp_path, digits, objective, code
 
 def test_training_tightens_the_bound(tmp_path, digits):
     config = dataclasses.replace(SMALL, steps=200, codes="heads", variance_start=1.0, variance_end=1.0, width=64)
-    training.fit(config, tmp_path / "run", digits, accelerator="cpu", track_every=100)
-    rows = [row for row in bounds_of(tmp_path / "run") if row["part"] == "held_out"]
-    assert float(rows[-1]["tightness"]) > 0.7
-    assert float(rows[-1]["best_error"]) < 4
+    run = training.fit(config, tmp_path / "run", digits, accelerator="cpu", track_every=100)
+    first = BoundTracker(digits).measure(training.initial_network(run, digits.train))["held_out"]
+    last = bounds_of(tmp_path / "run")[-1]
+    assert last["part"] == "held_out"
+    assert float(last["value"]) > first["value"] + 0.3
+    assert float(last["limit"]) > first["limit"] + 0.3  # the encoder learns to tell inputs apart
+    assert float(last["best_error"]) < 0.8 * first["best_error"]
 
 
 def test_points_that_are_no_images(tmp_path):
@@ -292,6 +295,7 @@ def test_tracking_is_the_same_at_every_call(digits):
     assert tracker.measure(network) == tracker.measure(network)
 
 
+@torch.no_grad()
 def test_reconstruction_errors_against_a_loop(digits):
     network = dataclasses.replace(SMALL, feature_variance=1e-14).network(64, digits.image_shape)
     joint = encoded(network, digits.test[:20])
@@ -354,7 +358,8 @@ def test_reconstruct_writes_pictures_and_arrays(run_folder, tmp_path):
     result = call("reconstruct", folder, "--index", 3, "--index", 5, "-n", 4, "--out", tmp_path / "grid.png")
     assert result.exit_code == 0, result.output
     assert "4 alternatives for each of 2 inputs" in result.stdout
-    assert Image.open(tmp_path / "grid.png").size[0] > 100
+    with Image.open(tmp_path / "grid.png") as picture:
+        assert picture.size[0] > 100
     assert call("reconstruct", folder, "--index", 3, "-n", 4, "--out", tmp_path / "a.npz").exit_code == 0
     with np.load(tmp_path / "a.npz") as arrays:
         assert arrays["inputs"].shape == (1, 1, 8, 8)
@@ -417,7 +422,7 @@ def test_sample_and_wrong_kinds(run_folder, tmp_path):
         assert arrays["samples"].shape == (5, 1, 8, 8)
     data = Dataset("tiny", torch.randn(50, 2, generator=generator()), torch.randn(20, 2, generator=generator()))
     training.fit(FitConfig(data="moons", steps=2, width=4, depth=1), tmp_path / "mdn", data, accelerator="cpu")
-    refused(call("limit", tmp_path / "mdn"), "holds a run of kind mdn, without an encoder: use `fit autoencoder`")
+    refused(call("limit", tmp_path / "mdn"), "holds a run of kind mdn, which has no encoder; train `fit autoencoder`")
     result = call("fit", "autoencoder", "--out", tmp_path / "mdn", "--resume")
     refused(result, "holds a run of kind mdn; continue with: contrastive-entropy fit mdn")
 

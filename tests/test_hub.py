@@ -55,3 +55,107 @@ def test_without_a_connection_the_options_are_named(monkeypatch):
     monkeypatch.setattr(hub, "_load", unreachable)
     with pytest.raises(InputError, match=r"cannot load ylecun/mnist \(Couldn't reach.*--data-root.*about 18 MB"):
         load("mnist")
+
+
+def write_copy(folder, parts, *, shape=(20, 24, 3), label=True):
+    """A data set of colour images as the hub lays it out."""
+    import datasets
+
+    folder.mkdir(parents=True)
+    kinds = {"picture": datasets.Image(), "name": datasets.Value("string")}
+    kinds |= {"kind": datasets.ClassLabel(num_classes=3)} if label else {}
+    for part, count in parts.items():
+        pixels = np.random.default_rng(count).integers(0, 256, (count, *shape), dtype=np.uint8)
+        columns = {"picture": list(pixels), "name": [str(i) for i in range(count)]}
+        columns |= {"kind": [i % 3 for i in range(count)]} if label else {}
+        table = datasets.Dataset.from_dict(columns, features=datasets.Features(kinds))
+        table.to_parquet(folder / f"{part}-00000-of-00001.parquet")
+
+
+def test_any_data_set_of_the_hub_by_its_identifier(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    write_copy(tmp_path / "owner" / "shapes", {"train": 30, "test": 12})
+    data = load("hub:owner/shapes", data_root=tmp_path)
+    assert data.image_shape == (3, 20, 24)
+    assert (len(data.train), len(data.test)) == (30, 12)
+    assert data.train_labels.tolist() == [0, 1, 2] * 10
+    some = load("hub:owner/shapes", data_root=tmp_path, points=11, seed=3)
+    assert len(some.train) == 11
+    rows = [int((data.train == row).all(1).nonzero()[0, 0]) for row in some.train]
+    assert [i % 3 for i in rows] == some.train_labels.tolist()
+    write_copy(tmp_path / "single", {"train": 30}, label=False)
+    split = load("hub:someone/single", data_root=tmp_path, held_out=0.3)
+    assert (len(split.train), len(split.test), split.train_labels) == (21, 9, None)
+
+
+def test_identifiers_and_contents_that_cannot_be_used(tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    for name in ("hub:mnist", "hub:", "hub:a/b/c", "hub:/x"):
+        with pytest.raises(
+            InputError, match=r"expected hub:owner/name as on https://huggingface.co/datasets, got 'hub:"
+        ):
+            load(name)
+    with pytest.raises(
+        InputError, match=r"no folder owner/none or none in .*copy of https://huggingface.co/datasets/owner/none"
+    ):
+        load("hub:owner/none", data_root=tmp_path)
+    (tmp_path / "text").mkdir()
+    datasets.Dataset.from_dict({"word": ["a"] * 20}).to_parquet(tmp_path / "text" / "train-00000-of-00001.parquet")
+    with pytest.raises(InputError, match="no column of images; found word"):
+        load("hub:owner/text", data_root=tmp_path)
+    write_copy(tmp_path / "a" / "sizes", {"train": 5})
+    write_copy(tmp_path / "b" / "sizes", {"test": 5}, shape=(10, 10, 3))
+    (tmp_path / "b" / "sizes" / "test-00000-of-00001.parquet").rename(
+        tmp_path / "a" / "sizes" / "test-00000-of-00001.parquet"
+    )
+    with pytest.raises(InputError, match=r"training images are \(3, 20, 24\) and held-out ones \(3, 10, 10\)"):
+        load("hub:a/sizes", data_root=tmp_path)
+
+
+def test_faces_are_cut_to_their_middle_and_resized(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setitem(HUB, "celeba", hub.HubDataset("flwrlabs/celeba", "picture", "", 1390, "", crop=16, size=8))
+    write_copy(tmp_path / "celeba", {"train": 12, "test": 12})
+    data = load("celeba", data_root=tmp_path)
+    assert data.image_shape == (3, 8, 8)
+    assert data.train_labels is None
+    from datasets import load_dataset
+
+    picture = np.asarray(load_dataset(str(tmp_path / "celeba"))["train"][0]["picture"], dtype=np.float64) / 255
+    middle = picture[2:18, 4:20]
+    blocks = middle.reshape(8, 2, 8, 2, 3).mean((1, 3)).transpose(2, 0, 1)
+    assert np.abs(data.train[0].reshape(3, 8, 8).numpy() - blocks).mean() < 0.1  # a tent filter, not a box
+    assert np.corrcoef(data.train[0].numpy(), blocks.ravel())[0, 1] > 0.9
+
+
+def test_a_download_is_announced_with_its_size(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+
+    def unreachable(source):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(hub, "_load", unreachable)
+    with (
+        caplog.at_level("INFO", logger="contrastive_entropy"),
+        pytest.raises(InputError, match=r"celeba.*about 1,390 MB"),
+    ):
+        load("celeba")
+    assert "downloading flwrlabs/celeba from huggingface.co, about 1,390 MB" in caplog.text
+    caplog.clear()
+    (tmp_path / "cache" / "flwrlabs___celeba").mkdir(parents=True)
+    with caplog.at_level("INFO", logger="contrastive_entropy"), pytest.raises(InputError):
+        load("celeba")
+    assert not caplog.text
+
+
+def test_points_take_a_part_of_any_data_set():
+    whole, part = load("digits"), load("digits", points=100, seed=1)
+    assert len(part.train) == len(part.train_labels) == 100
+    assert torch.equal(part.test, whole.test)
+    rows = [int((whole.train == row).all(1).nonzero()[0, 0]) for row in part.train]
+    assert whole.train_labels[rows].tolist() == part.train_labels.tolist()
+    assert rows != list(range(100))
+    with pytest.raises(InputError, match="points must be at least 10, got 9"):
+        load("digits", points=9)

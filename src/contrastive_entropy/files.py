@@ -24,9 +24,9 @@ def read_points(path: Path) -> tuple[Tensor, tuple[int, int, int] | None]:
     """Read one point per row.
 
     Args:
-        path: .npy; .npz with one array, or one named `samples`; .csv with or without a line of names; .parquet; or a
-            folder of images of one size, looked through with its subfolders; or a single image. Arrays of shape
-            (n, height, width), (n, channels, height, width) or, failing that, (n, height, width, channels) are images, and so are integers
+        path: .npy; .npz with one array, or one named `samples`; .csv with or without a line of names; .parquet; a folder
+            of images of one size, looked through with its subfolders; or one image. Arrays of shape (n, height, width),
+            (n, channels, height, width) or, failing that, (n, height, width, channels) are images, and so are integers
             without sign, whose range becomes [0, 1], or floats in [0, 1].
 
     Returns:
