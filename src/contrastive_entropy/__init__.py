@@ -1,6 +1,15 @@
 """Mixture density networks, generators and autoencoders trained with Hilbert-space entropy bounds (arXiv 2511.12903)."""
 
 from contrastive_entropy.bounds import Bound
+from contrastive_entropy.conditional import (
+    ConditionalBound,
+    JointMixture,
+    conditional_bound,
+    conditional_log_likelihood,
+    conditional_normalized_inner_product,
+    conditional_trace,
+    iid_tightness,
+)
 from contrastive_entropy.decomposition import Decomposition, decompose
 from contrastive_entropy.errors import InputError, NumericalWarning, TrainingError
 from contrastive_entropy.marginal import (
@@ -32,13 +41,19 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Bound",
+    "ConditionalBound",
     "Decomposition",
     "GaussianMixture",
     "InputError",
+    "JointMixture",
     "NumericalWarning",
     "TrainingError",
     "bures_distance",
     "cauchy_schwarz_divergence",
+    "conditional_bound",
+    "conditional_log_likelihood",
+    "conditional_normalized_inner_product",
+    "conditional_trace",
     "debiased_normalized_inner_product",
     "debiased_nuclear_norm",
     "decompose",
@@ -46,6 +61,7 @@ __all__ = [
     "effective_rank",
     "fidelity",
     "fidelity_bracket",
+    "iid_tightness",
     "inner_product",
     "log_likelihood",
     "normalized_inner_product",

@@ -66,8 +66,11 @@ def evaluate_run(run: Run, *, seed: int, from_density: bool = False) -> None:
     """Print the table, write evaluation.json and the figures.
 
     Raises:
-        InputError: training has not finished, the data are gone or the folder cannot be written.
+        InputError: training has not finished, the data are gone or the folder cannot be written; from_density for an
+            autoencoder, whose alternatives are centers.
     """
+    if from_density and isinstance(run.config, AutoencoderConfig):
+        raise InputError("--from-density is for generators; an autoencoder's alternatives are compared as centers")
     try:
         if isinstance(run.config, AutoencoderConfig):
             paths = _evaluate_autoencoder(run, seed)

@@ -1,0 +1,101 @@
+"""Where a training step of an autoencoder goes: results/autoencoder.json.
+
+python benchmarks/autoencoder.py --data-root DIR     # a minute on two cores; DIR/mnist as the hub lays it out
+
+The network, objective and optimiser of `fit autoencoder --data mnist`, step by step outside of Lightning, on 256 images a
+step; the fastest of the repetitions of every part counts, because a neighbour's load only slows.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from contrastive_entropy.config import AutoencoderConfig
+from contrastive_entropy.data import load
+from contrastive_entropy.training import conditional_step_bound
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("encoder", "decoder", "objective", "objective's gradient", "network's gradient", "optimiser")
+
+
+def measure(config: AutoencoderConfig, data: torch.Tensor, repeats: int) -> dict[str, float]:
+    """Milliseconds of every part."""
+    network = config.network(data.shape[1], (1, 28, 28))
+    network.location.copy_(data.mean(0))
+    network.scale.copy_(data.std())
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3, fused=True)
+    generator = torch.Generator().manual_seed(0)
+    fastest = dict.fromkeys(PARTS, float("inf"))
+    for _ in range(repeats):
+        clock = [time.perf_counter()]
+        x = data[torch.randint(len(data), (config.batch_size,), generator=generator)]
+        features = network.encode(x)
+        conditions = network.add_noise(features, generator=generator)
+        clock.append(time.perf_counter())
+        q = network.mixture(conditions, generator=generator)
+        clock.append(time.perf_counter())
+        bound = conditional_step_bound(config, x, q, features.detach(), conditions.detach(), config.feature_variance)
+        clock.append(time.perf_counter())
+        (gradient,) = torch.autograd.grad(bound.value, q.centers, retain_graph=True)
+        clock.append(time.perf_counter())
+        optimizer.zero_grad()
+        q.centers.backward(-gradient)
+        clock.append(time.perf_counter())
+        optimizer.step()
+        clock.append(time.perf_counter())
+        for part, start, end in zip(PARTS, clock, clock[1:], strict=True):
+            fastest[part] = min(fastest[part], 1e3 * (end - start))
+    return fastest
+
+
+def table(result: dict) -> str:
+    """The markdown table that docs/performance.md shows."""
+    lines = [f"| codes | centers | {' | '.join(PARTS)} | step | steps/s | objective's share |", "|---" * 11 + "|"]
+    for case in result["cases"]:
+        times = case["milliseconds"]
+        step = sum(times.values())
+        share = (times["objective"] + times["objective's gradient"]) / step
+        cells = [case["codes"], str(case["centers"]), *(f"{times[part]:.1f} ms" for part in PARTS)]
+        lines.append("| " + " | ".join([*cells, f"{step:.1f} ms", f"{1e3 / step:.0f}", f"{share:.0%}"]) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-root", type=Path, help="folder with a copy of MNIST; the hub or its cache otherwise")
+    parser.add_argument("--repeats", type=int, default=60)
+    parser.add_argument("--table", type=Path, help="print the table of a result instead of measuring")
+    options = parser.parse_args()
+    if options.table:
+        print(table(json.loads(options.table.read_text())))
+        return
+    start = time.monotonic()
+    dataset = load("mnist", data_root=options.data_root, points=8192)
+    cases = []
+    for codes in ("one_hot", "learned", "gaussian", "heads"):
+        for centers in (1, 10, 30):
+            config = AutoencoderConfig(data="mnist", features=1, centers=centers, codes=codes).resolve(dataset)
+            times = measure(config, dataset.train, options.repeats)
+            cases.append({"codes": codes, "centers": centers, "milliseconds": times})
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    result = {
+        "command": "python " + " ".join(["benchmarks/autoencoder.py", *sys.argv[1:]]),
+        "seed": 0,
+        "commit": commit.stdout.strip(),
+        "device": f"{torch.get_num_threads()} threads of {platform.machine()} CPU",
+        "torch": torch.__version__,
+        "wall_seconds": round(time.monotonic() - start, 1),
+        "cases": cases,
+    }
+    (ROOT / "results" / "autoencoder.json").write_text(json.dumps(result, indent=2) + "\n")
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()
