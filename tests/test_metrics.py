@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -191,3 +192,19 @@ def test_a_point_on_the_radius_is_not_far(radius):
 def test_more_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_many_coordinates_by_products_are_as_good_as_differences(monkeypatch):
+    from contrastive_entropy import metrics
+
+    x = torch.rand(60, 100, generator=torch.Generator().manual_seed(0)) + 50
+    y = torch.cat([x[:5], torch.rand(70, 100, generator=torch.Generator().manual_seed(1)) + 50])
+    calls = [
+        lambda: torch.tensor(energy_distance(x, y)),
+        lambda: neighbor_distance(x, y, rank=2),
+        lambda: torch.tensor(list(dataclasses.astuple(neighborhood_scores(x, y, neighbors=3)))),
+    ]
+    fast = [call() for call in calls]
+    monkeypatch.setattr(metrics, "_DIFFERENCES", 1000)
+    for call, value in zip(calls, fast, strict=True):
+        torch.testing.assert_close(value, call(), atol=1e-9, rtol=1e-9)

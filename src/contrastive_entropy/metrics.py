@@ -1,11 +1,14 @@
 """Sample quality: generated points against real ones, both (n, d) tensors, on any device."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 _TILE = 1 << 22  # distances held at once: 32 MiB in float64
+
+_DIFFERENCES = 64  # most coordinates whose differences are taken one by one
 
 
 def energy_distance(x: Tensor, y: Tensor) -> float:
@@ -66,9 +69,8 @@ def neighborhood_scores(real: Tensor, generated: Tensor, *, neighbors: int = 5) 
     real, generated = real.double(), generated.double()
     real_radius, generated_radius = (neighbor_distance(s, s, rank=neighbors + 1) for s in (real, generated))
     inside, covered, recalled = [], [], []
-    for rows, radius in zip(_tiles(real, generated), _tiles(real_radius[:, None], generated), strict=True):
-        distance = _distances(rows, generated)  # (rows, m)
-        in_ball = distance <= radius
+    for distance, radius in zip(_distances(real, generated), _tiles(real_radius[:, None], generated), strict=True):
+        in_ball = distance <= radius  # (rows, m)
         inside.append(in_ball.sum(0))
         covered.append(in_ball.any(1))
         recalled.append((distance <= generated_radius).any(1))
@@ -99,7 +101,7 @@ def neighbor_distance(x: Tensor, y: Tensor, *, rank: int = 1) -> Tensor:
     if not 1 <= rank <= len(y):
         raise ValueError(f"rank must lie in 1..{len(y)}, the number of points, got {rank}")
     x, y = x.double(), y.double()
-    return torch.cat([_distances(rows, y).kthvalue(rank, dim=1).values for rows in _tiles(x, y)])
+    return torch.cat([distance.kthvalue(rank, dim=1).values for distance in _distances(x, y)])
 
 
 def far_share(samples: Tensor, data: Tensor, *, radius: float) -> float:
@@ -121,12 +123,23 @@ def far_share(samples: Tensor, data: Tensor, *, radius: float) -> float:
 
 def _mean_distance(x: Tensor, y: Tensor) -> float:
     x, y = x.double(), y.double()
-    return sum(float(_distances(rows, y).sum()) for rows in _tiles(x, y)) / (len(x) * len(y))
+    return sum(float(distance.sum()) for distance in _distances(x, y)) / (len(x) * len(y))
 
 
-def _distances(x: Tensor, y: Tensor) -> Tensor:
-    """By differences: expanding the square loses the distances of near points, and a point's own is not 0."""
-    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+def _distances(x: Tensor, y: Tensor) -> Iterator[Tensor]:
+    """Tiles of rows of all distances: by differences, or in many coordinates by products, 50 times faster there.
+
+    A product's squared distance errs by about 1e-15 |x|^2, so that coinciding points may come out some 1e-7 apart.
+    """
+    if x.shape[-1] <= _DIFFERENCES:
+        yield from (torch.cdist(rows, y, compute_mode="donot_use_mm_for_euclid_dist") for rows in _tiles(x, y))
+        return
+    origin = y.mean(0)
+    x, y = x - origin, y - origin
+    squares = y.square().sum(1)
+    for rows in _tiles(x, y):
+        square = torch.addmm(squares, rows, y.mT, alpha=-2).add_(rows.square().sum(1, keepdim=True))
+        yield square.clamp_min_(0).sqrt_()
 
 
 def _tiles(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
