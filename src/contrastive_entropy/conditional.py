@@ -34,8 +34,8 @@ CONDITIONS = 256
 ROWS = 2048
 """Rows of a tile of the data's Gram matrix."""
 
-TILE = 1 << 24
-"""Kernels between centers and data held at once: 128 MiB in float64."""
+TILE = 1 << 23
+"""Kernels between centers and data held at once: 64 MiB in float64."""
 
 NODES_PER_DEVIATION = 8
 """Nodes of the quadrature over a one-dimensional feature, per standard deviation of its noise."""
@@ -246,15 +246,16 @@ class JointMixture:
         """
         logs = conditions.new_empty(len(conditions), dtype=torch.float64)
         done = 0
+        shared = _scalar(self.variance).to(self.points.device)
         for group, active, weights in self._groups(conditions):
-            x = self.points[active].double()
-            shared = _scalar(self.variance).to(x.device)
-            total = x.new_zeros(len(group))
-            for start in range(0, len(x), ROWS):
+            total = weights.new_zeros(len(group))
+            for start in range(0, len(active), ROWS):
                 rows = slice(start, start + ROWS)
-                for other in range(start, len(x), ROWS):
+                x = self.points[active[rows]].double()
+                for other in range(start, len(active), ROWS):
                     columns = slice(other, other + ROWS)
-                    kernel = log_kernel(x[rows], shared, x[columns], shared)[0].clamp_min_(-300.0).exp_()
+                    z = x if other == start else self.points[active[columns]].double()
+                    kernel = log_kernel(x, shared, z, shared)[0].clamp_min_(-300.0).exp_()
                     half = ((weights[:, rows] @ kernel) * weights[:, columns]).sum(-1)
                     total += half if start == other else 2 * half
             logs[group] = total.log()
@@ -281,24 +282,27 @@ class JointMixture:
         Returns:
             (s,), in nats, in double precision given the centers. O(sum_g a_g s_g c d).
         """
-        logs = conditions.new_empty(len(conditions), dtype=torch.float64)
+        logs = conditions.new_full((len(conditions),), -math.inf, dtype=torch.float64)
+        shared = _scalar(self.variance).to(self.points.device)
+        constant = logs.new_zeros(())
         done = 0
         for group, active, weights in self._groups(conditions):
-            x = self.points[active].double()
-            shared = _scalar(self.variance).to(x.device)
             q = model(conditions[group])
-            few = max(1, TILE // (q.components * len(x)))
-            for start in range(0, len(group), few):
-                part = slice(start, start + few)
-                centers = q.centers[part].double()
-                exponent, constant = log_kernel(centers.flatten(0, 1), q.variance.double().reshape(1, 1), x, shared)
-                pairs = exponent.unflatten(0, centers.shape[:2]) + weights[part].log().unsqueeze(1)  # (few, c, a_g)
-                log_weights = q.log_weights.expand(len(group), -1)[part].unsqueeze(-1)
-                logs[group[part]] = torch.logsumexp((pairs + log_weights).flatten(1), -1) + constant
-                done += len(group[part])
+            variance, log_weights = q.variance.double().reshape(1, 1), q.log_weights.expand(len(group), -1)
+            few = max(1, TILE // (q.components * min(len(active), 4 * ROWS)))
+            for part in torch.arange(len(group), device=group.device).split(few):
+                centers = q.centers[part].double().flatten(0, 1)
+                for columns in torch.arange(len(active), device=active.device).split(4 * ROWS):
+                    x = self.points[active[columns]].double()
+                    exponent, log_peak = log_kernel(centers, variance, x, shared)
+                    pairs = exponent.unflatten(0, (len(part), -1)).add_(log_weights[part].unsqueeze(-1))
+                    pairs += weights[part][:, columns].log().unsqueeze(1)
+                    logs[group[part]] = torch.logaddexp(logs[group[part]], torch.logsumexp(pairs.flatten(1), -1))
+                constant = log_peak
+                done += len(part)
                 if progress is not None:
                     progress(done)
-        return logs
+        return logs + constant
 
     def log_norm(self, conditions: Tensor, *, log_weights: Tensor | None = None) -> Tensor:
         """Log E_y ||p(.|y)||^2, the limit of (E15), over these conditions: a scalar in nats."""

@@ -85,9 +85,14 @@ def alternatives_figure(
     sets = [("input | alternatives", alternatives)]
     if posterior is not None:
         sets.append(("input | data from p(x|y)", posterior))
-    figure = Figure(figsize=(0.45 * (alternatives.shape[1] + 2) * len(sets), 0.45 * min(rows, len(inputs)) + 0.5))
-    if image_shape is None:
-        figure = Figure(figsize=(5 * len(sets), 5.3))
+    size = (5.0 * len(sets), 5.3)
+    if image_shape is not None:
+        cell = 0.45
+        size = (
+            cell * (alternatives.shape[1] + 2) * len(sets),
+            cell * image_shape[1] / image_shape[2] * min(rows, len(inputs)) + 0.5,
+        )
+    figure = Figure(figsize=size)
     FigureCanvasAgg(figure)
     figure.set_layout_engine("constrained")
     axes = figure.subplots(1, len(sets), squeeze=False, sharex=True, sharey=True)[0]

@@ -91,7 +91,9 @@ def run(config: ReconstructionDiversityConfig, folder: Path) -> dict[str, Any]:
 
 def figure(sheets: list[tuple[str, Tensor, Tensor]], image_shape: tuple[int, int, int]) -> Figure:
     """One sheet per model: rows of an input and its alternatives."""
-    result = Figure(figsize=(6 * len(sheets), 0.4 * ROWS + 0.6), layout="constrained")
+    _, height, width = image_shape
+    row = 6 / (COLUMNS + 1) * (height + 1) / (width + 1)
+    result = Figure(figsize=(6 * len(sheets), row * ROWS + 0.4), layout="constrained")
     FigureCanvasAgg(result)
     for axis, (name, inputs, alternatives) in zip(result.subplots(1, len(sheets)), sheets, strict=True):
         together = torch.cat([inputs[:ROWS].unsqueeze(1), alternatives[:ROWS, :COLUMNS]], 1)
