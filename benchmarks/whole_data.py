@@ -2,6 +2,7 @@
 
 python benchmarks/whole_data.py --data-root DIR     # DIR/mnist as the hub lays it out; a minute on two cores
 python benchmarks/whole_data.py --data-root DIR --fidelity     # F of all of MNIST: results/fidelity_mnist.json
+python benchmarks/whole_data.py --data-root DIR --limit RUN    # conditional limit of a run on it: results/limit_mnist.json
 
 Runs `contrastive-entropy bound mnist` in a process of its own; measures, before and after it, the machine's float32
 matrix product; and compares a subset with a float64 reference.
@@ -47,11 +48,11 @@ def reference(points: np.ndarray, variance: float) -> float:
     return float(total - 2 * np.log(len(x)) - x.shape[1] / 2 * np.log(4 * np.pi * variance))
 
 
-def run(arguments: list[str]) -> tuple[dict, float]:
-    """Figures of `contrastive-entropy bound` in a process of its own, and that process's peak memory in MiB."""
+def run(arguments: list[str], command: str = "bound") -> tuple[dict, float]:
+    """Figures of `contrastive-entropy COMMAND` in a process of its own, and that process's peak memory in MiB."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "figures.json"
-        program = [sys.executable, "-c", "from contrastive_entropy.cli import app; app()", "bound", *arguments]
+        program = [sys.executable, "-c", "from contrastive_entropy.cli import app; app()", command, *arguments]
         subprocess.run([*program, "--out", str(out)], check=True)
         return json.loads(out.read_text()), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
@@ -103,11 +104,48 @@ def fidelity(data_root: Path, count: int = 2000) -> None:
     print(json.dumps(result, indent=2))
 
 
+def conditional_limit(folder: Path) -> None:
+    """The limit of (E15) on all of a run's training data, and a part of it against the definition in float64."""
+    from contrastive_entropy.conditional import JointMixture
+    from contrastive_entropy.reconstruction import load_autoencoder
+    from contrastive_entropy.runs import Run
+    from contrastive_entropy.tracking import encoded
+
+    figures, peak = run([str(folder)], "limit")
+    opened = Run.open(folder)
+    joint = encoded(load_autoencoder(opened), opened.dataset().train[:SUBSET])
+    subset = JointMixture(joint.points, joint.features, joint.variance, joint.feature_variance)
+    _, conditions = subset.draw(50, generator=torch.Generator().manual_seed(0))
+    x, y = subset.points.double().numpy(), subset.features.double().numpy()
+    gram = np.stack([np.exp(-((x - row) ** 2).sum(1) / (4 * subset.variance)) for row in x])
+    exponents = -((conditions.double().numpy()[:, None] - y) ** 2).sum(-1) / (2 * subset.feature_variance)
+    weights = np.exp(exponents - exponents.max(1, keepdims=True))
+    weights /= weights.sum(1, keepdims=True)
+    expected = np.log((weights @ gram * weights).sum(1)) + subset.log_peak
+    result = described(
+        "contrastive-entropy limit RUN, RUN: of experiment reconstruction-diversity --data mnist --data-root DIR",
+        "python benchmarks/whole_data.py --data-root DIR --limit RUN",
+    ) | {
+        "figures": {key: value for key, value in figures.items() if key != "run"},
+        "wall_seconds": figures["seconds"],
+        "peak_memory_mib": peak,
+        "data_mib": 70_000 * 784 * 4 / 2**20,
+        "subset": SUBSET,
+        "subset_error": float(np.abs(subset.log_norms(conditions).numpy() - expected).max()),
+    }
+    (ROOT / "results" / "limit_mnist.json").write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--fidelity", action="store_true", help="measure the fidelity instead")
+    parser.add_argument("--limit", type=Path, metavar="RUN", help="the conditional limit of this run instead")
     options = parser.parse_args()
+    if options.limit:
+        conditional_limit(options.limit)
+        return
     if options.fidelity:
         fidelity(options.data_root)
         return

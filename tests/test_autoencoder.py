@@ -31,7 +31,7 @@ from contrastive_entropy.reconstruction import (
     whole_limit,
 )
 from contrastive_entropy.runs import Run
-from contrastive_entropy.tracking import BoundTracker, encoded, reconstruction_errors
+from contrastive_entropy.tracking import BoundTracker, encoded, figures, reconstruction_errors
 
 SMALL = AutoencoderConfig(data="digits", steps=20, batch_size=32, centers=3, width=16, depth=1)
 OPTIONS = [
@@ -226,6 +226,7 @@ def test_every_objective_trains_and_is_tracked(tmp_path, digits, objective, code
         assert float(row["value"]) + float(row["gap"]) == pytest.approx(float(row["limit"]))
         assert float(row["best_error"]) <= float(row["mean_error"])
         assert float(row["neighbors"]) >= 1
+        assert 1 - 1e-9 <= float(row["effective_centers"]) <= 3
     assert float(rows[0]["feature_variance"]) > float(rows[-1]["feature_variance"]) == 0.0025
     with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
         metrics = list(csv.DictReader(file))
@@ -293,6 +294,15 @@ def test_tracking_is_the_same_at_every_call(digits):
     network = SMALL.network(64, digits.image_shape)
     tracker = BoundTracker(digits, points=50)
     assert tracker.measure(network) == tracker.measure(network)
+
+
+def test_effective_centers_count_those_that_are_apart(digits):
+    network = dataclasses.replace(SMALL, centers=6, codes="heads", variance_end=0.1).network(64, digits.image_shape)
+    last = network.decoder[-1]
+    last.weight.data.zero_()
+    for distinct in (1, 2, 3, 6):
+        last.bias.data = torch.arange(6).remainder(distinct).repeat_interleave(64) * 10.0
+        assert figures(network, digits.test[:20], seed=0)["effective_centers"] == pytest.approx(distinct)
 
 
 @torch.no_grad()
@@ -396,17 +406,17 @@ def test_limit_is_that_of_the_formula(run_folder, tmp_path):
     folder, _ = run_folder
     result = call("limit", folder, "--out", tmp_path / "limit.json")
     assert result.exit_code == 0, result.output
-    figures = json.loads((tmp_path / "limit.json").read_text())
+    found = json.loads((tmp_path / "limit.json").read_text())
     run = Run.open(folder)
     joint = encoded(run.load_network(), run.dataset().train)
     assert isinstance(joint, JointMixture)
     nodes, log_weights = joint.quadrature()
-    assert figures["points"] == 1297
-    assert figures["limit"] == pytest.approx(float(joint.log_norm(nodes, log_weights=log_weights)), abs=1e-9)
-    assert figures["value"] <= figures["limit"]
+    assert found["points"] == 1297
+    assert found["limit"] == pytest.approx(float(joint.log_norm(nodes, log_weights=log_weights)), abs=1e-9)
+    assert found["value"] <= found["limit"]
     sampled = whole_limit(run, conditions=3000, value=False)
     assert "value" not in sampled
-    assert abs(sampled["limit"] - figures["limit"]) < 4 * sampled["limit_error"]
+    assert abs(sampled["limit"] - found["limit"]) < 4 * sampled["limit_error"]
     held_out = whole_limit(run, part="held_out")
     assert held_out["points"] == 500
     refused(call("evaluate", folder, "--from-density"), "--from-density is for generators")

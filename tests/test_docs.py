@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from contrastive_entropy.experiments import bound_tracking, reconstruction_diversity
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TABLES = [
@@ -21,7 +23,10 @@ def _benchmarks_importable(monkeypatch):
 
 
 def table(name):
-    """What the script that wrote a result prints of it: objectives.py for objectives_moons.json."""
+    """What the experiment or script that wrote a result prints of it: objectives.py for objectives_moons.json."""
+    for experiment in (bound_tracking, reconstruction_diversity):
+        if name.startswith(experiment.__name__.rpartition(".")[2]):
+            return experiment.table(json.loads((ROOT / "results" / name).read_text()))
     script = ROOT / "benchmarks" / f"{re.split('[_.]', name)[0]}.py"
     spec = importlib.util.spec_from_file_location(script.stem, script)
     module = importlib.util.module_from_spec(spec)

@@ -59,7 +59,7 @@ def bound_tracking(
         if quick:
             config = dataclasses.replace(config, **_not_given(context, experiment.QUICK))
         found = experiment.run(config, out)
-        _finish(out, "bound-tracking", experiment.reading(found["rows"]))
+        _finish(out, "bound-tracking", experiment.table(found), experiment.reading(found["rows"]))
 
 
 @experiment_app.command("reconstruction-diversity")
@@ -105,12 +105,12 @@ def reconstruction_diversity(
         if quick:
             config = dataclasses.replace(config, **_not_given(context, experiment.QUICK))
         found = experiment.run(config, out)
-        _finish(out, "reconstruction-diversity", experiment.reading(found))
+        _finish(out, "reconstruction-diversity", experiment.table(found), experiment.reading(found))
 
 
-def _finish(out: Path, name: str, reading: str) -> None:
+def _finish(out: Path, name: str, table: str, reading: str) -> None:
     try:
-        write_atomically(out / f"{name}.md", (reading + "\n").encode())
+        write_atomically(out / f"{name}.md", f"{table}\n\n{reading}\n".encode())
     except OSError as error:
         raise InputError(f"cannot write to {out} ({error.strerror}); choose another --out") from error
     typer.echo(reading)

@@ -1,5 +1,6 @@
 """Bounds tracked against their limits: the rows of bounds.csv, on training and on held-out points."""
 
+import math
 from functools import partial
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from contrastive_entropy.conditional import ConditionalBound, JointMixture, conditional_bound, iid_tightness
 from contrastive_entropy.data import Dataset
+from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.models import EncoderMixtureDecoder
 
 TRACKED_POINTS = 1000
@@ -68,8 +70,8 @@ def figures(model: EncoderMixtureDecoder, points: Tensor, *, seed: int) -> dict[
         seed: of noise and draws.
 
     Returns:
-        value, limit, gap in nats with standard errors; tightness; neighbors, 1 / B; iid_tightness, (E19); best_error and
-        mean_error, the squared distance from a point to the nearest of its C centers and their mean.
+        value, limit, gap in nats with standard errors; tightness; neighbors, 1 / B; iid_tightness, (E19); effective_centers, how
+        many of the C are apart from each other at this variance, from 1, all equal, to C; best_error and mean_error, the squared distance from a point to the nearest of its C centers and their mean.
     """
     generator = torch.Generator().manual_seed(seed)
     joint = encoded(model, points)
@@ -85,9 +87,17 @@ def figures(model: EncoderMixtureDecoder, points: Tensor, *, seed: int) -> dict[
         "gap_error": bound.gap_error,
         "neighbors": 1 / bound.concentration,
         "iid_tightness": float(iid_tightness(bound.concentration, model.centers)),
+        "effective_centers": _effective_centers(model, bound),
         "best_error": best,
         "mean_error": mean,
     }
+
+
+def _effective_centers(model: EncoderMixtureDecoder, bound: ConditionalBound) -> float:
+    """c(2 v_q) - log E ||q||^2, as a number of centers."""
+    log_norm = float(torch.logsumexp(bound.log_norms + bound.log_weights, 0))
+    peak = GaussianMixture(model.location.unsqueeze(0), float(model.variance)).log_trace()
+    return math.exp(float(peak) - log_norm)
 
 
 @torch.no_grad()

@@ -219,6 +219,28 @@ def figure(rows: list[dict[str, Any]], curves: list[dict[str, Any]]) -> Figure:
     return result
 
 
+def table(found: dict[str, Any]) -> str:
+    """The markdown table of a result."""
+    lines = [
+        "| features | C | tightness, train | held out | iid (E19) | free centers | neighbours | best of C | mean error |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        free = f"{row['free_tightness']:.3f}" if "free_tightness" in row else "-"
+        cells = [
+            str(row["features"]),
+            str(row["centers"]),
+            *("{:.3f} +- {:.3f}".format(*row[f"{part}_tightness"]) for part in ("train", "held_out")),
+            f"{row['train_iid_tightness'][0]:.3f}",
+            free,
+            f"{row['train_neighbors'][0]:.1f}",
+            "{:.1f} +- {:.1f}".format(*row["train_best_error"]),
+            f"{row['train_mean_error'][0]:.1f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def reading(rows: list[dict[str, Any]]) -> str:
     """A paragraph on what was found, from the rows alone."""
     lines = []

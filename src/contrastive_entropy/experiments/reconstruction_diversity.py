@@ -105,6 +105,19 @@ def figure(sheets: list[tuple[str, Tensor, Tensor]], image_shape: tuple[int, int
     return result
 
 
+def table(found: dict[str, Any]) -> str:
+    """The markdown table of a result."""
+    columns = ("diversity", "clarity", "purity", "best_error", "mean_error", "precision", "far_share")
+    kept = [name for name in columns if name in found["models"]["mixture decoder"]]
+    lines = [f"| | {' | '.join(kept).replace('_', ' ')} | held-out tightness |", "|---" * (len(kept) + 2) + "|"]
+    for model, figures in found["models"].items():
+        cells = [f"{figures[name]:.3g}" if "error" in name else f"{figures[name]:.3f}" for name in kept]
+        bounds = figures.get("bounds")
+        tightness = f"{bounds['held_out']['tightness']:.3f}" if bounds else "1"
+        lines.append(f"| {model} | {' | '.join(cells)} | {tightness} |")
+    return "\n".join(lines)
+
+
 def reading(found: dict[str, Any]) -> str:
     """A paragraph on what was found, from the figures alone."""
     models = found["models"]

@@ -1,0 +1,103 @@
+"""Does a mixture decoder answer with one center C times? The three objectives side by side: results/conditional_digits.json.
+
+python benchmarks/conditional.py     # digits; about ten minutes on two cores
+
+Ten centers, one feature, at several variances. `effective centers` is 1 if all centers of a condition are equal, 10 if they are
+apart at the density's variance; the rest is what `fit autoencoder` evaluates on held-out digits.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from contrastive_entropy import training
+from contrastive_entropy.conditional import CONDITIONAL_OBJECTIVES
+from contrastive_entropy.config import AutoencoderConfig
+from contrastive_entropy.data import load
+from contrastive_entropy.reconstruction import evaluate_reconstruction
+
+ROOT = Path(__file__).resolve().parent.parent
+VARIANCES = (0.23, 0.93, 3.0)
+FIGURES = ("effective_centers", "tightness", "best_error", "mean_error")
+
+
+def measure(objective: str, variance: float, codes: str, seed: int, steps: int) -> dict[str, float]:
+    config = AutoencoderConfig(
+        data="digits",
+        objective=objective,
+        features=1,
+        centers=10,
+        codes=codes,
+        steps=steps,
+        variance_end=variance,
+        seed=seed,
+    )
+    dataset = load("digits")
+    with tempfile.TemporaryDirectory() as folder:
+        evaluation = evaluate_reconstruction(training.fit(config, Path(folder) / "run", dataset), dataset)
+    held_out = evaluation.bounds["held_out"]
+    return {name: held_out[name] for name in FIGURES} | {
+        name: evaluation.model[name] for name in ("diversity", "clarity")
+    }
+
+
+def table(result: dict) -> str:
+    """The markdown table that docs/conditional.md shows."""
+    names = [*FIGURES, "diversity", "clarity"]
+    lines = [
+        f"| objective | codes | variance | {' | '.join(names).replace('_', ' ')} |",
+        "|---" * (len(names) + 3) + "|",
+    ]
+    for case in result["cases"]:
+        cells = []
+        for name in names:
+            values = [run[name] for run in case["runs"]]
+            error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+            cells.append(f"{statistics.fmean(values):.2f} +- {error:.2f}")
+        row = [case["objective"], case["codes"], str(case["variance"]), *cells]
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--table", type=Path, help="print the table of a result instead of measuring")
+    options = parser.parse_args()
+    if options.table:
+        print(table(json.loads(options.table.read_text())))
+        return
+    start, cases = time.monotonic(), []
+    for codes in ("one_hot", "heads"):
+        for variance in VARIANCES:
+            for objective in CONDITIONAL_OBJECTIVES:
+                runs = [measure(objective, variance, codes, seed, options.steps) for seed in range(options.seeds)]
+                cases.append({"objective": objective, "codes": codes, "variance": variance, "runs": runs})
+                print(
+                    f"{time.monotonic() - start:.0f} s", table({"cases": cases[-1:]}).splitlines()[-1], file=sys.stderr
+                )
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    result = {
+        "command": "python " + " ".join(["benchmarks/conditional.py", *sys.argv[1:]]),
+        "seed": list(range(options.seeds)),
+        "commit": commit.stdout.strip(),
+        "device": f"{torch.get_num_threads()} threads of {platform.machine()} CPU",
+        "torch": torch.__version__,
+        "wall_seconds": round(time.monotonic() - start, 1),
+        "cases": cases,
+    }
+    (ROOT / "results" / "conditional_digits.json").write_text(json.dumps(result, indent=2) + "\n")
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()
