@@ -1,9 +1,9 @@
-"""Does a mixture decoder answer with one center C times? The three objectives side by side: results/conditional_digits.json.
+"""Does a mixture decoder answer with one center C times? Objectives side by side: results/conditional_digits.json.
 
 python benchmarks/conditional.py     # digits; about ten minutes on two cores
 
-Ten centers, one feature, at several variances. `effective centers` is 1 if all centers of a condition are equal, 10 if they are
-apart at the density's variance; the rest is what `fit autoencoder` evaluates on held-out digits.
+Ten centers, one feature, at several variances. `effective centers` is 1 if all centers of a condition are equal, 10 if
+they are apart at the density's variance; the rest is what `fit autoencoder` evaluates on held-out digits.
 """
 
 import argparse

@@ -70,8 +70,9 @@ def figures(model: EncoderMixtureDecoder, points: Tensor, *, seed: int) -> dict[
         seed: of noise and draws.
 
     Returns:
-        value, limit, gap in nats with standard errors; tightness; neighbors, 1 / B; iid_tightness, (E19); effective_centers, how
-        many of the C are apart from each other at this variance, from 1, all equal, to C; best_error and mean_error, the squared distance from a point to the nearest of its C centers and their mean.
+        value, limit, gap in nats with standard errors; tightness; neighbors, 1 / B; iid_tightness, (E19);
+        effective_centers, how many of the C are apart at this variance, from 1, all equal, to C; best_error and mean_error,
+        the squared distance from a point to the nearest of its C centers and their mean.
     """
     generator = torch.Generator().manual_seed(seed)
     joint = encoded(model, points)
