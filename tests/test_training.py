@@ -299,7 +299,7 @@ def test_a_full_disk_is_named(tmp_path, moons, monkeypatch):
 
 
 def test_a_checkpoint_of_another_shape_is_named(tmp_path, moons, monkeypatch):
-    def killed(run, network):
+    def killed(*_):
         raise SystemExit(9)
 
     with monkeypatch.context() as patch:
