@@ -7,20 +7,17 @@ step; the fastest of the repetitions of every part counts, because a neighbour's
 """
 
 import argparse
-import json
-import platform
-import subprocess
-import sys
+import itertools
 import time
 from pathlib import Path
 
+import record
 import torch
 
 from contrastive_entropy.config import AutoencoderConfig
 from contrastive_entropy.data import load
 from contrastive_entropy.training import conditional_step_bound
 
-ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("encoder", "decoder", "objective", "objective's gradient", "network's gradient", "optimiser")
 
 
@@ -49,7 +46,7 @@ def measure(config: AutoencoderConfig, data: torch.Tensor, repeats: int) -> dict
         clock.append(time.perf_counter())
         optimizer.step()
         clock.append(time.perf_counter())
-        for part, start, end in zip(PARTS, clock, clock[1:], strict=True):
+        for part, (start, end) in zip(PARTS, itertools.pairwise(clock), strict=True):
             fastest[part] = min(fastest[part], 1e3 * (end - start))
     return fastest
 
@@ -70,11 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-root", type=Path, help="folder with a copy of MNIST; the hub or its cache otherwise")
     parser.add_argument("--repeats", type=int, default=60)
-    parser.add_argument("--table", type=Path, help="print the table of a result instead of measuring")
-    options = parser.parse_args()
-    if options.table:
-        print(table(json.loads(options.table.read_text())))
-        return
+    options = record.parsed(parser, table)
     start = time.monotonic()
     dataset = load("mnist", data_root=options.data_root, points=8192)
     cases = []
@@ -83,17 +76,12 @@ def main() -> None:
             config = AutoencoderConfig(data="mnist", features=1, centers=centers, codes=codes).resolve(dataset)
             times = measure(config, dataset.train, options.repeats)
             cases.append({"codes": codes, "centers": centers, "milliseconds": times})
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
     result = {
-        "command": "python " + " ".join(["benchmarks/autoencoder.py", *sys.argv[1:]]),
-        "seed": 0,
-        "commit": commit.stdout.strip(),
-        "device": f"{torch.get_num_threads()} threads of {platform.machine()} CPU",
-        "torch": torch.__version__,
+        **record.origin(0),
         "wall_seconds": round(time.monotonic() - start, 1),
         "cases": cases,
     }
-    (ROOT / "results" / "autoencoder.json").write_text(json.dumps(result, indent=2) + "\n")
+    record.write("autoencoder", result)
     print(table(result))
 
 

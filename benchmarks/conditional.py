@@ -7,16 +7,13 @@ they are apart at the density's variance; the rest is what `fit autoencoder` eva
 """
 
 import argparse
-import json
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-import torch
+import record
 
 from contrastive_entropy import training
 from contrastive_entropy.conditional import CONDITIONAL_OBJECTIVES
@@ -24,7 +21,6 @@ from contrastive_entropy.config import AutoencoderConfig
 from contrastive_entropy.data import load
 from contrastive_entropy.reconstruction import evaluate_reconstruction
 
-ROOT = Path(__file__).resolve().parent.parent
 VARIANCES = (0.23, 0.93, 3.0)
 FIGURES = ("effective_centers", "tightness", "best_error", "mean_error")
 
@@ -71,11 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--table", type=Path, help="print the table of a result instead of measuring")
-    options = parser.parse_args()
-    if options.table:
-        print(table(json.loads(options.table.read_text())))
-        return
+    options = record.parsed(parser, table)
     start, cases = time.monotonic(), []
     for codes in ("one_hot", "heads"):
         for variance in VARIANCES:
@@ -85,17 +77,12 @@ def main() -> None:
                 print(
                     f"{time.monotonic() - start:.0f} s", table({"cases": cases[-1:]}).splitlines()[-1], file=sys.stderr
                 )
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
     result = {
-        "command": "python " + " ".join(["benchmarks/conditional.py", *sys.argv[1:]]),
-        "seed": list(range(options.seeds)),
-        "commit": commit.stdout.strip(),
-        "device": f"{torch.get_num_threads()} threads of {platform.machine()} CPU",
-        "torch": torch.__version__,
+        **record.origin(list(range(options.seeds))),
         "wall_seconds": round(time.monotonic() - start, 1),
         "cases": cases,
     }
-    (ROOT / "results" / "conditional_digits.json").write_text(json.dumps(result, indent=2) + "\n")
+    record.write("conditional_digits", result)
     print(table(result))
 
 

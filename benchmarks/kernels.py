@@ -7,14 +7,11 @@ maximised for kernels and minimised for distances. The scale falls from the medi
 """
 
 import argparse
-import json
-import platform
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import record
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -28,7 +25,6 @@ from contrastive_entropy.report import image_sheet, png_bytes
 from contrastive_entropy.spectrum import effective_rank, matrix_nuclear_norm
 from contrastive_entropy.variance import geometric_schedule, median_pair_variance, neighbor_variance
 
-ROOT = Path(__file__).resolve().parent.parent
 STEPS, BATCH, SMOOTHING, SAMPLES = 1000, 256, 1e-3, 1000
 
 
@@ -122,13 +118,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--table", type=Path, help="print the table of a result instead of measuring")
-    options = parser.parse_args()
-    if options.table:
-        print(table(json.loads(options.table.read_text())))
-        return
+    options = record.parsed(parser, table)
     start = time.monotonic()
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    origin = record.origin(options.seed)
     names = ["digits", *(["mnist"] if options.data_root else [])]
     sheets: dict[str, dict[str, Tensor]] = {}
     shapes, sets = {}, {}
@@ -153,17 +145,13 @@ def main() -> None:
             }
             print(data, name, sets[data][name], flush=True)
     result = {
-        "command": "python " + " ".join(["benchmarks/kernels.py", *sys.argv[1:]]),
-        "seed": options.seed,
+        **origin,
         "steps": STEPS,
-        "commit": commit.stdout.strip(),
-        "device": f"{torch.get_num_threads()} threads of {platform.machine()} CPU",
-        "torch": torch.__version__,
         "wall_seconds": round(time.monotonic() - start, 1),
         "sets": sets,
     }
-    (ROOT / "results" / "kernels.json").write_text(json.dumps(result, indent=2) + "\n")
-    (ROOT / "docs" / "images" / "kernels.png").write_bytes(png_bytes(picture(sheets, shapes)))
+    record.write("kernels", result)
+    (record.ROOT / "docs" / "images" / "kernels.png").write_bytes(png_bytes(picture(sheets, shapes)))
     print(table(result))
 
 

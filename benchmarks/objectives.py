@@ -5,16 +5,14 @@ python benchmarks/objectives.py --data moons --steps 3000
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-import torch
+import record
 
-ROOT = Path(__file__).resolve().parent.parent
 VARIANTS = {
     "log_likelihood": ["--objective", "log_likelihood"],
     "normalized_inner_product": ["--objective", "normalized_inner_product"],
@@ -73,27 +71,18 @@ def main() -> None:
     parser.add_argument("--data", default="moons")
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--table", type=Path, help="print the table of a result instead of measuring")
-    options = parser.parse_args()
-    if options.table:
-        print(table(json.loads(options.table.read_text())))
-        return
+    options = record.parsed(parser, table)
     common = ["--data", options.data, "--steps", str(options.steps), "--seed", str(options.seed)]
     with tempfile.TemporaryDirectory() as scratch:
         runs = {
             name: run([*common, *extra], Path(scratch) / str(i)) for i, (name, extra) in enumerate(VARIANTS.items())
         }
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
     result = {
+        **record.origin(options.seed),
         "command": f"python benchmarks/objectives.py --data {options.data} --steps {options.steps} --seed {options.seed}",
-        "seed": options.seed,
-        "commit": commit.stdout.strip(),
-        "device": f"{torch.get_num_threads()} threads of {platform.machine()} CPU",
-        "torch": torch.__version__,
         "runs": runs,
     }
-    path = ROOT / "results" / f"objectives_{options.data}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    path = record.write(f"objectives_{options.data}", result)
     print(f"wrote {path}")
 
 

@@ -9,7 +9,6 @@ log <p, q> of two samples of a standard normal law with a kernel's variance of d
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import sys
@@ -17,10 +16,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import record
 import torch
 from torch import Tensor
 
-ROOT = Path(__file__).resolve().parent.parent
 SIZES = {2: (1024, 4096, 16384, 65536), 64: (1024, 4096, 16384), 784: (1024, 4096, 8192)}
 PEERS = ("ours", "torch.cdist", "tiles of logsumexp", "KeOps", "geomloss")
 DENSE_LIMIT = 16384  # beyond it the dense peer would need 17 GB
@@ -155,11 +154,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the smallest size of each dimension")
     parser.add_argument("--seconds", type=float, default=3.0, help="to spend on each timing")
     parser.add_argument("--one", nargs=3, metavar=("PEER", "N", "D"), help="measure one cell and print it as JSON")
-    parser.add_argument("--table", type=Path, help="print the table of a result instead of measuring")
-    options = parser.parse_args()
-    if options.table:
-        print(table(json.loads(options.table.read_text())))
-        return
+    options = record.parsed(parser, table)
     if options.one:
         peer, n, d = options.one
         print(json.dumps(measure(peer, int(n), int(d), options.seconds)))
@@ -182,19 +177,12 @@ def main() -> None:
             case["share_of_matrix_peak"] = 2 * n * n * d / seconds / case["matrix_peak_flops"]
             cases.append(case)
             print(json.dumps(case), flush=True)
-    machine = platform.machine()
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
     result = {
-        "command": "python " + " ".join(["benchmarks/pairwise.py", *sys.argv[1:]]),
-        "seed": 0,
-        "commit": commit.stdout.strip(),
-        "device": f"{torch.get_num_threads()} threads of {machine} CPU, {torch.backends.cpu.get_cpu_capability()}",
-        "torch": torch.__version__,
+        **record.origin(0, capability=True),
         "wall_seconds": round(time.monotonic() - start, 1),
         "cases": cases,
     }
-    path = ROOT / "results" / ("pairwise_quick.json" if options.quick else "pairwise.json")
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    path = record.write("pairwise_quick" if options.quick else "pairwise", result)
     print(f"wrote {path}\n\n{table(result)}")
 
 

@@ -4,19 +4,14 @@ python benchmarks/quality.py     # about twenty minutes on two cores
 """
 
 import argparse
-import json
-import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-import torch
+import record
 from objectives import run
 
-ROOT = Path(__file__).resolve().parent.parent
 STEPS = 1000
 SETS = {
     "moons": ["--data", "moons", "--objective", "nuclear_norm"],
@@ -55,13 +50,9 @@ def table(result: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--table", type=Path, help="print the table of a result instead of measuring")
-    options = parser.parse_args()
-    if options.table:
-        print(table(json.loads(options.table.read_text())))
-        return
+    options = record.parsed(parser, table)
     start = time.monotonic()
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    origin = record.origin(list(range(options.seeds)))
     sets: dict[str, dict[str, list]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for data, common in SETS.items():
@@ -72,16 +63,11 @@ def main() -> None:
                     arguments = [*common, *extra, *smoothing, "--steps", str(STEPS), "--seed", str(seed)]
                     sets[data][method].append(run(arguments, Path(scratch) / f"{data}-{seed}-{number}"))
     result = {
-        "command": "python " + " ".join(["benchmarks/quality.py", *sys.argv[1:]]),
-        "seed": list(range(options.seeds)),
-        "commit": commit.stdout.strip(),
-        "device": f"{torch.get_num_threads()} threads of {platform.machine()} CPU",
-        "torch": torch.__version__,
+        **origin,
         "wall_seconds": round(time.monotonic() - start, 1),
         "sets": sets,
     }
-    path = ROOT / "results" / "quality.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    path = record.write("quality", result)
     print(f"wrote {path}\n\n{table(result)}")
 
 

@@ -9,17 +9,14 @@ points of one side.
 """
 
 import argparse
-import json
-import platform
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import record
 import torch
 from torch import Tensor
 
@@ -28,7 +25,6 @@ from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.polar import TOLERANCE, smoothed_polar
 from contrastive_entropy.spectrum import log_nuclear_norm, matrix_nuclear_norm
 
-ROOT = Path(__file__).resolve().parent.parent
 Pair = tuple[float, Tensor]
 
 
@@ -210,11 +206,7 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--only", default="", help="matrices whose name contains this")
     parser.add_argument("--seconds", type=float, default=3.0, help="to spend on each matrix, or three calls of each")
-    parser.add_argument("--table", type=Path, help="print the table of a result instead of measuring")
-    options = parser.parse_args()
-    if options.table:
-        print(table(json.loads(options.table.read_text())))
-        return
+    options = record.parsed(parser, table)
     start, rows = time.monotonic(), []
     for case in cases(options.data_root):
         if options.only not in case.name:
@@ -225,20 +217,13 @@ def main() -> None:
         row |= {"rank": polar.rank, "estimated_error": polar.error, "peers": measure(case, matrix, options.seconds)}
         rows.append(row)
         print(table({"cases": [row]}).splitlines()[-1], flush=True)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    capability = torch.backends.cpu.get_cpu_capability()
     result = {
-        "command": "python " + " ".join(["benchmarks/spectrum.py", *sys.argv[1:]]),
-        "seed": 0,
-        "commit": commit.stdout.strip(),
-        "device": f"{torch.get_num_threads()} threads of {platform.machine()} CPU, {capability}",
-        "torch": torch.__version__,
+        **record.origin(0, capability=True),
         "tolerance": TOLERANCE,
         "wall_seconds": round(time.monotonic() - start, 1),
         "cases": rows,
     }
-    path = ROOT / "results" / "spectrum.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    path = record.write("spectrum", result)
     print(f"wrote {path}")
 
 

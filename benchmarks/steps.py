@@ -8,9 +8,7 @@ turns in processes of their own; each figure is the fastest of the turns, becaus
 
 import argparse
 import io
-import json
 import os
-import platform
 import subprocess
 import sys
 import tarfile
@@ -18,9 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import record
 import torch
 
-ROOT = Path(__file__).resolve().parent.parent
 CASES = {
     # name: data points, generated points, variance, objective
     "moons, batch 256, normalized_inner_product": (256, 512, 0.004, "normalized_inner_product"),
@@ -80,29 +78,22 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each turn")
     parser.add_argument("--one", help="measure one case of the importable package and print it")
-    parser.add_argument("--table", type=Path, help="print the table of a result instead of measuring")
-    options = parser.parse_args()
-    if options.table:
-        print(table(json.loads(options.table.read_text())))
-        return
+    options = record.parsed(parser, table)
     if options.one:
         print(measure(options.one, options.seconds))
         return
     if not options.against:
         parser.error("--against is needed")
     start = time.monotonic()
-    commits = [
-        subprocess.run(["git", "rev-parse", ref], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-        for ref in (options.against, "HEAD")
-    ]
+    against = record.commit(options.against)
     cases = {}
     with tempfile.TemporaryDirectory() as folder:
         archive = subprocess.run(
-            ["git", "archive", commits[0], "src"], cwd=ROOT, capture_output=True, check=True
+            ["git", "archive", against, "src"], cwd=record.ROOT, capture_output=True, check=True
         ).stdout
         with tarfile.open(fileobj=io.BytesIO(archive)) as tree:
             tree.extractall(folder, filter="data")
-        sources = {"before": Path(folder) / "src", "now": ROOT / "src"}
+        sources = {"before": Path(folder) / "src", "now": record.ROOT / "src"}
         for name in CASES:
             if options.only not in name:
                 continue
@@ -117,17 +108,12 @@ def main() -> None:
             cases[name] = best | {"ratio": best["now"] / best["before"], "turns": rates}
             print(name, {key: round(value, 1) for key, value in best.items()}, flush=True)
     result = {
-        "command": "python " + " ".join(["benchmarks/steps.py", *sys.argv[1:]]),
-        "seed": 0,
-        "against": commits[0],
-        "commit": commits[1],
-        "device": f"{torch.get_num_threads()} threads of {platform.machine()} CPU",
-        "torch": torch.__version__,
+        **record.origin(0),
+        "against": against,
         "wall_seconds": round(time.monotonic() - start, 1),
         "cases": cases,
     }
-    path = ROOT / "results" / f"steps_{options.name}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    path = record.write(f"steps_{options.name}", result)
     print(f"wrote {path}\n\n{table(result)}")
 
 

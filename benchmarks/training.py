@@ -7,14 +7,11 @@ and the fastest turn of each counts, because a neighbour's load only slows.
 """
 
 import argparse
-import json
-import platform
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import record
 import torch
 from torch import Tensor
 
@@ -22,7 +19,6 @@ import contrastive_entropy as ce
 from contrastive_entropy.data import load, load_points
 from contrastive_entropy.networks import MLP
 
-ROOT = Path(__file__).resolve().parent.parent
 OBJECTIVES = ("normalized_inner_product", "nuclear_norm", "debiased_normalized_inner_product", "debiased_nuclear_norm")
 
 
@@ -74,11 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--seconds", type=float, default=2.0, help="for each objective and case")
-    parser.add_argument("--table", type=Path, help="print the table of a result instead of measuring")
-    options = parser.parse_args()
-    if options.table:
-        print(table(json.loads(options.table.read_text())))
-        return
+    options = record.parsed(parser, table)
     start = time.monotonic()
     moons = load("moons").train
     sets = [("moons, variance 0.5 (start)", moons, 0.5, 1e-2), ("moons, variance 0.004 (end)", moons, 0.004, 1e-2)]
@@ -91,17 +83,12 @@ def main() -> None:
             steps = {name: stepper(points, variance, name, components, smoothing) for name in OBJECTIVES}
             times = measure(steps, options.seconds)
             cases.append({"data": data, "components": components, "smoothing": smoothing, "milliseconds": times})
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
     result = {
-        "command": "python " + " ".join(["benchmarks/training.py", *sys.argv[1:]]),
-        "seed": 0,
-        "commit": commit.stdout.strip(),
-        "device": f"{torch.get_num_threads()} threads of {platform.machine()} CPU",
-        "torch": torch.__version__,
+        **record.origin(0),
         "wall_seconds": round(time.monotonic() - start, 1),
         "cases": cases,
     }
-    (ROOT / "results" / "training.json").write_text(json.dumps(result, indent=2) + "\n")
+    record.write("training", result)
     print(table(result))
 
 

@@ -10,7 +10,6 @@ matrix product; and compares a subset with a float64 reference.
 
 import argparse
 import json
-import platform
 import resource
 import subprocess
 import sys
@@ -19,9 +18,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+import record
 import torch
 
-ROOT = Path(__file__).resolve().parent.parent
 SUBSET = 3000
 
 
@@ -58,15 +57,7 @@ def run(arguments: list[str], command: str = "bound") -> tuple[dict, float]:
 
 
 def described(command: str, script: str) -> dict:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return {
-        "command": command,
-        "script": script,
-        "seed": 0,
-        "commit": commit.stdout.strip(),
-        "device": f"{torch.get_num_threads()} threads of {platform.machine()} CPU",
-        "torch": torch.__version__,
-    }
+    return record.origin(0) | {"command": command, "script": script}
 
 
 def fidelity(data_root: Path, count: int = 2000) -> None:
@@ -100,7 +91,7 @@ def fidelity(data_root: Path, count: int = 2000) -> None:
         "subset_error": abs(float(found.sum() - exact.sum())),
         "subset_reference_seconds": dense_seconds,
     }
-    (ROOT / "results" / "fidelity_mnist.json").write_text(json.dumps(result, indent=2) + "\n")
+    record.write("fidelity_mnist", result)
     print(json.dumps(result, indent=2))
 
 
@@ -133,7 +124,7 @@ def conditional_limit(folder: Path) -> None:
         "subset": SUBSET,
         "subset_error": float(np.abs(subset.log_norms(conditions).numpy() - expected).max()),
     }
-    (ROOT / "results" / "limit_mnist.json").write_text(json.dumps(result, indent=2) + "\n")
+    record.write("limit_mnist", result)
     print(json.dumps(result, indent=2))
 
 
@@ -176,8 +167,7 @@ def main() -> None:
         "subset_error": abs(found - expected),
         "whole_script_seconds": time.monotonic() - start,
     }
-    path = ROOT / "results" / "bound_mnist.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    record.write("bound_mnist", result)
     print(json.dumps(result, indent=2))
 
 
