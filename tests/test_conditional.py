@@ -107,6 +107,29 @@ def test_no_decoder_passes_the_limit(seed, features, components):
     assert 0 <= bound.tightness <= 1
 
 
+@pytest.mark.parametrize("count", [1, 2, 300])
+def test_a_model_that_draws_afresh_does_not_pass_the_limit(count):
+    law = joint(count=5, variance=0.01)
+    for seed in range(30):
+        draw = generator(seed)
+        _, y = law.draw(count, generator=draw)
+
+        def model(conditions, draw=draw):
+            return ce.GaussianMixture(law.points[torch.randint(5, (len(conditions), 2), generator=draw)], 0.01)
+
+        assert conditional_bound(law, model, y).gap >= -1e-12
+
+
+def test_a_center_near_a_point_of_no_weight_is_seen():
+    points, features = torch.tensor([[0.0], [10.0]]).double(), torch.tensor([[0.0], [1.0]]).double()
+    law = JointMixture(points, features, 0.001, 0.0025)
+    y = torch.zeros(1, 1, dtype=torch.float64)
+    q = ce.GaussianMixture(points[1].reshape(1, 1, 1), 0.001)
+    inner, _ = law.log_inners_and_norms(y, lambda _: q)
+    torch.testing.assert_close(inner, law.conditional(y).log_inner(q))
+    assert float(inner) > -250
+
+
 @pytest.mark.parametrize("features", [1, 2])
 def test_the_posterior_mixture_attains_the_limit(features):
     law = joint(features=features)
@@ -178,14 +201,16 @@ def test_groups_and_tiles_change_nothing(monkeypatch):
     def model(conditions):
         return ce.GaussianMixture(conditions.unsqueeze(1).expand(-1, 3, -1) + torch.arange(3.0)[:, None], 0.2)
 
-    inners = law.log_inners(y, model)
+    inners, norms = law.log_inners_and_norms(y, model)
+    torch.testing.assert_close(model(y).double().log_norm(), norms, atol=1e-10, rtol=0)
     torch.testing.assert_close(law.conditional(y).log_inner(model(y)), inners, atol=1e-10, rtol=0)
-    for name, value in {"CONDITIONS": 7, "ROWS": 13, "TILE": 50}.items():
+    for name, value in {"CONDITIONS": 7, "ROWS": 13, "COLUMNS": 11, "TILE": 50}.items():
         monkeypatch.setattr(conditional, name, value)
     seen = []
     torch.testing.assert_close(law.log_norms(y, progress=seen.append), whole, atol=1e-12, rtol=0)
     assert seen[-1] == 50
-    torch.testing.assert_close(law.log_inners(y, model, progress=seen.append), inners, atol=1e-12, rtol=0)
+    again = law.log_inners_and_norms(y, model, progress=seen.append)
+    torch.testing.assert_close(again, (inners, norms), atol=1e-12, rtol=0)
     assert seen[-1] == 50
 
 

@@ -34,6 +34,9 @@ CONDITIONS = 256
 ROWS = 2048
 """Rows of a tile of the data's Gram matrix."""
 
+COLUMNS = 8192
+"""Data in a tile of kernels between centers and data."""
+
 TILE = 1 << 23
 """Kernels between centers and data held at once: 64 MiB in float64."""
 
@@ -85,7 +88,7 @@ def conditional_log_likelihood(
             trivial c(v_q) for single draws.
 
     Returns:
-        Bound. O(s c d).
+        Bound. O(s c (d + c)), as there.
 
     Raises:
         ValueError: as in `conditional_normalized_inner_product`.
@@ -111,7 +114,8 @@ def conditional_trace(p: GaussianMixture, q: GaussianMixture) -> Bound:
         p, q: as in `conditional_normalized_inner_product`.
 
     Returns:
-        Bound, whose limit is the components' own mean log squared norm; tightness is mean_s k(x_s, z_s). O(s c d).
+        Bound, whose limit is the components' own mean log squared norm; tightness is mean_s k(x_s, z_s).
+        O(s c (d + c)).
 
     Raises:
         ValueError: as in `conditional_normalized_inner_product`.
@@ -247,7 +251,10 @@ class JointMixture:
         logs = conditions.new_empty(len(conditions), dtype=torch.float64)
         done = 0
         shared = _scalar(self.variance).to(self.points.device)
-        for group, active, weights in self._groups(conditions):
+        for group in _close_together(conditions, CONDITIONS):
+            posterior = self.posterior(conditions[group])
+            active = (posterior > NEGLIGIBLE).any(0).nonzero().squeeze(-1)
+            weights = posterior[:, active].exp()
             total = weights.new_zeros(len(group))
             for start in range(0, len(active), ROWS):
                 rows = slice(start, start + ROWS)
@@ -265,44 +272,51 @@ class JointMixture:
         return logs + self.log_peak
 
     @torch.no_grad()
-    def log_inners(
+    def log_inners_and_norms(
         self,
         conditions: Tensor,
         model: Callable[[Tensor], GaussianMixture],
         *,
         progress: Callable[[int], None] | None = None,
-    ) -> Tensor:
-        """Log <p(.|y_s), q(.|y_s)> with the whole posterior, not a draw from it: then no estimate passes its limit.
+    ) -> tuple[Tensor, Tensor]:
+        """Log <p(.|y_s), q(.|y_s)> with the whole posterior, not a draw from it, and log ||q(.|y_s)||^2 of the same q.
+
+        Both from one call of the model: one that draws codes afresh would otherwise be compared with another's norm, and
+        could pass the limit.
 
         Args:
             conditions: (s, k).
-            model: conditions to a batch of mixtures of c components each, with one variance.
+            model: conditions to a batch of mixtures of c components each, with one variance; called on 256 at a time.
             progress: called with the number of conditions that are done.
 
         Returns:
-            (s,), in nats, in double precision given the centers. O(sum_g a_g s_g c d).
+            (s,) and (s,), in nats, in double precision given the centers. O(s n c d) time.
         """
-        logs = conditions.new_full((len(conditions),), -math.inf, dtype=torch.float64)
         shared = _scalar(self.variance).to(self.points.device)
-        constant = logs.new_zeros(())
+        inners, norms = [], []
         done = 0
-        for group, active, weights in self._groups(conditions):
-            q = model(conditions[group])
+        for group in conditions.split(CONDITIONS):
+            q = model(group)
+            norms.append(q.double().log_norm())
+            posterior = self.posterior(group)
             variance, log_weights = q.variance.double().reshape(1, 1), q.log_weights.expand(len(group), -1)
-            few = max(1, TILE // (q.components * min(len(active), 4 * ROWS)))
+            few = max(1, TILE // (q.components * min(len(self.points), COLUMNS)))
             for part in torch.arange(len(group), device=group.device).split(few):
                 centers = q.centers[part].double().flatten(0, 1)
-                for columns in torch.arange(len(active), device=active.device).split(4 * ROWS):
-                    x = self.points[active[columns]].double()
-                    exponent, log_peak = log_kernel(centers, variance, x, shared)
+                log_sum = posterior.new_full((len(part),), -math.inf)
+                constant = log_sum.new_zeros(())
+                for x, log_posterior in zip(
+                    self.points.split(COLUMNS), posterior[part].split(COLUMNS, -1), strict=True
+                ):
+                    exponent, constant = log_kernel(centers, variance, x.double(), shared)
                     pairs = exponent.unflatten(0, (len(part), -1)).add_(log_weights[part].unsqueeze(-1))
-                    pairs += weights[part][:, columns].log().unsqueeze(1)
-                    logs[group[part]] = torch.logaddexp(logs[group[part]], torch.logsumexp(pairs.flatten(1), -1))
-                constant = log_peak
+                    pairs += log_posterior.unsqueeze(1)
+                    log_sum = torch.logaddexp(log_sum, torch.logsumexp(pairs.flatten(1), -1))
+                inners.append(log_sum + constant)
                 done += len(part)
                 if progress is not None:
                     progress(done)
-        return logs + constant
+        return torch.cat(inners), torch.cat(norms)
 
     def log_norm(self, conditions: Tensor, *, log_weights: Tensor | None = None) -> Tensor:
         """Log E_y ||p(.|y)||^2, the limit of (E15), over these conditions: a scalar in nats."""
@@ -361,13 +375,6 @@ class JointMixture:
         exponent, _ = log_kernel(conditions.double(), 0 * noise, self.features.double(), noise)
         return torch.log_softmax(exponent, -1)
 
-    def _groups(self, conditions: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Indices of conditions that lie close together, of the points that matter to them, and the weights (s_g, a_g)."""
-        for group in _close_together(conditions, CONDITIONS):
-            logs = self.posterior(conditions[group])
-            active = (logs > NEGLIGIBLE).any(0).nonzero().squeeze(-1)
-            yield group, active, logs[:, active].exp()
-
 
 @dataclass(frozen=True, eq=False)
 class ConditionalBound:
@@ -377,27 +384,30 @@ class ConditionalBound:
         log_inners: (s,) log <p(.|y_s), q(.|y_s)>.
         log_norms: (s,) log ||q(.|y_s)||^2.
         log_limits: (s,) log ||p(.|y_s)||^2.
-        log_weights: (s,) of the conditions, normalised; of a quadrature.
+        log_weights: (s,) of the nodes of a quadrature, normalised; None for draws, which have standard errors.
         log_peak: c(2 v_x).
-        sampled: whether the conditions are draws, so that there are standard errors.
     """
 
     log_inners: Tensor
     log_norms: Tensor
     log_limits: Tensor
-    log_weights: Tensor
+    log_weights: Tensor | None
     log_peak: float
-    sampled: bool
 
     @property
     def value(self) -> float:
         """In nats."""
-        return 2 * float(self._log_mean(self.log_inners)) - float(self._log_mean(self.log_norms))
+        return 2 * float(_log_mean(self.log_inners, self.log_weights)) - self.log_norm
+
+    @property
+    def log_norm(self) -> float:
+        """Log E_y ||q(.|y)||^2, in nats."""
+        return float(_log_mean(self.log_norms, self.log_weights))
 
     @property
     def limit(self) -> float:
         """In nats."""
-        return float(self._log_mean(self.log_limits))
+        return float(_log_mean(self.log_limits, self.log_weights))
 
     @property
     def gap(self) -> float:
@@ -430,14 +440,11 @@ class ConditionalBound:
         terms = self._relative(self.log_limits) - 2 * self._relative(self.log_inners) + self._relative(self.log_norms)
         return self._standard_error(terms)
 
-    def _log_mean(self, logs: Tensor) -> Tensor:
-        return torch.logsumexp(logs + self.log_weights, 0)
-
     def _relative(self, logs: Tensor) -> Tensor:
-        return (logs - self._log_mean(logs)).exp()
+        return (logs - _log_mean(logs, self.log_weights)).exp()
 
     def _standard_error(self, terms: Tensor) -> float:
-        if not self.sampled or len(terms) < 2:
+        if self.log_weights is not None or len(terms) < 2:
             return 0.0
         return float(terms.std() / len(terms) ** 0.5)
 
@@ -464,17 +471,8 @@ def conditional_bound(
     Raises:
         ValueError: the conditions' shape does not fit the features'.
     """
-    norms = torch.cat([model(part).double().log_norm() for part in conditions.split(CONDITIONS)])
-    count = len(conditions)
-    uniform = norms.new_full((count,), -math.log(count))
-    return ConditionalBound(
-        joint.log_inners(conditions, model),
-        norms,
-        joint.log_norms(conditions),
-        uniform if log_weights is None else log_weights,
-        joint.log_peak,
-        log_weights is None,
-    )
+    inners, norms = joint.log_inners_and_norms(conditions, model)
+    return ConditionalBound(inners, norms, joint.log_norms(conditions), log_weights, joint.log_peak)
 
 
 def _close_together(conditions: Tensor, size: int) -> Iterator[Tensor]:
@@ -530,6 +528,7 @@ class _OffsetGram(torch.autograd.Function):
             return offsets @ offsets.mT
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor, None]:
         """In the centers only."""
         (offsets,) = ctx.saved_tensors

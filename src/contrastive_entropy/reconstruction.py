@@ -1,6 +1,5 @@
 """How good an autoencoder's alternatives are: every figure beside what draws from the data's own posterior reach."""
 
-import math
 import time
 import warnings
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from contrastive_entropy.metrics import far_share, neighbor_distance, neighborho
 from contrastive_entropy.models import EncoderMixtureDecoder
 from contrastive_entropy.progress import progress_line
 from contrastive_entropy.runs import Run
-from contrastive_entropy.tracking import PARTS, encoded, figures
+from contrastive_entropy.tracking import PARTS, conditions_of, encoded, figures
 
 INPUTS = 200
 """Held-out inputs whose alternatives are looked at."""
@@ -264,12 +263,7 @@ def whole_limit(
     dataset = run.dataset()
     joint = encoded(network, dataset.train if part == "train" else dataset.test)
     generator = torch.Generator().manual_seed(seed)
-    if conditions is None and joint.features.shape[1] == 1:
-        y, log_weights = joint.quadrature()
-    else:
-        _, y = joint.draw(conditions or len(joint.points), generator=generator)
-        log_weights = torch.full((len(y),), -math.log(len(y)), dtype=torch.float64)
-    sampled = conditions is not None or joint.features.shape[1] != 1
+    y, log_weights = conditions_of(joint, conditions, generator=generator)
     start = time.monotonic()
     with progress_line("limit", len(y), "conditions", per=1) as show:
         log_limits = joint.log_norms(y, progress=show)
@@ -278,12 +272,10 @@ def whole_limit(
     if value:
         mixture = partial(network.mixture, generator=generator)
         with progress_line("value", len(y), "conditions", per=1) as show:
-            log_inners = joint.log_inners(y, mixture, progress=show)
-        with torch.no_grad():
-            log_norms = torch.cat([mixture(group).double().log_norm() for group in y.split(256)])
+            log_inners, log_norms = joint.log_inners_and_norms(y, mixture, progress=show)
     else:
         log_inners = log_norms = torch.zeros_like(log_limits)
-    bound = ConditionalBound(log_inners, log_norms, log_limits, log_weights, joint.log_peak, sampled)
+    bound = ConditionalBound(log_inners, log_norms, log_limits, log_weights, joint.log_peak)
     figures |= {"limit": bound.limit, "limit_error": bound.limit_error, "neighbors": 1 / bound.concentration}
     if value:
         figures |= {

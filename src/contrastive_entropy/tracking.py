@@ -50,14 +50,19 @@ def encoded(model: EncoderMixtureDecoder, points: Tensor) -> JointMixture:
     return JointMixture(points, features, float(model.variance), float(model.feature_variance))
 
 
-def bound_of(model: EncoderMixtureDecoder, joint: JointMixture, *, generator: torch.Generator) -> ConditionalBound:
-    """(E15) of a model on a joint: by quadrature with one feature, by one draw per point otherwise."""
-    mixture = partial(model.mixture, generator=generator)
-    if joint.features.shape[1] == 1:
-        nodes, log_weights = joint.quadrature()
-        return conditional_bound(joint, mixture, nodes, log_weights=log_weights)
-    _, conditions = joint.draw(len(joint.points), generator=generator)
-    return conditional_bound(joint, mixture, conditions)
+def conditions_of(
+    joint: JointMixture, count: int | None, *, generator: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    """Conditions y, and their log-weights if they are the nodes of a quadrature.
+
+    Args:
+        joint: data and features.
+        count: of draws; None is the quadrature for one feature, and one draw per point otherwise.
+        generator: a CPU generator.
+    """
+    if count is None and joint.features.shape[1] == 1:
+        return joint.quadrature()
+    return joint.draw(count or len(joint.points), generator=generator)[1], None
 
 
 @torch.no_grad()
@@ -76,7 +81,9 @@ def figures(model: EncoderMixtureDecoder, points: Tensor, *, seed: int) -> dict[
     """
     generator = torch.Generator().manual_seed(seed)
     joint = encoded(model, points)
-    bound = bound_of(model, joint, generator=generator)
+    conditions, log_weights = conditions_of(joint, None, generator=generator)
+    mixture = partial(model.mixture, generator=generator)
+    bound = conditional_bound(joint, mixture, conditions, log_weights=log_weights)
     best, mean = reconstruction_errors(model, joint, generator=generator)
     return {
         "value": bound.value,
@@ -96,9 +103,8 @@ def figures(model: EncoderMixtureDecoder, points: Tensor, *, seed: int) -> dict[
 
 def _effective_centers(model: EncoderMixtureDecoder, bound: ConditionalBound) -> float:
     """c(2 v_q) - log E ||q||^2, as a number of centers."""
-    log_norm = float(torch.logsumexp(bound.log_norms + bound.log_weights, 0))
     peak = GaussianMixture(model.location.unsqueeze(0), float(model.variance)).log_trace()
-    return math.exp(float(peak) - log_norm)
+    return math.exp(float(peak) - bound.log_norm)
 
 
 @torch.no_grad()
