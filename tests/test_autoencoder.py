@@ -421,6 +421,7 @@ def test_limit_is_that_of_the_formula(run_folder, tmp_path):
     assert held_out["points"] == 500
     refused(call("evaluate", folder, "--from-density"), "--from-density is for generators")
     refused(call("limit", folder, "--part", "test"), "--part must be one of train, held_out, got 'test'")
+    refused(call("limit", folder, "--seed", 2**64), "--seed must lie from 0 to 2^32 - 1")
     refused(call("limit", folder, "--conditions", 1), "--conditions must be at least 2")
     refused(call("limit", folder, "--out", tmp_path / "limit.json"), "exists; replace it with --overwrite")
 

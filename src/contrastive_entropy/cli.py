@@ -15,10 +15,8 @@ from contrastive_entropy.cli_autoencoder import limit, reconstruct
 from contrastive_entropy.cli_experiment import experiment_app
 from contrastive_entropy.cli_fit import fit_app
 from contrastive_entropy.cli_options import errors_in_one_line
-from contrastive_entropy.cli_tables import BOUND_MEANINGS, evaluate_run, new_table
-from contrastive_entropy.config import SEEDS
+from contrastive_entropy.cli_tables import BOUND_MEANINGS, evaluate_run, print_figures
 from contrastive_entropy.data import TOYS, names
-from contrastive_entropy.errors import InputError
 from contrastive_entropy.hub import HUB
 from contrastive_entropy.runs import Run, write_atomically
 
@@ -35,8 +33,6 @@ app.add_typer(data_app, name="data")
 app.command("reconstruct")(reconstruct)
 app.command("limit")(limit)
 
-SAMPLE_SUFFIXES = (".npz", ".png")
-
 
 @app.callback(invoke_without_command=True)
 def root(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
@@ -49,7 +45,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 @app.command("sample")
 def sample(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    out: Annotated[Path, typer.Option(help=f"File to write: {' or '.join(SAMPLE_SUFFIXES)}.")],
+    out: Annotated[Path, typer.Option(help=f"File to write: {' or '.join(options.PICTURE_OR_NUMBERS)}.")],
     number: Annotated[int, typer.Option("-n", "--number", help="How many points.")] = 1000,
     seed: Annotated[int, typer.Option(help="Same seed, same points.")] = 0,
     from_density: Annotated[
@@ -62,12 +58,8 @@ def sample(
     Images keep their shape and are clipped to [0, 1].
     """
     with errors_in_one_line():
-        if out.suffix.lower() not in SAMPLE_SUFFIXES:
-            raise InputError(f"--out must end in {' or '.join(SAMPLE_SUFFIXES)}, got {out.name}")
-        if number < 1 or not 0 <= seed < SEEDS:
-            raise InputError(f"-n must be at least 1 and --seed from 0 to 2^32 - 1, got {number} and {seed}")
-        if out.exists() and not overwrite:
-            raise InputError(f"{out} exists; replace it with --overwrite, or choose another --out")
+        options.check_number_and_seed(number, seed)
+        options.check_output(out, overwrite=overwrite, suffixes=options.PICTURE_OR_NUMBERS)
         import torch
 
         from contrastive_entropy.evaluation import generate
@@ -83,11 +75,8 @@ def sample(
             stream = io.BytesIO()
             np.savez(stream, samples=points.reshape(number, *(opened.image_shape or (-1,))).numpy())
             content = stream.getvalue()
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
+        with options.writing(out):
             write_atomically(out, content)
-        except OSError as error:
-            raise InputError(f"cannot write {out} ({error.strerror}); choose another --out") from error
         typer.echo(f"{number} points written to {out}")
 
 
@@ -101,8 +90,7 @@ def evaluate(
 ) -> None:
     """Compare generated with held-out points: print a table, write evaluation.json and the figures."""
     with errors_in_one_line():
-        if not 0 <= seed < SEEDS:
-            raise InputError(f"--seed must lie from 0 to 2^32 - 1, got {seed}")
+        options.check_seed(seed)
         evaluate_run(Run.open(run), seed=seed, from_density=from_density)
 
 
@@ -126,8 +114,7 @@ def bound(
 ) -> None:
     """Exact log <p,p> (minus it: Renyi's quadratic entropy) and effective number of points of a whole data set."""
     with errors_in_one_line():
-        if out is not None and out.exists() and not overwrite:
-            raise InputError(f"{out} exists; replace it with --overwrite, or choose another --out")
+        options.check_output(out, overwrite=overwrite)
         from contrastive_entropy.entropy import measure
 
         try:
@@ -145,12 +132,7 @@ def bound(
             how = "the same command continues where it stood" if out else "give --out FILE.json to be able to continue"
             typer.echo(f"stopped; {how}", err=True)
             raise typer.Exit(130) from None
-        table = new_table(f"{data}, exact over all pairs", "figure", "value", "what it says")
-        for name, meaning in BOUND_MEANINGS.items():
-            if name in figures:
-                value = figures[name]
-                table.add_row(name, f"{value:,}" if isinstance(value, int) else f"{value:.6g}", meaning)
-        Console().print(table)
+        print_figures(f"{data}, exact over all pairs", figures, BOUND_MEANINGS)
         if out is not None:
             typer.echo(f"wrote {out}")
 

@@ -7,15 +7,11 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
 
 from contrastive_entropy import cli_options as options
-from contrastive_entropy.cli_tables import new_table
-from contrastive_entropy.config import SEEDS
+from contrastive_entropy.cli_tables import print_figures
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.runs import Run, write_atomically, write_json
-
-SUFFIXES = (".npz", ".png")
 
 LIMIT_MEANINGS = {
     "points": "n of the joint density",
@@ -34,7 +30,7 @@ LIMIT_MEANINGS = {
 
 def reconstruct(
     run: Annotated[Path, typer.Argument(help="Run folder of `fit autoencoder`.")],
-    out: Annotated[Path, typer.Option(help=f"File to write: {' or '.join(SUFFIXES)}.")],
+    out: Annotated[Path, typer.Option(help=f"File to write: {' or '.join(options.PICTURE_OR_NUMBERS)}.")],
     index: Annotated[list[int] | None, typer.Option(help="Held-out points, by number; repeat it for more.")] = None,
     source: Annotated[
         Path | None, typer.Option("--input", help="Instead: a file or a folder of images, or a single image.")
@@ -45,12 +41,8 @@ def reconstruct(
 ) -> None:
     """Alternatives for inputs: .png shows each input with its alternatives, .npz holds `inputs` and `alternatives`."""
     with options.errors_in_one_line():
-        if out.suffix.lower() not in SUFFIXES:
-            raise InputError(f"--out must end in {' or '.join(SUFFIXES)}, got {out.name}")
-        if number < 1 or not 0 <= seed < SEEDS:
-            raise InputError(f"-n must be at least 1 and --seed from 0 to 2^32 - 1, got {number} and {seed}")
-        if out.exists() and not overwrite:
-            raise InputError(f"{out} exists; replace it with --overwrite, or choose another --out")
+        options.check_number_and_seed(number, seed)
+        options.check_output(out, overwrite=overwrite, suffixes=options.PICTURE_OR_NUMBERS)
         if index and source is not None:
             raise InputError("give --index or --input, not both")
         import torch
@@ -73,11 +65,8 @@ def reconstruct(
                 alternatives=alternatives.reshape(len(inputs), number, *shape).numpy(),
             )
             content = stream.getvalue()
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
+        with options.writing(out):
             write_atomically(out, content)
-        except OSError as error:
-            raise InputError(f"cannot write {out} ({error.strerror}); choose another --out") from error
         typer.echo(f"{number} alternatives for each of {len(inputs)} inputs written to {out}")
 
 
@@ -94,8 +83,8 @@ def limit(
 ) -> None:
     """The conditional bound's limit on ALL points of a run's data, in double precision, and the decoder's value."""
     with options.errors_in_one_line():
-        if out is not None and out.exists() and not overwrite:
-            raise InputError(f"{out} exists; replace it with --overwrite, or choose another --out")
+        options.check_seed(seed)
+        options.check_output(out, overwrite=overwrite)
         if conditions is not None and conditions < 2:
             raise InputError(f"--conditions must be at least 2, got {conditions}")
         from contrastive_entropy.reconstruction import whole_limit
@@ -106,16 +95,8 @@ def limit(
         except KeyboardInterrupt:
             typer.echo("stopped; nothing was written", err=True)
             raise typer.Exit(130) from None
-        table = new_table(f"{run}, {part}: exact over all pairs of points", "figure", "value", "what it says")
-        for name, meaning in LIMIT_MEANINGS.items():
-            if name in figures:
-                found = figures[name]
-                table.add_row(name, f"{found:,}" if isinstance(found, int) else f"{found:.6g}", meaning)
-        Console().print(table)
+        print_figures(f"{run}, {part}: exact over all pairs of points", figures, LIMIT_MEANINGS)
         if out is not None:
-            try:
-                out.parent.mkdir(parents=True, exist_ok=True)
+            with options.writing(out):
                 write_json(out, figures | {"run": str(run), "part": part, "wall_seconds": time.monotonic() - start})
-            except OSError as error:
-                raise InputError(f"cannot write {out} ({error.strerror}); choose another --out") from error
             typer.echo(f"wrote {out}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from contrastive_entropy.config import BODIES, Config
+from contrastive_entropy.config import BODIES, SEEDS, Config
 from contrastive_entropy.data import located
 from contrastive_entropy.errors import InputError, TrainingError
 
@@ -74,6 +74,45 @@ def refuse_changes(config: Config, given: dict[str, Any]) -> None:
                 f"{flag} {value} differs from the run's {getattr(config, name)}: a resumed run keeps its settings. Leave it out, "
                 "or start anew with --overwrite instead of --resume"
             )
+
+
+PICTURE_OR_NUMBERS = (".npz", ".png")
+
+
+def check_output(out: Path | None, *, overwrite: bool, suffixes: tuple[str, ...] = ()) -> None:
+    """A file to be written is not there yet, or may be replaced, and ends as it should.
+
+    Raises:
+        InputError: it does not.
+    """
+    if out is None:
+        return
+    if suffixes and out.suffix.lower() not in suffixes:
+        raise InputError(f"--out must end in {' or '.join(suffixes)}, got {out.name}")
+    if out.exists() and not overwrite:
+        raise InputError(f"{out} exists; replace it with --overwrite, or choose another --out")
+
+
+def check_number_and_seed(number: int, seed: int) -> None:
+    """Raise InputError for a number below 1 or a seed out of range."""
+    if number < 1 or not 0 <= seed < SEEDS:
+        raise InputError(f"-n must be at least 1 and --seed from 0 to 2^32 - 1, got {number} and {seed}")
+
+
+def check_seed(seed: int) -> None:
+    """Raise InputError for a seed out of range."""
+    if not 0 <= seed < SEEDS:
+        raise InputError(f"--seed must lie from 0 to 2^32 - 1, got {seed}")
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Makes the folder; what cannot be written is an InputError."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise InputError(f"cannot write {out} ({error.strerror}); choose another --out") from error
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Tables that the commands print, and the evaluation that ends a fit."""
 
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -60,6 +61,16 @@ def new_table(title: str, *headings: str) -> Table:
     for heading in headings:
         table.add_column(heading, justify="left" if heading in ("figure", "goal", "what it says") else "right")
     return table
+
+
+def print_figures(title: str, figures: dict[str, Any], meanings: dict[str, str]) -> None:
+    """A row for every figure that has a meaning."""
+    table = new_table(title, "figure", "value", "what it says")
+    for name, meaning in meanings.items():
+        if name in figures:
+            value = figures[name]
+            table.add_row(name, f"{value:,}" if isinstance(value, int) else f"{value:.6g}", meaning)
+    Console().print(table)
 
 
 def evaluate_run(run: Run, *, seed: int, from_density: bool = False) -> None:
