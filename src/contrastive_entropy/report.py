@@ -16,6 +16,7 @@ from torch import Tensor
 from contrastive_entropy.evaluation import Evaluation
 from contrastive_entropy.reconstruction import ReconstructionEvaluation
 from contrastive_entropy.runs import BOUNDS, METRICS, Run, write_atomically
+from contrastive_entropy.tracking import read_bounds
 
 DATA_COLOR, MODEL_COLOR = "#444444", "#d1495b"
 GRID = 10  # images per row and column of a sheet
@@ -100,11 +101,7 @@ def alternatives_figure(
     for axis, (title, drawn) in zip(axes, sets, strict=True):
         axis.set_title(title)
         if image_shape is not None:
-            together = torch.cat([inputs[:rows].unsqueeze(1), drawn[:rows]], 1)
-            sheet = image_sheet(together.flatten(0, 1), image_shape, columns=together.shape[1])
-            axis.imshow(sheet, cmap="gray_r" if image_shape[0] == 1 else None, vmin=0, vmax=1)
-            axis.axvline(image_shape[2], color=MODEL_COLOR, linewidth=2)
-            axis.set_axis_off()
+            draw_alternatives(axis, inputs[:rows], drawn[:rows], image_shape)
             continue
         assert basis is not None
         _scatter(axis, inputs, basis, DATA_COLOR)
@@ -113,23 +110,34 @@ def alternatives_figure(
     return figure
 
 
+def draw_alternatives(axis: Axes, inputs: Tensor, alternatives: Tensor, image_shape: tuple[int, int, int]) -> None:
+    """A sheet of rows, each an image, a line and its alternatives.
+
+    Args:
+        axis: to draw on.
+        inputs: (n, d).
+        alternatives: (n, a, d).
+        image_shape: (channels, height, width).
+    """
+    together = torch.cat([inputs.unsqueeze(1), alternatives], 1)
+    sheet = image_sheet(together.flatten(0, 1), image_shape, columns=together.shape[1])
+    axis.imshow(sheet, cmap="gray_r" if image_shape[0] == 1 else None, vmin=0, vmax=1)
+    axis.axvline(image_shape[2], color=MODEL_COLOR, linewidth=2)
+    axis.set_axis_off()
+
+
 def bounds_figure(bounds: Path) -> Figure:
     """Value and limit of (E15), tightness and errors over the steps, on training and on held-out points.
 
     Args:
         bounds: bounds.csv of a run.
     """
-    with bounds.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    parts = read_bounds(bounds)
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     nats, tightness, errors = figure.subplots(1, 3)
     for part, color in (("train", DATA_COLOR), ("held_out", MODEL_COLOR)):
-        columns = {
-            name: np.array([float(row[name]) for row in rows if row["part"] == part])
-            for name in rows[0]
-            if name != "part"
-        }
+        columns = parts[part]
         step, label = columns["step"], part.replace("_", " ")
         nats.plot(step, columns["value"], color=color, label=f"value, {label}")
         nats.plot(step, columns["limit"], color=color, linestyle="--", label=f"limit, {label}")

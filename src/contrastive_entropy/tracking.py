@@ -1,13 +1,16 @@
 """Bounds tracked against their limits: the rows of bounds.csv, on training and on held-out points."""
 
+import csv
 import math
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from contrastive_entropy.conditional import ConditionalBound, JointMixture, conditional_bound, iid_tightness
 from contrastive_entropy.data import Dataset
+from contrastive_entropy.errors import InputError
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.models import EncoderMixtureDecoder
 
@@ -35,6 +38,20 @@ class BoundTracker:
     def measure(self, model: EncoderMixtureDecoder) -> dict[str, dict[str, float]]:
         """Figures by part, `train` and `held_out`."""
         return {part: figures(model, points, seed=self.seed) for part, points in self.parts.items()}
+
+
+def read_bounds(path: Path) -> dict[str, dict[str, list[float]]]:
+    """The columns of bounds.csv by part and name.
+
+    Raises:
+        InputError: the file has no rows.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        raise InputError(f"{path} is empty; remove its folder and train again")
+    names = [name for name in rows[0] if name != "part"]
+    return {part: {name: [float(row[name]) for row in rows if row["part"] == part] for name in names} for part in PARTS}
 
 
 @torch.no_grad()

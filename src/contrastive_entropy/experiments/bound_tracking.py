@@ -1,6 +1,5 @@
 """How tight the conditional bound gets with the number of centers, value and limit over training, and (E19) beside it."""
 
-import csv
 import dataclasses
 import itertools
 import math
@@ -16,13 +15,12 @@ from matplotlib.figure import Figure
 
 from contrastive_entropy.conditional import JointMixture, conditional_bound
 from contrastive_entropy.config import AutoencoderConfig
-from contrastive_entropy.errors import InputError
 from contrastive_entropy.experiments.record import finished_run, write_result
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.reconstruction import load_autoencoder
 from contrastive_entropy.report import png_bytes
 from contrastive_entropy.runs import BOUNDS, Run, load_for, write_atomically
-from contrastive_entropy.tracking import encoded
+from contrastive_entropy.tracking import encoded, read_bounds
 
 FREE_STEPS = 400
 """Steps of the free centers."""
@@ -76,18 +74,25 @@ def run(config: BoundTrackingConfig, folder: Path) -> dict[str, Any]:
     """
     start = time.monotonic()
     rows, curves = [], []
+    first = _settings(config, config.features[0], config.centers[0], config.seeds[0])
+    datasets = {seed: load_for(dataclasses.replace(first, seed=seed)) for seed in config.seeds}
     for features in config.features:
         for centers in config.centers:
-            runs = [_run(config, folder, features, centers, seed) for seed in config.seeds]
-            tables = [last_rows(run) for run in runs]
+            runs = []
+            for seed, dataset in datasets.items():
+                name = f"features{features}-centers{centers}-seed{seed}"
+                runs.append(finished_run(_settings(config, features, centers, seed), folder / "runs" / name, dataset))
+            tables = [read_bounds(run.folder / BOUNDS) for run in runs]
             row: dict[str, Any] = {"features": features, "centers": centers}
             for part in ("train", "held_out"):
                 for name in ("tightness", "gap", "neighbors", "iid_tightness", "best_error", "mean_error"):
-                    row[f"{part}_{name}"] = mean_and_error([table[part][name] for table in tables])
+                    row[f"{part}_{name}"] = mean_and_error([table[part][name][-1] for table in tables])
             if config.free and features == 1:
-                row["free_tightness"] = free_tightness(runs[0], centers)
+                row["free_tightness"] = free_tightness(runs[0], datasets[config.seeds[0]].train, centers)
             rows.append(row)
-            curves.append({"features": features, "centers": centers, "runs": [curve(run) for run in runs]})
+            curves.append(
+                {"features": features, "centers": centers, "runs": [curve(table["train"]) for table in tables]}
+            )
             write_result(
                 folder / "bound-tracking.json",
                 dataclasses.asdict(config),
@@ -99,8 +104,8 @@ def run(config: BoundTrackingConfig, folder: Path) -> dict[str, Any]:
     return {"rows": rows, "curves": curves}
 
 
-def _run(config: BoundTrackingConfig, folder: Path, features: int, centers: int, seed: int) -> Run:
-    settings = AutoencoderConfig(
+def _settings(config: BoundTrackingConfig, features: int, centers: int, seed: int) -> AutoencoderConfig:
+    return AutoencoderConfig(
         data=config.data,
         data_root=config.data_root,
         points=config.points,
@@ -113,26 +118,12 @@ def _run(config: BoundTrackingConfig, folder: Path, features: int, centers: int,
         steps=config.steps,
         seed=seed,
     )
-    return finished_run(
-        settings, folder / "runs" / f"features{features}-centers{centers}-seed{seed}", load_for(settings)
-    )
 
 
-def last_rows(run: Run) -> dict[str, dict[str, float]]:
-    """The last row of bounds.csv for every part."""
-    with (run.folder / BOUNDS).open(newline="", encoding="utf-8") as file:
-        found = {row["part"]: row for row in csv.DictReader(file)}
-    if not found:
-        raise InputError(f"{run.folder / BOUNDS} is empty; remove the folder and run the experiment again")
-    return {part: {name: float(row[name]) for name in row if name != "part"} for part, row in found.items()}
-
-
-def curve(run: Run) -> dict[str, list[float]]:
-    """Step, value, limit, gap and errors on the training points over training."""
-    with (run.folder / BOUNDS).open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["part"] == "train"]
+def curve(columns: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Step, variance, value, limit, gap and errors over training."""
     names = ("step", "variance", "value", "limit", "gap", "best_error", "mean_error")
-    return {name: [float(row[name]) for row in rows] for name in names}
+    return {name: columns[name] for name in names}
 
 
 def mean_and_error(values: list[float]) -> list[float]:
@@ -141,7 +132,7 @@ def mean_and_error(values: list[float]) -> list[float]:
     return [statistics.fmean(values), error]
 
 
-def free_tightness(run: Run, centers: int) -> float:
+def free_tightness(run: Run, data: torch.Tensor, centers: int) -> float:
     """Tightness that C free centers per node of the quadrature reach on the run's own encoder: no decoder ties them.
 
     They start at draws from the posterior, the iid centers of (E19), and follow the gradient of (E15) itself; so what is
@@ -149,10 +140,10 @@ def free_tightness(run: Run, centers: int) -> float:
 
     Args:
         run: with one-dimensional features.
+        data: (n, d) its training points.
         centers: C.
     """
-    network = load_autoencoder(run)
-    joint = encoded(network, run.dataset().train)
+    joint = encoded(load_autoencoder(run), data)
     nodes, log_weights = joint.quadrature()
     keep = log_weights > log_weights.amax() - 12  # the rest holds less than 1e-4 of the mass
     nodes, log_weights = nodes[keep][::4], torch.log_softmax(log_weights[keep][::4], 0)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -15,7 +14,7 @@ from contrastive_entropy.config import AutoencoderConfig
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.experiments.record import finished_run, write_result
 from contrastive_entropy.reconstruction import evaluate_reconstruction
-from contrastive_entropy.report import image_sheet, png_bytes
+from contrastive_entropy.report import draw_alternatives, png_bytes
 from contrastive_entropy.runs import load_for, write_atomically
 
 COLUMNS = 16
@@ -96,12 +95,8 @@ def figure(sheets: list[tuple[str, Tensor, Tensor]], image_shape: tuple[int, int
     result = Figure(figsize=(6 * len(sheets), row * ROWS + 0.4), layout="constrained")
     FigureCanvasAgg(result)
     for axis, (name, inputs, alternatives) in zip(result.subplots(1, len(sheets)), sheets, strict=True):
-        together = torch.cat([inputs[:ROWS].unsqueeze(1), alternatives[:ROWS, :COLUMNS]], 1)
-        sheet = image_sheet(together.flatten(0, 1), image_shape, columns=together.shape[1])
-        axis.imshow(sheet, cmap="gray_r" if image_shape[0] == 1 else None, vmin=0, vmax=1)
-        axis.axvline(image_shape[2], color="#d1495b", linewidth=2)
+        draw_alternatives(axis, inputs[:ROWS], alternatives[:ROWS, :COLUMNS], image_shape)
         axis.set_title(f"input | {name}")
-        axis.set_axis_off()
     return result
 
 
