@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
 import torch
@@ -78,6 +77,8 @@ class FitConfig:
     kind: ClassVar[str] = "mdn"
 
     def __post_init__(self) -> None:
+        if self.objective == "trace":
+            raise InputError("trace pairs each center with its own data point, which a network on noise has not")
         _check_choice("objective", self.objective, [name for name in OBJECTIVES if name != "trace"])
         _check_choice("noise", self.noise, NOISES)
         _check_at_least("noise_dimension", self.noise_dimension, 1)
@@ -88,8 +89,7 @@ class FitConfig:
                 raise InputError(f"{name} is for {' and '.join(SMOOTHED)}; {self.objective} has none: leave it out")
         if self.smoothing is not None and not 0 <= self.smoothing < math.inf:
             raise InputError(f"smoothing must be a number >= 0, got {self.smoothing}")
-        if self.tolerance is not None and not 0 < self.tolerance < math.inf:
-            raise InputError(f"tolerance must be a positive number, got {self.tolerance}")
+        _check_positive("tolerance", self.tolerance)
 
     def resolve(self, dataset: Dataset) -> "FitConfig":
         """The same with both variances chosen for this data set.
@@ -265,11 +265,8 @@ class Machine:
 
 
 def _check_choice(name: str, value: str, known: "tuple[str, ...] | list[str]") -> None:
-    if value in known:
-        return
-    if value == "trace":
-        raise InputError("trace pairs each center with its own data point, which a network on noise has not")
-    raise InputError(f"unknown {name} {value!r}{suggestion(value, known)} (known: {', '.join(known)})")
+    if value not in known:
+        raise InputError(f"unknown {name} {value!r}{suggestion(value, known)} (known: {', '.join(known)})")
 
 
 def _check_at_least(name: str, value: int, least: int) -> None:
@@ -309,8 +306,8 @@ def _chosen_variances(config: "Config", dataset: Dataset, *, share: float = 1.0)
     """Start and end: given, or from the data's distances; the end that is chosen is a share of the neighbours' variance."""
     points = min(config.batch_size, len(dataset.train))
     try:
-        near = partial(neighbor_variance, dataset.train, points=points, neighbors=min(8, points - 1))
-        end = config.variance_end or share * near()
+        neighbors = min(8, points - 1)
+        end = config.variance_end or share * neighbor_variance(dataset.train, points=points, neighbors=neighbors)
         start = config.variance_start or max(end, median_pair_variance(dataset.train))
     except ValueError as error:
         raise InputError(f"{dataset.name}: {error}; set variance_start and variance_end") from error
