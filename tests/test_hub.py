@@ -159,3 +159,17 @@ def test_points_take_a_part_of_any_data_set():
     assert rows != list(range(100))
     with pytest.raises(InputError, match="points must be at least 10, got 9"):
         load("digits", points=9)
+
+
+def test_sixteen_bits_keep_their_range(tmp_path, monkeypatch):
+    import datasets
+    from PIL import Image
+
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    ramp = np.arange(0, 65536, 4096, dtype=np.uint16).reshape(4, 4)
+    (tmp_path / "deep").mkdir()
+    columns = {"image": [Image.fromarray(ramp)] * 12}
+    table = datasets.Dataset.from_dict(columns, features=datasets.Features({"image": datasets.Image()}))
+    table.to_parquet(tmp_path / "deep" / "train-00000-of-00001.parquet")
+    data = load("hub:owner/deep", data_root=tmp_path)
+    np.testing.assert_allclose(data.train[0].numpy(), ramp.ravel() / 65535, rtol=1e-6)

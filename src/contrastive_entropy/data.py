@@ -12,7 +12,7 @@ from torch import Tensor
 
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.files import map_points, read_points
-from contrastive_entropy.hub import HUB, PREFIX, Images, load_images
+from contrastive_entropy.hub import HUB, PREFIX, load_images
 
 
 @dataclass(frozen=True)
@@ -221,14 +221,10 @@ def _hub(name: str, data_root: str | Path | None, seed: int, held_out: float, po
     _, channels, height, width = train.pixels.shape
     shape = (channels, height, width)
     if test is None:
-        return _split(name, _intensities(train), shape, train.labels, seed, held_out)
+        return _split(name, train.pixels.flatten(1), shape, train.labels, seed, held_out)
     if test.pixels.shape[1:] != train.pixels.shape[1:]:
         raise InputError(f"{name}: training images are {shape} and held-out ones {tuple(test.pixels.shape[1:])}")
-    return Dataset(name, _intensities(train), _intensities(test), shape, train.labels, test.labels)
-
-
-def _intensities(images: Images) -> Tensor:
-    return images.pixels.flatten(1).float().div_(255)
+    return Dataset(name, train.pixels.flatten(1), test.pixels.flatten(1), shape, train.labels, test.labels)
 
 
 def _split(

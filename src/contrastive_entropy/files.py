@@ -183,10 +183,10 @@ def _as_points(array: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[int, in
             "(n, channels, height, width) or (n, height, width, channels) images with 1 or 3 channels"
         )
     _, channels, height, width = array.shape
-    return _as_intensities(array, path).reshape(len(array), -1), (channels, height, width)
+    return as_intensities(array, path).reshape(len(array), -1), (channels, height, width)
 
 
-def _as_intensities(images: np.ndarray, path: Path) -> np.ndarray:
+def as_intensities(images: np.ndarray, path: Path | str) -> np.ndarray:
     """The range of unsigned integers becomes [0, 1]; floats must lie there, or be NaN."""
     if images.dtype in (np.uint8, np.uint16):
         return images / np.float32(np.iinfo(images.dtype).max)
@@ -233,12 +233,12 @@ def _read_image(file: Path) -> np.ndarray:
 
     try:
         with Image.open(file) as image:
-            return _pixels(image)
+            return pixels_of(image)
     except Exception as error:  # damaged files make the decoders raise nearly any type
         raise InputError(f"{file}: not a readable image ({_reason(error)})") from error
 
 
-def _pixels(image: "Image.Image") -> np.ndarray:
+def pixels_of(image: "Image.Image") -> np.ndarray:
     """uint8 or uint16 gray (height, width), uint8 RGB (height, width, 3), or float gray."""
     if image.mode in ("L", "RGB", "F"):
         return np.asarray(image)

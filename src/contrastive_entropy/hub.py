@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.errors import InputError
+from contrastive_entropy.files import as_intensities, pixels_of
 
 PREFIX = "hub:"
 """Before the identifier of any other data set on the hub, `hub:owner/name`."""
@@ -64,7 +65,7 @@ class Images:
     """One part of a data set.
 
     Args:
-        pixels: (n, channels, height, width) uint8.
+        pixels: (n, channels, height, width) float32 in [0, 1].
         labels: (n,) int64 classes, or None.
     """
 
@@ -168,7 +169,7 @@ def _as_images(part: Any, wanted: HubDataset, source: str, most: int | None, see
     if most is not None and most < len(part):
         order = np.random.default_rng(seed).permutation(len(part))[:most]
         part = part.select(np.sort(order))
-    images = [_pixels(picture, wanted) for picture in part[image]]
+    images = [_cut(picture, wanted) for picture in part[image]]
     shapes = {pixels.shape for pixels in images}
     if len(shapes) > 1:
         raise InputError(
@@ -178,7 +179,7 @@ def _as_images(part: Any, wanted: HubDataset, source: str, most: int | None, see
     pixels = np.stack(images)
     pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
     labels = None if label is None else torch.tensor(part[label][:])
-    return Images(torch.from_numpy(np.ascontiguousarray(pixels)), labels)
+    return Images(torch.from_numpy(np.ascontiguousarray(as_intensities(pixels, source))), labels)
 
 
 def _column(name: str | None, columns: dict[str, str], kind: str, source: str) -> str | None:
@@ -191,9 +192,7 @@ def _column(name: str | None, columns: dict[str, str], kind: str, source: str) -
     return name
 
 
-def _pixels(picture: Any, wanted: HubDataset) -> np.ndarray:
-    if picture.mode not in ("L", "RGB"):
-        picture = picture.convert("L" if picture.mode in ("1", "I;16") else "RGB")
+def _cut(picture: Any, wanted: HubDataset) -> np.ndarray:
     if wanted.crop:
         left, top = (picture.width - wanted.crop) // 2, (picture.height - wanted.crop) // 2
         picture = picture.crop((left, top, left + wanted.crop, top + wanted.crop))
@@ -201,4 +200,4 @@ def _pixels(picture: Any, wanted: HubDataset) -> np.ndarray:
         from PIL import Image
 
         picture = picture.resize((wanted.size, wanted.size), Image.Resampling.BILINEAR)
-    return np.asarray(picture)
+    return pixels_of(picture)
