@@ -142,8 +142,8 @@ def iid_tightness(concentration: float | Tensor, centers: int) -> float | Tensor
     Raises:
         ValueError: centers < 1.
 
-    >>> iid_tightness(0.1, 30)
-    0.7692307692307693
+    >>> iid_tightness(0.5, 3)
+    0.75
     """
     if centers < 1:
         raise ValueError(f"centers must be at least 1, got {centers}")
