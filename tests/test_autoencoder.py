@@ -455,11 +455,16 @@ def test_experiments_quickly(tmp_path):
     assert found["rows"][0]["free_tightness"] < found["rows"][1]["free_tightness"]
     assert "training tightness is" in (out / "bound-tracking.md").read_text()
     trained = (out / "runs/features1-centers3-seed1/weights.safetensors").stat().st_mtime_ns
+    (out / "seconds.json").write_text('{"seconds": 1000.0}')
     assert call(*arguments).exit_code == 0  # nothing is trained twice
+    assert 1000 < json.loads((out / "bound-tracking.json").read_text())["wall_seconds"] < 1600  # of all sessions
     assert (out / "runs/features1-centers3-seed1/weights.safetensors").stat().st_mtime_ns == trained
     refused(call(*arguments, "--learning-rate", 0.5), "holds a run with other settings; choose another --out")
     refused(call(*arguments, "--centers", "1;2"), "--centers must be whole numbers with commas between them")
     refused(call(*arguments, "--centers", "0"), "--centers must be at least 1, got 0")
+    (out / "bound-tracking.json").unlink()
+    (out / "bound-tracking.json").mkdir()
+    refused(call(*arguments), "choose another --out")
     out = tmp_path / "diversity"
     result = call(
         "experiment", "reconstruction-diversity", "--out", out, "--steps", 10, "--centers", 3, "--points", 100

@@ -1,6 +1,8 @@
 """`contrastive-entropy experiment bound-tracking` and `reconstruction-diversity`."""
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +40,7 @@ def bound_tracking(
     free: Annotated[bool, typer.Option(help="Also centers without a decoder, for 1-D features.")] = True,
 ) -> None:
     """Tightness of the conditional bound against the number of centers, with its limit and (E19)."""
-    with options.errors_in_one_line():
+    with _experiment(out):
         from contrastive_entropy.experiments import bound_tracking as experiment
 
         settings: dict[str, Any] = {
@@ -84,7 +86,7 @@ def reconstruction_diversity(
     seed: options.Seed = 0,
 ) -> None:
     """Many alternatives for one input, beside the plain autoencoder's mean."""
-    with options.errors_in_one_line():
+    with _experiment(out):
         from contrastive_entropy.experiments import reconstruction_diversity as experiment
 
         config = experiment.ReconstructionDiversityConfig(
@@ -108,11 +110,17 @@ def reconstruction_diversity(
         _finish(out, "reconstruction-diversity", experiment.table(found), experiment.reading(found))
 
 
+@contextmanager
+def _experiment(out: Path) -> Iterator[None]:
+    with options.errors_in_one_line():
+        try:
+            yield
+        except OSError as error:
+            raise InputError(f"cannot use {error.filename or out} ({error.strerror}); choose another --out") from error
+
+
 def _finish(out: Path, name: str, table: str, reading: str) -> None:
-    try:
-        write_atomically(out / f"{name}.md", f"{table}\n\n{reading}\n".encode())
-    except OSError as error:
-        raise InputError(f"cannot write to {out} ({error.strerror}); choose another --out") from error
+    write_atomically(out / f"{name}.md", f"{table}\n\n{reading}\n".encode())
     typer.echo(reading)
     for suffix in ("json", "png", "md"):
         typer.echo(f"wrote {out / f'{name}.{suffix}'}")

@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import math
 import statistics
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from matplotlib.figure import Figure
 
 from contrastive_entropy.conditional import JointMixture, conditional_bound
 from contrastive_entropy.config import AutoencoderConfig
-from contrastive_entropy.experiments.record import finished_run, write_result
+from contrastive_entropy.experiments.record import Clock, finished_run, write_result
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.reconstruction import load_autoencoder
 from contrastive_entropy.report import png_bytes
@@ -72,7 +71,7 @@ def run(config: BoundTrackingConfig, folder: Path) -> dict[str, Any]:
     Raises:
         InputError: data or folder cannot be used, or a signal stopped it.
     """
-    start = time.monotonic()
+    clock = Clock(folder)
     rows, curves = [], []
     first = _settings(config, config.features[0], config.centers[0], config.seeds[0])
     datasets = {seed: load_for(dataclasses.replace(first, seed=seed)) for seed in config.seeds}
@@ -81,7 +80,9 @@ def run(config: BoundTrackingConfig, folder: Path) -> dict[str, Any]:
             runs = []
             for seed, dataset in datasets.items():
                 name = f"features{features}-centers{centers}-seed{seed}"
-                runs.append(finished_run(_settings(config, features, centers, seed), folder / "runs" / name, dataset))
+                runs.append(
+                    finished_run(_settings(config, features, centers, seed), folder / "runs" / name, dataset, clock)
+                )
             tables = [read_bounds(run.folder / BOUNDS) for run in runs]
             row: dict[str, Any] = {"features": features, "centers": centers}
             for part in ("train", "held_out"):
@@ -97,7 +98,7 @@ def run(config: BoundTrackingConfig, folder: Path) -> dict[str, Any]:
                 folder / "bound-tracking.json",
                 dataclasses.asdict(config),
                 list(config.seeds),
-                start,
+                clock,
                 {"rows": rows, "curves": curves},
             )
     write_atomically(folder / "bound-tracking.png", png_bytes(figure(rows, curves)))

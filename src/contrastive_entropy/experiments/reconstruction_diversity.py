@@ -1,7 +1,6 @@
 """Many alternatives for one input from a code that cannot tell inputs apart, beside the plain autoencoder's mean."""
 
 import dataclasses
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from contrastive_entropy.config import AutoencoderConfig
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.experiments.record import finished_run, write_result
+from contrastive_entropy.experiments.record import Clock, finished_run, write_result
 from contrastive_entropy.reconstruction import evaluate_reconstruction
 from contrastive_entropy.report import draw_alternatives, png_bytes
 from contrastive_entropy.runs import load_for, write_atomically
@@ -63,7 +62,7 @@ def run(config: ReconstructionDiversityConfig, folder: Path) -> dict[str, Any]:
     Raises:
         InputError: data that are not images, a folder that cannot be used, or a signal stopped it.
     """
-    start = time.monotonic()
+    clock = Clock(folder)
     names = [field.name for field in dataclasses.fields(AutoencoderConfig)]
     shared = {name: value for name, value in dataclasses.asdict(config).items() if name in names}
     mixture = AutoencoderConfig(**shared, variance_end=config.variance)
@@ -75,7 +74,7 @@ def run(config: ReconstructionDiversityConfig, folder: Path) -> dict[str, Any]:
     sheets = []
     for name, settings in (("mixture decoder", mixture), ("plain autoencoder", plain)):
         evaluation = evaluate_reconstruction(
-            finished_run(settings, folder / "runs" / name.replace(" ", "-"), dataset), dataset
+            finished_run(settings, folder / "runs" / name.replace(" ", "-"), dataset, clock), dataset
         )
         found[name] = {"bounds": evaluation.bounds, **evaluation.model}
         sheets.append((name, evaluation.inputs, evaluation.alternatives))
@@ -83,7 +82,7 @@ def run(config: ReconstructionDiversityConfig, folder: Path) -> dict[str, Any]:
             found["draws from the posterior"] = evaluation.reference
             sheets.append(("data drawn from p(x|y)", evaluation.inputs, evaluation.posterior))
     rows = {"settings": evaluation.settings, "models": found}
-    write_result(folder / "reconstruction-diversity.json", dataclasses.asdict(config), [config.seed], start, rows)
+    write_result(folder / "reconstruction-diversity.json", dataclasses.asdict(config), [config.seed], clock, rows)
     write_atomically(folder / "reconstruction-diversity.png", png_bytes(figure(sheets, dataset.image_shape)))
     return rows
 

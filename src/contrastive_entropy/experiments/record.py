@@ -1,5 +1,6 @@
 """What every experiment shares: runs that are made once, and results with the command that made them."""
 
+import json
 import platform
 import shlex
 import subprocess
@@ -21,7 +22,27 @@ class StoppedError(InputError):
     """A signal stopped an experiment; the same command continues it."""
 
 
-def finished_run(config: Config, folder: Path, dataset: Dataset) -> Run:
+class Clock:
+    """Seconds that an experiment has taken, over all of its sessions.
+
+    Args:
+        folder: of the experiment; seconds.json keeps what earlier sessions took.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "seconds.json"
+        self._before = json.loads(self._path.read_text())["seconds"] if self._path.is_file() else 0.0
+        self._start = time.monotonic()
+
+    def seconds(self) -> float:
+        """So far; also kept in the folder."""
+        total = self._before + time.monotonic() - self._start
+        if self._path.parent.is_dir():
+            write_json(self._path, {"seconds": round(total, 1)})
+        return total
+
+
+def finished_run(config: Config, folder: Path, dataset: Dataset, clock: Clock) -> Run:
     """The run of a config in a folder: as it is if finished, continued if begun, made if not there.
 
     Raises:
@@ -36,19 +57,20 @@ def finished_run(config: Config, folder: Path, dataset: Dataset) -> Run:
             run = training.resume(folder, progress=True)
     else:
         run = training.fit(config, folder, dataset, progress=True)
+    clock.seconds()
     if not run.finished:
         raise StoppedError("stopped; the same command continues the experiment where it stood")
     return run
 
 
-def write_result(path: Path, config: dict[str, Any], seeds: list[int], start: float, rows: dict[str, Any]) -> None:
+def write_result(path: Path, config: dict[str, Any], seeds: list[int], clock: Clock, rows: dict[str, Any]) -> None:
     """Write a result: command, settings, seeds, commit, versions, device, wall time and what was found.
 
     Args:
         path: of the JSON file.
         config: settings.
         seeds: all that were used.
-        start: `time.monotonic()` when this session of the experiment began.
+        clock: of the experiment.
         rows: the findings, by name.
     """
     write_json(
@@ -60,16 +82,27 @@ def write_result(path: Path, config: dict[str, Any], seeds: list[int], start: fl
             "commit": commit(),
             "version": __version__,
             "torch": torch.__version__,
-            "device": f"{torch.get_num_threads()} threads of {platform.machine()} CPU",
-            "wall_seconds": round(time.monotonic() - start, 1),
+            "device": device_name(),
+            "wall_seconds": round(clock.seconds(), 1),
             **rows,
         },
     )
 
 
+def device_name() -> str:
+    """What a run takes by default: the accelerator's name, or the threads of the CPU."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    if torch.backends.mps.is_available():
+        return f"mps of {platform.machine()}"
+    return f"{torch.get_num_threads()} threads of {platform.machine()} CPU"
+
+
 def commit() -> str | None:
-    """Of the source tree that this package runs from, or None if it is installed."""
-    folder = Path(__file__).parent
+    """Of the source tree that this package runs from, or None if it is installed, be it within another repository."""
+    folder = Path(__file__).parents[3]
+    if not (folder / ".git").exists():
+        return None
     try:
         found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
