@@ -31,7 +31,7 @@ from contrastive_entropy.reconstruction import (
     whole_limit,
 )
 from contrastive_entropy.runs import Run
-from contrastive_entropy.tracking import BoundTracker, encoded, figures, reconstruction_errors
+from contrastive_entropy.tracking import BoundTracker, conditions_of, encoded, figures, reconstruction_errors
 
 SMALL = AutoencoderConfig(data="digits", steps=20, batch_size=32, centers=3, width=16, depth=1)
 OPTIONS = [
@@ -102,6 +102,73 @@ def test_every_kind_of_code_gives_a_batch_of_mixtures(codes):
     apart = q.centers.detach().var(1).sum()
     assert apart > 0  # the centers of one condition differ
     torch.testing.assert_close(network.log_prob(x, network.encode(x)).shape, torch.Size([6]))
+
+
+@pytest.mark.parametrize("codes", CODES)
+def test_alternatives_are_centers_of_the_mixture_at_their_features(monkeypatch, codes):
+    """Each input's three alternatives are its three centers, once each, although only those asked for are decoded."""
+    network = model(codes)
+    monkeypatch.setattr(network, "add_noise", lambda features, **_: features)
+    x = torch.randn(4, 5, generator=generator())
+    if codes == "gaussian":
+        monkeypatch.setattr(network, "_fresh_codes", lambda count, _: torch.ones(count, 4))
+    centers = network.mixture(network.encode(x)).centers.detach()
+    found = network.reconstruct(x, 3, generator=generator())
+    for rows, expected in zip(found, centers, strict=True):
+        distances = torch.cdist(rows, expected)
+        assert float(distances.amin(0).max()) < 1e-5
+        assert float(distances.amin(1).max()) < 1e-5
+
+
+def test_fresh_codes_are_as_random_as_their_generator():
+    network = model("gaussian")
+    x = torch.randn(4, 5, generator=generator())
+    y = network.encode(x)
+    values = [network.log_prob(x, y, generator=generator(seed)) for seed in (1, 1, 2)]
+    assert torch.equal(values[0], values[1])
+    assert not torch.equal(values[0], values[2])
+
+
+def test_little_noise_on_the_features_does_not_take_a_million_nodes():
+    joint = JointMixture(torch.zeros(2, 3), torch.tensor([[-1.0], [1.0]]), 1.0, 1e-10)
+    conditions, log_weights = conditions_of(joint, None, generator=generator())
+    assert (len(conditions), log_weights) == (2, None)
+
+
+def test_a_class_that_was_not_there_to_learn_is_not_taken_for_another():
+    points = torch.cat([torch.zeros(20, 2), torch.ones(20, 2)])
+    classifier = Classifier(points, torch.tensor([1] * 20 + [4] * 20))
+    assert classifier.accuracy(points, torch.tensor([1] * 20 + [4] * 20)) == 1
+    for unseen in (0, 2, 9):
+        assert classifier.accuracy(points, torch.full((40,), unseen)) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--codes", "heads", "--code-dimension", 3], "--code-dimension would be ignored: codes heads"),
+        (["--anneal-fraction", 0, "--feature-variance-start", 1], "--feature-variance-start would be ignored"),
+        (["--anneal-fraction", 0, "--variance-start", 9], "--variance-start would be ignored"),
+        (["--body", "convolutional", "--codes", "learned", "--depth", 2], "--depth would be ignored"),
+        (["--held-out", 0.3], "--held-out would be ignored: digits comes with held-out points"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(tmp_path, options, message):
+    refused(
+        call("fit", "autoencoder", "--data", "digits", "--out", tmp_path / "run", *options), message, "leave it out"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_few_held_out_points_are_all_reconstructed(tmp_path):
+    data = tmp_path / "points.csv"
+    np.savetxt(data, np.random.default_rng(0).normal(size=(36, 2)), delimiter=",")
+    config = AutoencoderConfig(data=str(data), steps=2, width=4, depth=1, batch_size=8)
+    training.fit(config, tmp_path / "run", load(data), accelerator="cpu")
+    out = tmp_path / "alternatives.npz"
+    result = call("reconstruct", tmp_path / "run", "--out", out, "-n", 2)
+    assert result.exit_code == 0, result.output
+    assert np.load(out)["alternatives"].shape == (7, 2, 2)
 
 
 def test_features_stay_in_their_box_and_noise_has_the_variance():

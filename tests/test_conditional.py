@@ -362,3 +362,26 @@ def test_draw_takes_every_point_as_often():
 def test_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("objective", [conditional_log_likelihood, conditional_trace])
+def test_many_centers_need_no_matrix_of_their_pairs(monkeypatch, objective):
+    """(E16) and (E17) look at each center once; the general engine is only for what float64 cannot resolve."""
+    generator = torch.Generator().manual_seed(0)
+    p = ce.GaussianMixture(torch.randn(3, 1, 2, generator=generator), 0.5)
+    centers = torch.randn(3, 6, 2, generator=generator)
+    expected = objective(p, ce.GaussianMixture(centers.double(), 0.5)).value
+
+    def forbidden(*arguments, **options):
+        raise AssertionError("the matrix of pairs was formed")
+
+    monkeypatch.setattr(conditional, "GRAM_NUMBERS", 0)
+    monkeypatch.setattr(conditional._OffsetGram, "apply", forbidden)
+    monkeypatch.setattr(ce.GaussianMixture, "log_inner", forbidden)
+    monkeypatch.setattr(ce.GaussianMixture, "log_prob", forbidden)
+    torch.testing.assert_close(objective(p, ce.GaussianMixture(centers, 0.5)).value, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_quadrature_says_how_many_nodes_it_takes():
+    joint = JointMixture(torch.zeros(2, 3), torch.tensor([[-1.0], [1.0]]), 1.0, 0.01)
+    assert len(joint.quadrature()[0]) == joint.quadrature_size == (20 + 18) * 8 + 1

@@ -173,3 +173,38 @@ def test_sixteen_bits_keep_their_range(tmp_path, monkeypatch):
     table.to_parquet(tmp_path / "deep" / "train-00000-of-00001.parquet")
     data = load("hub:owner/deep", data_root=tmp_path)
     np.testing.assert_allclose(data.train[0].numpy(), ramp.ravel() / 65535, rtol=1e-6)
+
+
+def test_points_are_taken_after_the_split_of_a_single_part(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    write_copy(tmp_path / "single", {"train": 50})
+    data = load("hub:someone/single", data_root=tmp_path, held_out=0.4, points=12)
+    assert (len(data.train), len(data.test)) == (12, 20)
+    rows = {row.numpy().tobytes() for row in torch.cat([data.train, data.test])}
+    assert len(rows) == 32  # nothing is in both
+
+
+def test_rows_without_image_or_class_are_named(tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    pixels = [np.zeros((4, 4), np.uint8)] * 12
+    kinds = datasets.Features({"image": datasets.Image(), "kind": datasets.ClassLabel(num_classes=3)})
+    cases = {
+        "missing": (
+            {"image": [*pixels[:7], None, *pixels[8:]], "kind": [0] * 12},
+            "row 7 of column image holds no image",
+        ),
+        "damaged": (
+            {"image": [*pixels[:5], {"bytes": b"junk", "path": None}, *pixels[6:]], "kind": [0] * 12},
+            "row 5 of column image holds an image that cannot be read",
+        ),
+        "unknown": ({"image": pixels, "kind": [0, 1, None] * 4}, "column kind has no class in row 2"),
+    }
+    for name, (columns, message) in cases.items():
+        (tmp_path / name).mkdir()
+        for part in ("train", "test"):
+            table = datasets.Dataset.from_dict(columns, features=kinds)
+            table.to_parquet(tmp_path / name / f"{part}-00000-of-00001.parquet")
+        with pytest.raises(InputError, match=message):
+            load(f"hub:owner/{name}", data_root=tmp_path)

@@ -194,6 +194,12 @@ def test_more_refusals(call, message):
         call()
 
 
+def test_a_far_outlier_costs_the_others_no_digits():
+    x = torch.rand(60, 100, generator=torch.Generator().manual_seed(0))
+    y = torch.cat([x[:40], torch.full((1, 100), 1e9)])
+    assert float(neighbor_distance(x[:40], y).max()) < 1e-6
+
+
 def test_many_coordinates_by_products_are_as_good_as_differences(monkeypatch):
     x = torch.rand(60, 100, generator=torch.Generator().manual_seed(0)) + 50
     y = torch.cat([x[:5], torch.rand(70, 100, generator=torch.Generator().manual_seed(1)) + 50])

@@ -194,7 +194,10 @@ def test_a_gradient_that_is_not_finite_names_the_parameter(tmp_path, moons, monk
     ("arguments", "message"),
     [
         ({"accelerator": "abacus"}, "abacus"),
-        ({"accelerator": "cpu", "precision": "7"}, "7"),
+        (
+            {"accelerator": "cpu", "precision": "bf16-true"},
+            r"unknown precision 'bf16-true'.* \(known: 32-true, bf16-mixed",
+        ),
         ({"accelerator": "cpu", "devices": "0"}, "0"),
         ({"log_every": 0}, "log_every must be at least 1"),
         ({"checkpoint_every": 0}, "checkpoint_every must be at least 1"),

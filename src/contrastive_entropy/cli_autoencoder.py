@@ -52,7 +52,7 @@ def reconstruct(
 
         opened = Run.open(run)
         network = load_autoencoder(opened)
-        inputs = read_inputs(opened, source, index or list(range(10)))
+        inputs = read_inputs(opened, source, index or None)
         alternatives = network.reconstruct(inputs, number, generator=torch.Generator().manual_seed(seed))
         if out.suffix.lower() == ".png":
             content = png_bytes(alternatives_figure(inputs, alternatives, opened.image_shape, rows=len(inputs)))

@@ -1,15 +1,21 @@
-"""`contrastive-entropy experiment bound-tracking` and `reconstruction-diversity`."""
+"""`contrastive-entropy experiment NAME`."""
 
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from contrastive_entropy import cli_options as options
 from contrastive_entropy.errors import InputError
+from contrastive_entropy.experiments.settings import (
+    BOUND_TRACKING_QUICK,
+    RECONSTRUCTION_DIVERSITY_QUICK,
+    BoundTrackingConfig,
+    ReconstructionDiversityConfig,
+)
 from contrastive_entropy.runs import write_atomically
 
 experiment_app = typer.Typer(
@@ -19,6 +25,19 @@ experiment_app = typer.Typer(
 
 ExperimentOut = Annotated[Path, typer.Option(help="Folder of the experiment.")]
 Quick = Annotated[bool, typer.Option("--quick", help="A minute's version, to see how it works: no figures to rely on.")]
+Seeds = Annotated[str, typer.Option(help="One repetition for each.")]
+Codes = Annotated[str, typer.Option(help="As in `fit autoencoder`.")]
+FeatureVariance = Annotated[float, typer.Option(help="Of the noise on the features.")]
+
+
+def _listed(values: tuple[Any, ...]) -> str:
+    return ",".join(map(str, values))
+
+
+Settings = TypeVar("Settings", BoundTrackingConfig, ReconstructionDiversityConfig)
+
+BOUND_TRACKING = BoundTrackingConfig()
+DIVERSITY = ReconstructionDiversityConfig()
 
 
 @experiment_app.command("bound-tracking")
@@ -26,40 +45,30 @@ def bound_tracking(
     context: typer.Context,
     out: ExperimentOut,
     quick: Quick = False,
-    data: options.Data = "mnist",
+    data: options.Data = BOUND_TRACKING.data,
     data_root: options.DataRoot = None,
-    points: Annotated[int, typer.Option(help="Train on so many of the points.")] = 800,
-    features: Annotated[str, typer.Option(help="Dimensions of the code, one sweep for each.")] = "1,2",
-    centers: Annotated[str, typer.Option(help="Numbers of centers, one run for each.")] = "1,2,5,10,20,30",
-    seeds: Annotated[str, typer.Option(help="One repetition for each.")] = "0,1,2",
-    steps: options.Steps = 2000,
-    codes: Annotated[str, typer.Option(help="As in `fit autoencoder`.")] = "heads",
-    learning_rate: options.LearningRate = 2e-3,
+    points: Annotated[int, typer.Option(help="Train on so many of the points.")] = BOUND_TRACKING.points,
+    features: Annotated[str, typer.Option(help="Dimensions of the code, one sweep for each.")] = _listed(
+        BOUND_TRACKING.features
+    ),
+    centers: Annotated[str, typer.Option(help="Numbers of centers, one run for each.")] = _listed(
+        BOUND_TRACKING.centers
+    ),
+    seeds: Seeds = _listed(BOUND_TRACKING.seeds),
+    steps: options.Steps = BOUND_TRACKING.steps,
+    codes: Codes = BOUND_TRACKING.codes,
+    learning_rate: options.LearningRate = BOUND_TRACKING.learning_rate,
     variance: Annotated[float | None, typer.Option(help="At the end. [default: 5 for mnist, else from data]")] = None,
-    feature_variance: Annotated[float, typer.Option(help="Of the noise on the features.")] = 0.0025,
-    free: Annotated[bool, typer.Option(help="Also centers without a decoder, for 1-D features.")] = True,
+    feature_variance: FeatureVariance = BOUND_TRACKING.feature_variance,
+    free: Annotated[bool, typer.Option(help="Also centers without a decoder, for 1-D features.")] = BOUND_TRACKING.free,
 ) -> None:
     """Tightness of the conditional bound against the number of centers, with its limit and (E19)."""
     with _experiment(out):
         from contrastive_entropy.experiments import bound_tracking as experiment
 
-        settings: dict[str, Any] = {
-            "data": data,
-            "data_root": None if data_root is None else str(data_root),
-            "points": points,
-            "features": _integers("features", features),
-            "centers": _integers("centers", centers),
-            "seeds": _integers("seeds", seeds, least=0),
-            "steps": steps,
-            "codes": codes,
-            "learning_rate": learning_rate,
-            "variance": 5.0 if variance is None and data == "mnist" else variance,
-            "feature_variance": feature_variance,
-            "free": free,
-        }
-        config = experiment.BoundTrackingConfig(**settings)
-        if quick:
-            config = dataclasses.replace(config, **_not_given(context, experiment.QUICK))
+        config = _config(context, BoundTrackingConfig, BOUND_TRACKING_QUICK)
+        if variance is None:
+            config = dataclasses.replace(config, variance=BOUND_TRACKING.variance if data == "mnist" else None)
         found = experiment.run(config, out)
         _finish(out, "bound-tracking", experiment.table(found), experiment.reading(found["rows"]))
 
@@ -69,43 +78,29 @@ def reconstruction_diversity(
     context: typer.Context,
     out: ExperimentOut,
     quick: Quick = False,
-    data: options.Data = "digits",
+    data: options.Data = DIVERSITY.data,
     data_root: options.DataRoot = None,
     points: options.Points = None,
-    features: Annotated[int, typer.Option(help="Dimensions of the code.")] = 1,
-    centers: Annotated[int, typer.Option(help="Alternatives that the decoder gives for a code.")] = 16,
+    features: Annotated[int, typer.Option(help="Dimensions of the code.")] = DIVERSITY.features,
+    centers: Annotated[int, typer.Option(help="Alternatives that the decoder gives for a code.")] = DIVERSITY.centers,
     codes: Annotated[
-        str, typer.Option(help="As in `fit autoencoder`. [default: heads; learned if convolutional]")
-    ] = "",
-    steps: options.Steps = 3000,
-    batch_size: options.BatchSize = 256,
-    body: options.Body = "mlp",
-    width: options.Width = 256,
+        str | None, typer.Option(help="As in `fit autoencoder`. [default: heads; learned if convolutional]")
+    ] = None,
+    steps: options.Steps = DIVERSITY.steps,
+    batch_size: options.BatchSize = DIVERSITY.batch_size,
+    body: options.Body = DIVERSITY.body,
+    width: options.Width = DIVERSITY.width,
     variance: Annotated[float | None, typer.Option(help="At the end. [default: from the data]")] = None,
-    feature_variance: Annotated[float, typer.Option(help="Of the noise on the features.")] = 0.0025,
-    seed: options.Seed = 0,
+    feature_variance: FeatureVariance = DIVERSITY.feature_variance,
+    seed: options.Seed = DIVERSITY.seed,
 ) -> None:
     """Many alternatives for one input, beside the plain autoencoder's mean."""
     with _experiment(out):
         from contrastive_entropy.experiments import reconstruction_diversity as experiment
 
-        config = experiment.ReconstructionDiversityConfig(
-            data=data,
-            data_root=None if data_root is None else str(data_root),
-            points=points,
-            features=features,
-            centers=centers,
-            codes=codes or ("learned" if body == "convolutional" else "heads"),
-            steps=steps,
-            batch_size=batch_size,
-            body=body,
-            width=width,
-            variance=variance,
-            feature_variance=feature_variance,
-            seed=seed,
-        )
-        if quick:
-            config = dataclasses.replace(config, **_not_given(context, experiment.QUICK))
+        config = _config(context, ReconstructionDiversityConfig, RECONSTRUCTION_DIVERSITY_QUICK)
+        if codes is None:
+            config = dataclasses.replace(config, codes="learned" if body == "convolutional" else DIVERSITY.codes)
         found = experiment.run(config, out)
         _finish(out, "reconstruction-diversity", experiment.table(found), experiment.reading(found))
 
@@ -126,9 +121,19 @@ def _finish(out: Path, name: str, table: str, reading: str) -> None:
         typer.echo(f"wrote {out / f'{name}.{suffix}'}")
 
 
-def _not_given(context: typer.Context, changes: dict[str, Any]) -> dict[str, Any]:
-    given = options.given_options(context, list(changes))
-    return {name: value for name, value in changes.items() if name not in given}
+def _config(context: typer.Context, kind: type[Settings], quick: dict[str, Any]) -> Settings:
+    """The settings that the options ask for; with --quick, what was not typed is made small."""
+    values = {field.name: context.params[field.name] for field in dataclasses.fields(kind)}
+    for name, default in vars(kind()).items():
+        if isinstance(default, tuple):
+            least = 0 if name == "seeds" else 1
+            values[name] = _integers(name, values[name], least=least)
+        elif isinstance(values[name], Path):
+            values[name] = str(values[name])
+    if context.params["quick"]:
+        given = options.given_options(context, list(quick))
+        values |= {name: value for name, value in quick.items() if name not in given}
+    return kind(**values)
 
 
 def _integers(name: str, text: str, *, least: int = 1) -> tuple[int, ...]:

@@ -137,6 +137,7 @@ def _fit(context: typer.Context, kind: type[FitConfig] | type[AutoencoderConfig]
         run = training.resume(folder, progress=True, **options.given_options(context, machine))
     else:
         config = kind(**fields)
+        options.refuse_ignored(config, options.given_options(context, names))
         dataset = load_for(config)
         from contrastive_entropy import training
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from contrastive_entropy.config import BODIES, SEEDS, Config
-from contrastive_entropy.data import located
+from contrastive_entropy.config import BODIES, PRECISIONS, SEEDS, AutoencoderConfig, Config
+from contrastive_entropy.data import located, names
 from contrastive_entropy.errors import InputError, TrainingError
 
 DATA_HELP = "Name (see `data list`), hub:owner/name, or path: .npy, .npz, .csv, .parquet, image folder."
@@ -41,7 +41,9 @@ HeldOut = Annotated[float, typer.Option(help="Share of a file's points to hold o
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same bytes.")]
 Accelerator = Annotated[str, typer.Option(help="As Lightning takes it: auto, cpu, gpu, ...")]
 Devices = Annotated[str, typer.Option(help="As Lightning takes it: 1, 2, auto, 0,1 ...")]
-Precision = Annotated[str, typer.Option(help="Of the network; the objective is always evaluated in float32 or better.")]
+Precision = Annotated[
+    str, typer.Option(help=f"Of the network, {', '.join(PRECISIONS)}; the objective is evaluated in float32 or better.")
+]
 LogEvery = Annotated[int, typer.Option(help="Steps between rows of metrics.csv.")]
 CheckpointEvery = Annotated[int, typer.Option(help="Steps between checkpoints.")]
 
@@ -74,6 +76,30 @@ def refuse_changes(config: Config, given: dict[str, Any]) -> None:
                 f"{flag} {value} differs from the run's {getattr(config, name)}: a resumed run keeps its settings. Leave it out, "
                 "or start anew with --overwrite instead of --resume"
             )
+
+
+def refuse_ignored(config: Config, given: dict[str, Any]) -> None:
+    """Options that were typed and would do nothing.
+
+    Raises:
+        InputError: there is one.
+    """
+    ignored: dict[str, tuple[bool, str]] = {
+        "held_out": (config.data in names(), f"{config.data} comes with held-out points"),
+        "variance_start": (config.anneal_fraction == 0, "with --anneal-fraction 0 the variance is fixed at its end"),
+        "depth": (config.body == "convolutional", "a convolutional body's depth follows from the images' size"),
+    }
+    if isinstance(config, AutoencoderConfig):
+        ignored |= {
+            "code_dimension": (
+                config.codes in ("one_hot", "heads"),
+                f"codes {config.codes} have no dimension of their own",
+            ),
+            "feature_variance_start": (config.anneal_fraction == 0, "with --anneal-fraction 0 nothing falls"),
+        }
+    for name, (useless, reason) in ignored.items():
+        if name in given and useless:
+            raise InputError(f"--{name.replace('_', '-')} would be ignored: {reason}; leave it out")
 
 
 PICTURE_OR_NUMBERS = (".npz", ".png")

@@ -22,8 +22,8 @@ from contrastive_entropy.gaussian import (
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.pairwise import FAST_TOLERANCE, log_sum_over_components
 
-GRAM_NUMBERS = 1 << 26
-"""Most entries of the Gram matrices of all samples' centers; more go through the engine in linear memory."""
+GRAM_NUMBERS = 1 << 22
+"""Most entries of the Gram matrices of all samples' centers, 32 MiB each; more go through the engine in linear memory."""
 
 NEGLIGIBLE = -50.0
 """Log of a posterior weight that cannot be seen in double precision: 60,000 of them add up to 1e-17."""
@@ -94,11 +94,11 @@ def conditional_log_likelihood(
         ValueError: as in `conditional_normalized_inner_product`.
     """
     _check_batches(p, q)
-    gram = _offset_gram(p, q)
-    if gram is None:  # noqa: SIM108
+    squares = _offset_squares(p, q)
+    if squares is None:
         rows = (p.log_weights.exp() * q.log_prob(p.centers)).sum(-1)
     else:
-        rows = _log_inners_of(gram, q, q.variance)
+        rows = _log_inners_of(squares, q, q.variance)
     value = rows.mean()
     peak = log_normalizer(q.variance, q.dimension).amax().detach()
     return Bound(value, limit or (lambda: peak), {"E log q": value})
@@ -120,7 +120,9 @@ def conditional_trace(p: GaussianMixture, q: GaussianMixture) -> Bound:
     Raises:
         ValueError: as in `conditional_normalized_inner_product`.
     """
-    value = _log_mean(_inner(p, q))
+    _check_batches(p, q)
+    squares = _offset_squares(p, q)
+    value = _log_mean(p.log_inner(q) if squares is None else _log_inners_of(squares, q, p.variance + q.variance))
     return Bound(value, lambda: 0.5 * (_log_mean(p.log_trace()) + _log_mean(q.log_trace())), {"log E <p,q>": value})
 
 
@@ -218,10 +220,16 @@ class JointMixture:
         deviation = self.feature_variance**0.5
         low, high = (float(edge) for edge in self.features.double().aminmax())
         low, high = low - 9 * deviation, high + 9 * deviation
-        count = math.ceil((high - low) / deviation * NODES_PER_DEVIATION) + 1
+        count = self.quadrature_size
         nodes = torch.linspace(low, high, count, dtype=torch.float64, device=self.features.device)[:, None]
         density = GaussianMixture(self.features.double(), self.feature_variance).log_prob(nodes)
         return nodes, torch.log_softmax(density, 0)
+
+    @property
+    def quadrature_size(self) -> int:
+        """Nodes that `quadrature` takes: as many as standard deviations of the noise fit between the features."""
+        low, high = (float(edge) for edge in self.features.double().aminmax())
+        return math.ceil(((high - low) / self.feature_variance**0.5 + 18) * NODES_PER_DEVIATION) + 1
 
     def conditional(self, conditions: Tensor) -> GaussianMixture:
         """p(.|y_s) for every condition, a batch (s,) of mixtures of all n components.
@@ -539,33 +547,42 @@ class _OffsetGram(torch.autograd.Function):
 
 def _offset_gram(p: GaussianMixture, q: GaussianMixture) -> Tensor | None:
     """(s, c, c) float64, data units squared, for single draws and one variance; None where it is not so or not precise."""
-    count, components, _ = q.centers.shape
+    if len(q.centers) * q.components**2 > GRAM_NUMBERS:
+        return None
+    return _of_offsets(p, q, _OffsetGram.apply, lambda gram: gram.diagonal(dim1=-2, dim2=-1))
+
+
+def _offset_squares(p: GaussianMixture, q: GaussianMixture) -> Tensor | None:
+    """The diagonal of `_offset_gram` alone, (s, c)."""
+    return _of_offsets(p, q, lambda z, x: (z - x).square().sum(-1), lambda squares: squares)
+
+
+def _of_offsets(
+    p: GaussianMixture,
+    q: GaussianMixture,
+    compute: Callable[[Tensor, Tensor], Tensor],
+    squares: Callable[[Tensor], Tensor],
+) -> Tensor | None:
+    """Compute(q's centers, p's draws) in float64, by float32 where that is precise; None where float64 is not, either."""
     single = p.components == 1 and p.variance.numel() == 1 and q.variance.numel() == 1
-    if not single or count * components**2 > GRAM_NUMBERS or p.centers.requires_grad:
+    if not single or p.centers.requires_grad:
         return None
     dtype = torch.promote_types(torch.promote_types(p.centers.dtype, q.centers.dtype), torch.float32)
     tolerance = EXPONENT_TOLERANCE if dtype == torch.float32 else FAST_TOLERANCE[torch.float64]
     smallest = float(torch.minimum(p.variance.double() + q.variance.double(), 2 * q.variance.double()))
     for precision in dict.fromkeys((dtype, torch.float64)):
-        gram: Tensor = _OffsetGram.apply(q.centers.to(precision), p.centers.to(precision))
-        largest = float(gram.detach().diagonal(dim1=-2, dim2=-1).amax())
+        result = compute(q.centers.to(precision), p.centers.to(precision))
+        largest = float(squares(result.detach()).amax())
         if not 3 * torch.finfo(precision).eps * largest / smallest > tolerance:  # NaN is for the caller to see
-            return gram.double()
+            return result.double()
     return None
 
 
-def _log_inners_of(gram: Tensor, q: GaussianMixture, variance: Tensor) -> Tensor:
-    """(s,) log mean_c N(x_s - z_sc; variance)."""
-    exponents = gram.diagonal(dim1=-2, dim2=-1) / (-2 * variance.double().reshape(()))
+def _log_inners_of(squares: Tensor, q: GaussianMixture, variance: Tensor) -> Tensor:
+    """(s,) log mean_c N(x_s - z_sc; variance) of squared distances (s, c)."""
+    exponents = squares / (-2 * variance.double().reshape(()))
     constant = log_normalizer(variance.reshape(1, 1), q.dimension).reshape(())
     return torch.logsumexp(exponents + q.log_weights, -1) + constant
-
-
-def _inner(p: GaussianMixture, q: GaussianMixture) -> Tensor:
-    """Log <p_s, q_s>, (s,)."""
-    _check_batches(p, q)
-    gram = _offset_gram(p, q)
-    return p.log_inner(q) if gram is None else _log_inners_of(gram, q, p.variance + q.variance)
 
 
 def _inner_and_norms(p: GaussianMixture, q: GaussianMixture) -> tuple[Tensor, Tensor]:
@@ -580,4 +597,4 @@ def _inner_and_norms(p: GaussianMixture, q: GaussianMixture) -> tuple[Tensor, Te
     log_weights = q.log_weights.unsqueeze(-1) + q.log_weights.unsqueeze(-2)
     norms = torch.logsumexp((distances / (-2 * variance.reshape(())) + log_weights).flatten(-2), -1)
     norms = norms + log_normalizer(variance.reshape(1, 1), q.dimension).reshape(())
-    return _log_inners_of(gram, q, p.variance + q.variance), norms
+    return _log_inners_of(squares, q, p.variance + q.variance), norms

@@ -237,18 +237,23 @@ KINDS: dict[str, type[FitConfig] | type[AutoencoderConfig]] = {"mdn": FitConfig,
 """Settings by the kind of model, as `contrastive-entropy fit KIND` names it."""
 
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+"""Precisions of the network. Weights themselves are float32 always: 16-bit ones would not see small steps."""
+
+
 @dataclass(frozen=True)
 class Machine:
     """Where and how a fit runs; kept in the run, because a resumed run is the same only on the same terms.
 
     Args:
-        accelerator, devices, precision: as Lightning's Trainer takes them.
+        accelerator, devices: as Lightning's Trainer takes them.
+        precision: of the network, of `PRECISIONS`; the objective is evaluated in float32 or better in any case.
         log_every: steps between rows of metrics.csv and TensorBoard.
         checkpoint_every: steps between checkpoints.
         track_every: steps between rows of bounds.csv; None is 20 rows in all. For autoencoders.
 
     Raises:
-        InputError: a number of steps is below 1.
+        InputError: unknown precision, or a number of steps is below 1.
     """
 
     accelerator: str = "auto"
@@ -259,6 +264,7 @@ class Machine:
     track_every: int | None = None
 
     def __post_init__(self) -> None:
+        _check_choice("precision", self.precision, PRECISIONS)
         for name in ("log_every", "checkpoint_every", "track_every"):
             if getattr(self, name) is not None:
                 _check_at_least(name, getattr(self, name), 1)

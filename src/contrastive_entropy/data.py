@@ -88,7 +88,7 @@ def load(
     if not _exists(name):
         raise InputError(_not_found(name))
     pixels, image_shape = read_points(Path(source))
-    return _subset(_split(name, pixels, image_shape, None, seed, held_out), points, seed)
+    return _subset(_split(name, pixels, image_shape, seed, held_out), points, seed)
 
 
 def names() -> list[str]:
@@ -217,11 +217,9 @@ def _digits() -> Dataset:
 
 def _hub(name: str, data_root: str | Path | None, seed: int, held_out: float, points: int | None) -> Dataset:
     root = None if data_root is None else Path(data_root)
-    train, test = load_images(name, root, points=points, most_held_out=MOST_HELD_OUT, seed=seed)
+    train, test = load_images(name, root, points=points, held_out=held_out, most_held_out=MOST_HELD_OUT, seed=seed)
     _, channels, height, width = train.pixels.shape
     shape = (channels, height, width)
-    if test is None:
-        return _split(name, train.pixels.flatten(1), shape, train.labels, seed, held_out)
     if test.pixels.shape[1:] != train.pixels.shape[1:]:
         raise InputError(f"{name}: training images are {shape} and held-out ones {tuple(test.pixels.shape[1:])}")
     return Dataset(name, train.pixels.flatten(1), test.pixels.flatten(1), shape, train.labels, test.labels)
@@ -231,7 +229,6 @@ def _split(
     name: str,
     points: Tensor,
     image_shape: tuple[int, int, int] | None,
-    labels: Tensor | None,
     seed: int,
     held_out: float,
 ) -> Dataset:
@@ -240,8 +237,7 @@ def _split(
     order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))
     count = min(MOST_HELD_OUT, max(1, round(held_out * len(points))), len(points) - 1)
     train, test = order[count:], order[:count]
-    classes = (None, None) if labels is None else (labels[train], labels[test])
-    return Dataset(name, points[train], points[test], image_shape, *classes)
+    return Dataset(name, points[train], points[test], image_shape)
 
 
 def _subset(dataset: Dataset, points: int | None, seed: int) -> Dataset:

@@ -92,19 +92,26 @@ def entry(name: str) -> HubDataset:
 
 
 def load_images(
-    name: str, root: Path | None, *, points: int | None = None, most_held_out: int = 10_000, seed: int = 0
-) -> tuple[Images, Images | None]:
+    name: str,
+    root: Path | None,
+    *,
+    points: int | None = None,
+    held_out: float = 0.2,
+    most_held_out: int = 10_000,
+    seed: int = 0,
+) -> tuple[Images, Images]:
     """The training and the test part of a data set.
 
     Args:
         name: of `HUB`, or hub:owner/name.
         root: folder that holds a copy in a folder mnist, or owner/name or name; None takes the hub or its cache.
         points: how many training images are taken, drawn at random; None is all.
+        held_out: share that is held out of a data set that has but one part.
         most_held_out: as `points`, for the test part.
-        seed: of both draws.
+        seed: of the draws.
 
     Returns:
-        Both parts; the second is None if there is but one.
+        Both parts.
 
     Raises:
         InputError: no copy there, the hub cannot be reached, or the content is not as expected.
@@ -120,18 +127,26 @@ def load_images(
     try:
         parts = _load(source)
     except Exception as error:  # the library raises nearly any type, from its own to those of its transports
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise InputError(
             f"{name}: cannot load {source} ({reason}); give a folder that holds a copy with --data-root, or connect to the "
             f"internet: {wanted.cost} to download from huggingface.co, kept in its cache"
         ) from error
     if "train" not in parts:
         raise InputError(f"{source}: expected the parts train and test, found {', '.join(parts) or 'none'}")
-    held_out = next((part for part in ("test", "validation", "valid") if part in parts), None)
-    if held_out is None and name in HUB:
+    held_out_name = next((part for part in ("test", "validation", "valid") if part in parts), None)
+    if held_out_name is None and name in HUB:
         raise InputError(f"{source}: expected the parts train and test, found {', '.join(parts)}")
-    train = _as_images(parts["train"], wanted, source, points, seed)
-    return train, None if held_out is None else _as_images(parts[held_out], wanted, source, most_held_out, seed)
+    train = parts["train"]
+    if held_out_name is None:
+        order = np.random.default_rng(seed).permutation(len(train))
+        count = min(most_held_out, max(1, round(held_out * len(train))), len(train) - 1)
+        if len(train) < 10:
+            raise InputError(f"{name}: {len(train)} images are too few to train and hold out; at least 10 are needed")
+        train, test = train.select(np.sort(order[count:])), train.select(np.sort(order[:count]))
+    else:
+        test = parts[held_out_name]
+    return _as_images(train, wanted, source, points, seed), _as_images(test, wanted, source, most_held_out, seed)
 
 
 def _copy(name: str, wanted: HubDataset, root: Path) -> Path:
@@ -169,7 +184,14 @@ def _as_images(part: Any, wanted: HubDataset, source: str, most: int | None, see
     if most is not None and most < len(part):
         order = np.random.default_rng(seed).permutation(len(part))[:most]
         part = part.select(np.sort(order))
-    images = [_cut(picture, wanted) for picture in part[image]]
+    images: list[np.ndarray] = []
+    rows = iter(part.select_columns([image]))
+    for row in range(len(part)):
+        try:
+            images.append(_cut(next(rows)[image], wanted))
+        except (OSError, SyntaxError, ValueError, AttributeError) as error:  # PIL's, and a missing picture
+            reason = "no image" if isinstance(error, AttributeError) else f"an image that cannot be read ({error})"
+            raise InputError(f"{source}: row {row} of column {image} holds {reason}; mend the copy") from error
     shapes = {pixels.shape for pixels in images}
     if len(shapes) > 1:
         raise InputError(
@@ -178,7 +200,12 @@ def _as_images(part: Any, wanted: HubDataset, source: str, most: int | None, see
         )
     pixels = np.stack(images)
     pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
-    labels = None if label is None else torch.tensor(part[label][:])
+    labels = None
+    if label is not None:
+        found = part[label][:]
+        if any(value is None for value in found):
+            raise InputError(f"{source}: column {label} has no class in row {found.index(None)}; mend the copy")
+        labels = torch.tensor(found)
     return Images(torch.from_numpy(np.ascontiguousarray(as_intensities(pixels, source))), labels)
 
 

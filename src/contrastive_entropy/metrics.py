@@ -134,7 +134,7 @@ def _distances(x: Tensor, y: Tensor) -> Iterator[Tensor]:
     if x.shape[-1] <= _DIFFERENCES:
         yield from (torch.cdist(rows, y, compute_mode="donot_use_mm_for_euclid_dist") for rows in _tiles(x, y))
         return
-    origin = y.mean(0)
+    origin = y[:1000].median(0).values  # and not the mean, which a far outlier moves away from all others
     x, y = x - origin, y - origin
     squares = y.square().sum(1)
     for rows in _tiles(x, y):

@@ -188,27 +188,34 @@ class EncoderMixtureDecoder(nn.Module):
         Returns:
             A batch (s,) of mixtures of C components.
         """
-        dtype = next(self.decoder.parameters()).dtype
-        features = features.to(dtype)
-        shape = (len(features), self.centers)
         if self.kind == "heads":
-            outputs = self.decoder(features)
-        else:
-            codes = self.codes.expand(len(features), -1, -1)
-            if self.kind == "gaussian":
-                codes = torch.randn((*shape, self.code_dimension), generator=generator).to(features)
-            inputs = torch.cat([features.unsqueeze(1).expand(*shape, -1), codes], -1)
-            outputs = self.decoder(inputs.flatten(0, 1))
-        centers = torch.addcmul(self.location, self.scale, outputs.reshape(*shape, -1))
-        return GaussianMixture(centers, self.variance)
+            outputs = self.decoder(features.to(next(self.decoder.parameters()).dtype))
+            return GaussianMixture(self._placed(outputs.unflatten(-1, (self.centers, -1))), self.variance)
+        codes = self.codes.expand(len(features), -1, -1)
+        if self.kind == "gaussian":
+            codes = self._fresh_codes(len(features) * self.centers, generator).unflatten(0, (-1, self.centers))
+        return GaussianMixture(self._decoded(features, codes), self.variance)
+
+    def _fresh_codes(self, count: int, generator: torch.Generator | None) -> Tensor:
+        return torch.randn((count, self.code_dimension), generator=generator).to(self.location.device)
+
+    def _decoded(self, features: Tensor, codes: Tensor) -> Tensor:
+        """Centers (s, c, d) of features (s, k) and codes (s, c, .)."""
+        count = codes.shape[:2]
+        inputs = torch.cat([features.unsqueeze(1).expand(*count, -1), codes], -1)
+        inputs = inputs.to(next(self.decoder.parameters()).dtype)
+        return self._placed(self.decoder(inputs.flatten(0, 1)).unflatten(0, count))
+
+    def _placed(self, outputs: Tensor) -> Tensor:
+        return torch.addcmul(self.location, self.scale, outputs)
 
     def forward(self, x: Tensor, *, generator: torch.Generator) -> GaussianMixture:
         """(n, d) -> q(x|y) at noisy features, a batch (n,) of mixtures."""
         return self.mixture(self.add_noise(self.encode(x), generator=generator), generator=generator)
 
-    def log_prob(self, x: Tensor, features: Tensor) -> Tensor:
-        """Log q(x_s | y_s), (s,) nats, float64, of x (s, d) given features (s, k)."""
-        return self.mixture(features).log_prob(x.unsqueeze(1)).squeeze(-1)
+    def log_prob(self, x: Tensor, features: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """Log q(x_s | y_s), (s,) nats, float64, of x (s, d) given features (s, k); generator as in `mixture`."""
+        return self.mixture(features, generator=generator).log_prob(x.unsqueeze(1)).squeeze(-1)
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, count: int, *, generator: torch.Generator) -> Tensor:
@@ -262,8 +269,13 @@ class EncoderMixtureDecoder(nn.Module):
         noisy = self.add_noise(features, generator=generator)
         rows = []
         for part, index in zip(noisy.split(256), chosen.to(noisy.device).split(256), strict=True):
-            centers = self.mixture(part, generator=generator).centers
-            rows.append(centers[torch.arange(len(part), device=part.device), index])
+            if self.kind == "heads":
+                centers = self.mixture(part).centers
+                rows.append(centers[torch.arange(len(part), device=part.device), index])
+                continue
+            fresh = self.kind == "gaussian"
+            codes = self._fresh_codes(len(part), generator) if fresh else self.codes[index]
+            rows.append(self._decoded(part, codes.unsqueeze(1)).squeeze(1))
         return torch.cat(rows)
 
 

@@ -209,16 +209,18 @@ class Classifier:
         return torch.as_tensor(self.model.predict_proba(points.numpy())).double()
 
     def _position(self, labels: Tensor) -> Tensor:
-        return torch.searchsorted(self.classes, labels)
+        """Of each label among the classes; -1 for one that was not there to learn."""
+        position = torch.searchsorted(self.classes, labels).clamp_max(len(self.classes) - 1)
+        return torch.where(self.classes[position] == labels, position, -1)
 
 
-def read_inputs(run: Run, source: Path | None, index: list[int]) -> Tensor:
+def read_inputs(run: Run, source: Path | None, index: list[int] | None) -> Tensor:
     """Points to reconstruct: from a file, or held-out points of the run's data.
 
     Args:
         run: says what an input looks like.
         source: what `files.read_points` reads, or None.
-        index: of held-out points, if source is None.
+        index: of held-out points, if source is None; None is the first ten.
 
     Returns:
         (n, d).
@@ -233,6 +235,8 @@ def read_inputs(run: Run, source: Path | None, index: list[int]) -> Tensor:
             raise InputError(f"{source}: expected inputs of shape {expected}, got {shape or tuple(points.shape[1:])}")
         return points
     test = run.dataset().test
+    if index is None:
+        return test[:10]
     outside = [i for i in index if not 0 <= i < len(test)]
     if outside:
         raise InputError(f"--index must lie from 0 to {len(test) - 1}, got {outside[0]}")

@@ -17,6 +17,9 @@ from contrastive_entropy.models import EncoderMixtureDecoder
 TRACKED_POINTS = 1000
 """Most points of a joint whose bound is tracked while training; value and limit are of the same joint."""
 
+QUADRATURE_NODES = 20_000
+"""Most nodes of a quadrature that is taken unasked; with less noise on the features, draws take its place."""
+
 PARTS = ("train", "held_out")
 
 
@@ -74,10 +77,10 @@ def conditions_of(
 
     Args:
         joint: data and features.
-        count: of draws; None is the quadrature for one feature, and one draw per point otherwise.
+        count: of draws; None is the quadrature for one feature (up to 20,000 nodes), and one draw per point otherwise.
         generator: a CPU generator.
     """
-    if count is None and joint.features.shape[1] == 1:
+    if count is None and joint.features.shape[1] == 1 and joint.quadrature_size <= QUADRATURE_NODES:
         return joint.quadrature()
     return joint.draw(count or len(joint.points), generator=generator)[1], None
 

@@ -222,7 +222,8 @@ def fit(
         dataset: what `runs.load_for(config)` returned.
         overwrite: replace a run that is there.
         progress: show a progress bar on standard error.
-        accelerator, devices, precision: as Lightning's Trainer takes them.
+        accelerator, devices: as Lightning's Trainer takes them.
+        precision: of `config.PRECISIONS`.
         log_every: steps between rows of metrics.csv and TensorBoard.
         checkpoint_every: steps between checkpoints.
         track_every: steps between rows of bounds.csv of an autoencoder; None is 20 rows in all.

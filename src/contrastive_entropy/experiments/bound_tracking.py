@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import math
 import statistics
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from contrastive_entropy.conditional import JointMixture, conditional_bound
 from contrastive_entropy.config import AutoencoderConfig
 from contrastive_entropy.experiments.record import Clock, finished_run, write_result
+from contrastive_entropy.experiments.settings import BoundTrackingConfig
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.reconstruction import load_autoencoder
 from contrastive_entropy.report import png_bytes
@@ -23,39 +23,6 @@ from contrastive_entropy.tracking import encoded, read_bounds
 
 FREE_STEPS = 400
 """Steps of the free centers."""
-
-
-@dataclass(frozen=True)
-class BoundTrackingConfig:
-    """Settings.
-
-    Args:
-        data, data_root, points: as in `AutoencoderConfig`.
-        features: dimensions of the code, one sweep for each.
-        centers: C, one run for each.
-        seeds: one repetition for each.
-        steps: of every run.
-        codes: as in `AutoencoderConfig`.
-        learning_rate, variance, feature_variance: as in `AutoencoderConfig`; the density's variance falls to `variance`.
-        free: also optimise centers that no decoder ties together, for the first seed of one-dimensional features.
-    """
-
-    data: str = "mnist"
-    data_root: str | None = None
-    points: int = 800
-    features: tuple[int, ...] = (1, 2)
-    centers: tuple[int, ...] = (1, 2, 5, 10, 20, 30)
-    seeds: tuple[int, ...] = (0, 1, 2)
-    steps: int = 2000
-    codes: str = "heads"
-    learning_rate: float = 2e-3
-    variance: float | None = 5.0
-    feature_variance: float = 0.0025
-    free: bool = True
-
-
-QUICK: dict[str, Any] = {"centers": (1, 5), "seeds": (0,), "features": (1,), "steps": 200, "points": 400}
-"""Changes that `--quick` makes."""
 
 
 def run(config: BoundTrackingConfig, folder: Path) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Many alternatives for one input from a code that cannot tell inputs apart, beside the plain autoencoder's mean."""
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,41 +11,13 @@ from torch import Tensor
 from contrastive_entropy.config import AutoencoderConfig
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.experiments.record import Clock, finished_run, write_result
+from contrastive_entropy.experiments.settings import ReconstructionDiversityConfig
 from contrastive_entropy.reconstruction import evaluate_reconstruction
 from contrastive_entropy.report import draw_alternatives, png_bytes
 from contrastive_entropy.runs import load_for, write_atomically
 
 COLUMNS = 16
 ROWS = 10
-
-
-@dataclass(frozen=True)
-class ReconstructionDiversityConfig:
-    """Settings.
-
-    Args:
-        data, data_root, points, features, centers, codes, steps, body, width, variance, feature_variance, seed: as in
-            `AutoencoderConfig`; variance is what the density's falls to.
-        batch_size: of both models.
-    """
-
-    data: str = "digits"
-    data_root: str | None = None
-    points: int | None = None
-    features: int = 1
-    centers: int = 16
-    codes: str = "heads"
-    steps: int = 3000
-    batch_size: int = 256
-    body: str = "mlp"
-    width: int = 256
-    variance: float | None = None
-    feature_variance: float = 0.0025
-    seed: int = 0
-
-
-QUICK: dict[str, Any] = {"steps": 200, "centers": 4}
-"""Changes that `--quick` makes."""
 
 
 def run(config: ReconstructionDiversityConfig, folder: Path) -> dict[str, Any]:
