@@ -1,0 +1,66 @@
+"""Settings of the experiments, apart from what runs them: the command line shows their defaults without loading more."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class BoundTrackingConfig:
+    """Settings.
+
+    Args:
+        data, data_root, points: as in `AutoencoderConfig`.
+        features: dimensions of the code, one sweep for each.
+        centers: C, one run for each.
+        seeds: one repetition for each.
+        steps: of every run.
+        codes: as in `AutoencoderConfig`.
+        learning_rate, variance, feature_variance: as in `AutoencoderConfig`; the density's variance falls to `variance`.
+        free: also optimise centers that no decoder ties together, for the first seed of one-dimensional features.
+    """
+
+    data: str = "mnist"
+    data_root: str | None = None
+    points: int = 800
+    features: tuple[int, ...] = (1, 2)
+    centers: tuple[int, ...] = (1, 2, 5, 10, 20, 30)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    steps: int = 2000
+    codes: str = "heads"
+    learning_rate: float = 2e-3
+    variance: float | None = 5.0
+    feature_variance: float = 0.0025
+    free: bool = True
+
+
+BOUND_TRACKING_QUICK: dict[str, Any] = {"centers": (1, 5), "seeds": (0,), "features": (1,), "steps": 200, "points": 400}
+"""Changes that `--quick` makes."""
+
+
+@dataclass(frozen=True)
+class ReconstructionDiversityConfig:
+    """Settings.
+
+    Args:
+        data, data_root, points, features, centers, codes, steps, body, width, variance, feature_variance, seed: as in
+            `AutoencoderConfig`; variance is what the density's falls to.
+        batch_size: of both models.
+    """
+
+    data: str = "digits"
+    data_root: str | None = None
+    points: int | None = None
+    features: int = 1
+    centers: int = 16
+    codes: str = "heads"
+    steps: int = 3000
+    batch_size: int = 256
+    body: str = "mlp"
+    width: int = 256
+    variance: float | None = None
+    feature_variance: float = 0.0025
+    seed: int = 0
+
+
+RECONSTRUCTION_DIVERSITY_QUICK: dict[str, Any] = {"steps": 200, "centers": 4}
+"""Changes that `--quick` makes."""
