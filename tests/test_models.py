@@ -6,16 +6,15 @@ from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.networks import MLP
 
 
-def network(noise="gaussian", variance=0.25, seed=0, categories=0):
+def network(noise="gaussian", variance=0.25, seed=0):
     torch.manual_seed(seed)
     return MixtureDensityNetwork(
-        MLP(3 + categories, 2, width=8, depth=1),
+        MLP(3, 2, width=8, depth=1),
         noise_dimension=3,
         location=torch.tensor([5.0, -5.0]),
         scale=torch.tensor(2.0),
         variance=variance,
         noise=noise,
-        categories=categories,
     )
 
 
@@ -139,19 +138,3 @@ def test_the_state_holds_buffers_that_are_no_parameters():
 def test_more_refusals(changes, message):
     with pytest.raises(ValueError, match=message):
         affine(torch.zeros(2), torch.tensor(1.0), **changes)
-
-
-def test_categories_make_the_samples_of_one_noise_differ():
-    model = network(categories=4)
-    codes = model.draw_noise(10, generator=torch.Generator().manual_seed(0), in_turns=True)
-    assert codes.shape == (10, model.noise_dimension + 4)
-    shares = codes[:, -4:].sum(0)
-    assert sorted(shares.tolist()) == [2, 2, 3, 3]
-    assert torch.equal(codes[:, -4:].sum(1), torch.ones(10))
-    at_random = model.draw_noise(4000, generator=torch.Generator().manual_seed(0))[:, -4:].mean(0)
-    assert float((at_random - 0.25).abs().max()) < 4 * (0.25 * 0.75 / 4000) ** 0.5
-    assert float((at_random - 0.25).abs().max()) > 0
-    same = torch.cat([torch.zeros(4, model.noise_dimension), torch.eye(4)], 1)
-    assert float(torch.pdist(model(same).centers.detach()).min()) > 0
-    with pytest.raises(ValueError, match="categories must be 0 or at least 2, got 1"):
-        network(categories=1)

@@ -51,9 +51,6 @@ def fit_mdn(
     depth: options.Depth = MDN.depth,
     noise: Annotated[str, typer.Option(help=f"Noise codes: {' or '.join(NOISES)}.")] = MDN.noise,
     noise_dimension: Annotated[int, typer.Option(help="Of the noise codes.")] = MDN.noise_dimension,
-    categories: Annotated[
-        int, typer.Option(help="Of discrete codes beside the noise, for data of separate clusters; 0: none.")
-    ] = MDN.categories,
     points: options.Points = None,
     held_out: options.HeldOut = MDN.held_out,
     data_root: options.DataRoot = None,

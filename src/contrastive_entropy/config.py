@@ -43,8 +43,7 @@ class FitConfig:
         width: of the hidden layers; of the convolutional body, channels before its last layer.
         depth: hidden layers of the MLP.
         noise: kind of noise codes.
-        noise_dimension: of the codes' continuous part.
-        categories: of their discrete part; 0 is none. For data of separate clusters.
+        noise_dimension: of the codes.
         points: how many of the training points are used; None is all.
         held_out: share of a file's points that is held out.
         data_root: folder with copies of hub data sets; None is the hub or its cache.
@@ -70,7 +69,6 @@ class FitConfig:
     depth: int = 3
     noise: str = "gaussian"
     noise_dimension: int = 32
-    categories: int = 0
     points: int | None = None
     held_out: float = 0.2
     data_root: str | None = None
@@ -85,8 +83,6 @@ class FitConfig:
         _check_choice("noise", self.noise, NOISES)
         _check_at_least("noise_dimension", self.noise_dimension, 1)
         _check_at_least("components", self.components, 2)
-        if self.categories < 0 or self.categories == 1:
-            raise InputError(f"categories must be 0 or at least 2, got {self.categories}")
         _check_training(self)
         for name in ("smoothing", "tolerance"):
             if getattr(self, name) is not None and self.objective not in SMOOTHED:
@@ -110,14 +106,13 @@ class FitConfig:
         Raises:
             InputError: a convolutional body for data that are not images.
         """
-        inputs = self.noise_dimension + self.categories
         body: torch.nn.Module
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             if self.body == "convolutional":
-                body = ConvolutionalDecoder(inputs, _image_shape(self, image_shape), width=self.width)
+                body = ConvolutionalDecoder(self.noise_dimension, _image_shape(self, image_shape), width=self.width)
             else:
-                body = MLP(inputs, dimension, width=self.width, depth=self.depth)
+                body = MLP(self.noise_dimension, dimension, width=self.width, depth=self.depth)
         return MixtureDensityNetwork(
             body,
             noise_dimension=self.noise_dimension,
@@ -125,7 +120,6 @@ class FitConfig:
             scale=torch.ones(()),
             variance=self.variance_end or 1.0,
             noise=self.noise,
-            categories=self.categories,
         )
 
 

@@ -20,17 +20,15 @@ class MixtureDensityNetwork(nn.Module):
     centers = location + scale * body(noise), so that a fresh network starts at the data's mean and spread.
 
     Args:
-        body: maps (m, noise_dimension + categories) to (m, d).
-        noise_dimension: of the continuous part of the codes.
+        body: maps (m, noise_dimension) to (m, d).
+        noise_dimension: of the codes.
         location: (d,) mean of the data.
         scale: (d,) or () spread of the data.
         variance: of the density, in data units squared; a buffer that training anneals.
         noise: one of `NOISES`.
-        categories: of the discrete part, one-hot beside the continuous one, all equally likely; 0 is none. Continuous codes
-            alone connect separate modes by a thread of samples, because a network is continuous; categories need not.
 
     Raises:
-        ValueError: unknown noise, noise_dimension < 1, categories < 0 or 1, or variance not positive.
+        ValueError: unknown noise, noise_dimension < 1 or variance not positive.
 
     >>> network = MixtureDensityNetwork(nn.Linear(2, 3), noise_dimension=2, location=torch.zeros(3),
     ...                                 scale=torch.ones(3), variance=0.1)
@@ -51,52 +49,32 @@ class MixtureDensityNetwork(nn.Module):
         scale: Tensor,
         variance: float,
         noise: str = "gaussian",
-        categories: int = 0,
     ) -> None:
         super().__init__()
         if noise not in NOISES:
             raise ValueError(f"noise must be one of {', '.join(NOISES)}, got {noise!r}")
         if noise_dimension < 1:
             raise ValueError(f"noise_dimension must be at least 1, got {noise_dimension}")
-        if categories < 0 or categories == 1:
-            raise ValueError(f"categories must be 0 or at least 2, got {categories}")
         if not variance > 0:
             raise ValueError(f"variance must be positive, got {variance}")
         self.body = body
         self.noise_dimension = noise_dimension
-        self.categories = categories
         self.noise = noise
         self.register_buffer("location", location)
         self.register_buffer("scale", scale)
         self.register_buffer("variance", torch.tensor(variance, dtype=torch.float64))
 
     def forward(self, noise: Tensor) -> GaussianMixture:
-        """(m, noise_dimension + categories) -> a mixture of m components in d dimensions."""
+        """(m, noise_dimension) -> a mixture of m components in d dimensions."""
         return GaussianMixture(self.location + self.scale * self.body(noise), self.variance)
 
-    def draw_noise(self, count: int, *, generator: torch.Generator, in_turns: bool = False) -> Tensor:
-        """Codes from a CPU generator, moved to the network's device.
-
-        Args:
-            count: m.
-            generator: a CPU generator.
-            in_turns: every category as often as the others, for an objective of less variance, instead of at random.
-
-        Returns:
-            (m, noise_dimension + categories).
-        """
+    def draw_noise(self, count: int, *, generator: torch.Generator) -> Tensor:
+        """(count, noise_dimension) codes from a CPU generator, moved to the network's device."""
         shape = (count, self.noise_dimension)
         if self.noise == "gaussian":
             codes = torch.randn(shape, generator=generator)
         else:
             codes = (2 * torch.rand(shape, generator=generator) - 1) * 3**0.5
-        if self.categories:
-            if in_turns:
-                turns = -(-count // self.categories)
-                order = torch.rand((turns, self.categories), generator=generator).argsort(-1).flatten()[:count]
-            else:
-                order = torch.randint(self.categories, (count,), generator=generator)
-            codes = torch.cat([codes, torch.nn.functional.one_hot(order, self.categories).to(codes)], -1)
         return codes.to(self.location.device)
 
     @torch.no_grad()

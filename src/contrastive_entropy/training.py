@@ -99,7 +99,7 @@ class Fit(L.LightningModule):
         x = self.points[index].to(self.device)
         if isinstance(config, FitConfig):
             assert isinstance(network, MixtureDensityNetwork)
-            q = network(network.draw_noise(config.components, generator=generator, in_turns=True))
+            q = network(network.draw_noise(config.components, generator=generator))
             objective = partial(marginal_bound, config, x, q)
         else:
             assert isinstance(network, EncoderMixtureDecoder)
