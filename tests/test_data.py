@@ -1,4 +1,5 @@
 import gc
+import math
 import os
 import struct
 import tempfile
@@ -13,8 +14,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from contrastive_entropy import InputError
-from contrastive_entropy.data import TOYS, load, names, sample_toy
+from contrastive_entropy.data import TOYS, load, names, sample_toy, toy_modes
 from contrastive_entropy.hub import HUB
+from contrastive_entropy.modes import mode_scores
 
 RNG = np.random.default_rng(0)
 
@@ -22,8 +24,9 @@ RNG = np.random.default_rng(0)
 @pytest.mark.parametrize("name", list(TOYS))
 def test_toys_are_drawn_afresh_for_each_seed(name):
     data = load(name)
-    assert data.train.shape == (10_000, 2)
-    assert data.test.shape == (5_000, 2)
+    dimension = 1200 if name == "modes1200" else 2
+    assert data.train.shape == (10_000, dimension)
+    assert data.test.shape == (5_000, dimension)
     assert data.train.dtype == torch.float32
     assert data.image_shape is None
     assert torch.equal(load(name).train, data.train)
@@ -42,6 +45,30 @@ def test_the_mode_benchmarks_have_their_modes():
     assert len(modes.unique(dim=0)) == 25
     assert modes.abs().max() == 2
     assert (grid - 2 * modes).std().item() == pytest.approx(0.05, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "share"), [("ring8", 1 - math.exp(-4.5)), ("grid25", 1 - math.exp(-4.5)), ("modes1200", 0.9985)]
+)
+def test_real_points_are_of_high_quality_and_even(name, share):
+    """In the plane the share within 3 standard deviations is 1 - exp(-9/2)."""
+    modes, radius = toy_modes(name)
+    x = sample_toy(name, 5000, seed=0)
+    found = mode_scores(x, modes, radius=radius)
+    assert found.modes == len(modes)
+    assert found.high_quality == pytest.approx(share, abs=4 * (share * (1 - share) / 5000) ** 0.5 + 1e-12)
+    assert found.reverse_kl < 3 * len(modes) / 5000
+
+
+def test_the_thousand_dimensions_hold_ten_clusters_of_seven_hundred():
+    modes, radius = toy_modes("modes1200")
+    assert float(torch.pdist(modes).min()) > 2 * radius  # no point is near two, nor is one between two
+    x = sample_toy("modes1200", 3000, seed=0).double()
+    own = x[torch.cdist(x, modes).argmin(1) == 0] - modes[0]
+    assert float(own.norm(dim=1).mean()) == pytest.approx(0.5 * 700**0.5, rel=0.01)
+    assert int((torch.linalg.svdvals(x - modes[torch.cdist(x, modes).argmin(1)]) > 1).sum()) == 700
+    with pytest.raises(InputError, match="moons has no separate modes; those that have are ring8, grid25, modes1200"):
+        toy_modes("moons")
 
 
 def test_the_other_toys_are_where_they_belong():
@@ -244,7 +271,7 @@ def exact_moments(name):
     }[name]
 
 
-@pytest.mark.parametrize("name", list(TOYS))
+@pytest.mark.parametrize("name", [name for name in TOYS if name != "modes1200"])
 def test_toys_have_the_moments_of_their_law(name):
     mean, variance = exact_moments(name)
     x = sample_toy(name, 40_000, seed=3).double().numpy()

@@ -168,7 +168,8 @@ def data_list() -> None:
     table = Table("name", "points", "what")
     table.add_row("digits", "1297 + 500 held out, 8 x 8", "real handwritten digits (scikit-learn)")
     for name in TOYS:
-        table.add_row(name, "10000 + 5000 held out, 2-D", "toy law, drawn afresh for each seed")
+        dimensions = "1200-D" if name == "modes1200" else "2-D"
+        table.add_row(name, f"10000 + 5000 held out, {dimensions}", "toy law, drawn afresh for each seed")
     for name, entry in HUB.items():
         table.add_row(name, entry.description, f"{entry.identifier} on the hub, {entry.cost}, or a copy in --data-root")
     Console().print(table)

@@ -12,8 +12,10 @@ from contrastive_entropy import cli_options as options
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.experiments.settings import (
     BOUND_TRACKING_QUICK,
+    MODE_COVERAGE_QUICK,
     RECONSTRUCTION_DIVERSITY_QUICK,
     BoundTrackingConfig,
+    ModeCoverageConfig,
     ReconstructionDiversityConfig,
 )
 from contrastive_entropy.runs import write_atomically
@@ -34,9 +36,10 @@ def _listed(values: tuple[Any, ...]) -> str:
     return ",".join(map(str, values))
 
 
-Settings = TypeVar("Settings", BoundTrackingConfig, ReconstructionDiversityConfig)
+Settings = TypeVar("Settings", BoundTrackingConfig, ModeCoverageConfig, ReconstructionDiversityConfig)
 
 BOUND_TRACKING = BoundTrackingConfig()
+MODE_COVERAGE = ModeCoverageConfig()
 DIVERSITY = ReconstructionDiversityConfig()
 
 
@@ -105,6 +108,26 @@ def reconstruction_diversity(
         _finish(out, "reconstruction-diversity", experiment.table(found), experiment.reading(found))
 
 
+@experiment_app.command("mode-coverage")
+def mode_coverage(
+    context: typer.Context,
+    out: ExperimentOut,
+    quick: Quick = False,
+    laws: Annotated[str, typer.Option(help="Toy laws of separate modes.")] = _listed(MODE_COVERAGE.laws),
+    seeds: Seeds = _listed(MODE_COVERAGE.seeds),
+    objective: Annotated[str, typer.Option(help="As in `fit mdn`.")] = MODE_COVERAGE.objective,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps. [default: each law's own]")] = None,
+    samples: Annotated[int, typer.Option(help="That are looked at.")] = MODE_COVERAGE.samples,
+) -> None:
+    """Modes reached, share of samples on one, and evenness, beside the published figures."""
+    with _experiment(out):
+        from contrastive_entropy.experiments import mode_coverage as experiment
+
+        options.check_number_and_seed(samples, 0)
+        found = experiment.run(_config(context, ModeCoverageConfig, MODE_COVERAGE_QUICK), out)
+        _finish(out, "mode-coverage", experiment.table(found), experiment.reading(found["rows"]))
+
+
 @contextmanager
 def _experiment(out: Path) -> Iterator[None]:
     with options.errors_in_one_line():
@@ -127,7 +150,8 @@ def _config(context: typer.Context, kind: type[Settings], quick: dict[str, Any])
     for name, default in vars(kind()).items():
         if isinstance(default, tuple):
             least = 0 if name == "seeds" else 1
-            values[name] = _integers(name, values[name], least=least)
+            words = tuple(part.strip() for part in values[name].split(","))
+            values[name] = _integers(name, values[name], least=least) if isinstance(default[0], int) else words
         elif isinstance(values[name], Path):
             values[name] = str(values[name])
     if context.params["quick"]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,8 @@ def load(
         points: how many of the training points are taken, drawn with the seed; None is all. At least 10.
 
     Returns:
-        Dataset. Toys have 10,000 + 5,000 points, digits 1,297 + 500 images of 8 x 8, mnist its own two parts.
+        Dataset. Toys have 10,000 + 5,000 points in the plane (modes1200: in 1,200 dimensions), digits
+        1,297 + 500 images of 8 x 8, mnist its own two parts.
 
     Raises:
         InputError: no such name or file, or a file whose content cannot be used; the message says where and why.
@@ -132,7 +134,7 @@ def sample_toy(name: str, count: int, *, seed: int) -> Tensor:
         seed: of the draw.
 
     Returns:
-        (n, 2) float32.
+        (n, d) float32, d = 2 but for modes1200.
 
     Raises:
         InputError: no such toy.
@@ -148,7 +150,32 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-# Toy laws: (count, generator) -> (count, 2)
+def toy_modes(name: str) -> tuple[Tensor, float]:
+    """The modes of a toy law for mode coverage, and how far from one a sample is still of high quality.
+
+    Args:
+        name: of `MODES`.
+
+    Returns:
+        (m, d) centers, and 3 standard deviations; for modes1200, 3 standard deviations of the distance of its points from
+        their mode above the mean of that distance: sqrt(700) + 3 / sqrt(2) deviations of a coordinate.
+
+    Raises:
+        InputError: a law without separate modes.
+    """
+    if name not in MODES:
+        raise InputError(f"{name} has no separate modes; those that have are {', '.join(MODES)}")
+    if name == "ring8":
+        angle = np.pi / 4 * np.arange(8)
+        centers, radius = np.stack([np.cos(angle), np.sin(angle)], 1), 3 * 0.01
+    elif name == "grid25":
+        centers, radius = 2.0 * (np.stack(np.divmod(np.arange(25), 5), 1) - 2), 3 * 0.05
+    else:
+        centers, radius = _frame1200()[0], 0.5 * (700**0.5 + 3 / 2**0.5)
+    return torch.from_numpy(centers), radius
+
+
+# Toy laws: (count, generator) -> (count, d)
 
 
 def _moons(count: int, rng: np.random.Generator) -> np.ndarray:
@@ -192,6 +219,18 @@ def _checkerboard(count: int, rng: np.random.Generator) -> np.ndarray:
     return np.stack([column, row], 1) - 2 + rng.random((count, 2))
 
 
+@functools.cache
+def _frame1200() -> tuple[np.ndarray, np.ndarray]:
+    """Ten centers in 1,200 dimensions and 700 orthonormal directions, the same in every draw."""
+    rng = np.random.default_rng(1200)
+    return rng.standard_normal((10, 1200)), np.linalg.qr(rng.standard_normal((1200, 700)))[0]
+
+
+def _modes1200(count: int, rng: np.random.Generator) -> np.ndarray:
+    centers, directions = _frame1200()
+    return centers[rng.integers(10, size=count)] + 0.5 * rng.standard_normal((count, 700)) @ directions.T
+
+
 TOYS: dict[str, Callable[[int, np.random.Generator], np.ndarray]] = {
     "moons": _moons,
     "circles": _circles,
@@ -200,8 +239,12 @@ TOYS: dict[str, Callable[[int, np.random.Generator], np.ndarray]] = {
     "grid25": _grid25,
     "pinwheel": _pinwheel,
     "checkerboard": _checkerboard,
+    "modes1200": _modes1200,
 }
-"""Two-dimensional toy laws, by name; `grid25` and `ring8` are the mode-coverage benchmarks (std .05 and .01)."""
+"""Toy laws by name, in the plane but for `modes1200`: ten 700-dimensional Gaussians (std .5) in 1,200 dimensions."""
+
+MODES = ("ring8", "grid25", "modes1200")
+"""Toy laws of separate modes (std .01, .05 and .5), the benchmarks of mode coverage."""
 
 
 def _digits() -> Dataset:

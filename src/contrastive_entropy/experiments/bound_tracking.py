@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import math
-import statistics
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 
 from contrastive_entropy.conditional import JointMixture, conditional_bound
 from contrastive_entropy.config import AutoencoderConfig
-from contrastive_entropy.experiments.record import Clock, finished_run, write_result
+from contrastive_entropy.experiments.record import Clock, finished_run, mean_and_error, write_result
 from contrastive_entropy.experiments.settings import BoundTrackingConfig
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.reconstruction import load_autoencoder
@@ -92,12 +91,6 @@ def curve(columns: dict[str, list[float]]) -> dict[str, list[float]]:
     """Step, variance, value, limit, gap and errors over training."""
     names = ("step", "variance", "value", "limit", "gap", "best_error", "mean_error")
     return {name: columns[name] for name in names}
-
-
-def mean_and_error(values: list[float]) -> list[float]:
-    """Mean, and standard error over the seeds (0 for a single one)."""
-    error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return [statistics.fmean(values), error]
 
 
 def free_tightness(run: Run, data: torch.Tensor, centers: int) -> float:

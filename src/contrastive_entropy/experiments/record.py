@@ -3,6 +3,7 @@
 import json
 import platform
 import shlex
+import statistics
 import subprocess
 import sys
 import time
@@ -49,18 +50,29 @@ def finished_run(config: Config, folder: Path, dataset: Dataset, clock: Clock) -
         InputError: the folder holds a run with other settings.
         StoppedError: a signal asked for it.
     """
-    if (folder / CONFIG).is_file():
+    begun = (folder / CONFIG).is_file()
+    if begun:
         run = Run.open(folder)
         if run.config != Run.resolved(config, dataset):
             raise InputError(f"{folder} holds a run with other settings; choose another --out")
-        if not run.finished:
-            run = training.resume(folder, progress=True)
-    else:
-        run = training.fit(config, folder, dataset, progress=True)
-    clock.seconds()
+        if run.finished:
+            return run
+    start = clock.seconds()
+    run = training.resume(folder, progress=True) if begun else training.fit(config, folder, dataset, progress=True)
+    write_json(_seconds_of(run), {"seconds": round(training_seconds(run) + clock.seconds() - start, 1)})
     if not run.finished:
         raise StoppedError("stopped; the same command continues the experiment where it stood")
     return run
+
+
+def training_seconds(run: Run) -> float:
+    """What `finished_run` took for a run, over all of its sessions that were not killed."""
+    path = _seconds_of(run)
+    return float(json.loads(path.read_text())["seconds"]) if path.is_file() else 0.0
+
+
+def _seconds_of(run: Run) -> Path:
+    return run.folder.parent / f"{run.folder.name}.seconds.json"
 
 
 def write_result(path: Path, config: dict[str, Any], seeds: list[int], clock: Clock, rows: dict[str, Any]) -> None:
@@ -108,3 +120,9 @@ def commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return found.stdout.strip()
+
+
+def mean_and_error(values: list[float]) -> list[float]:
+    """Mean, and standard error over the seeds (0 for a single one)."""
+    error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return [statistics.fmean(values), error]

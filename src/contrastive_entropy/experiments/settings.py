@@ -64,3 +64,26 @@ class ReconstructionDiversityConfig:
 
 RECONSTRUCTION_DIVERSITY_QUICK: dict[str, Any] = {"steps": 200, "centers": 4}
 """Changes that `--quick` makes."""
+
+
+@dataclass(frozen=True)
+class ModeCoverageConfig:
+    """Settings.
+
+    Args:
+        laws: of `data.MODES`.
+        seeds: one repetition for each.
+        objective: as in `FitConfig`.
+        steps: of every run; None is each law's own, below.
+        samples: that are looked at, 2,500 in the published protocol.
+    """
+
+    laws: tuple[str, ...] = ("ring8", "grid25", "modes1200")
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
+    objective: str = "debiased_nuclear_norm"
+    steps: int | None = None
+    samples: int = 2500
+
+
+MODE_COVERAGE_QUICK: dict[str, Any] = {"seeds": (0,), "steps": 300}
+"""Changes that `--quick` makes."""
