@@ -22,6 +22,7 @@ MEANINGS = {
     "coverage": ("high", "data with a sample close by"),
     "effective_rank": ("real", "directions that are filled"),
     "far_share": ("low", "farther off than 99% of data"),
+    "memorization": ("real", "nearer to training points than held-out ones"),
 }
 
 
@@ -113,6 +114,8 @@ def _evaluate_generator(run: Run, seed: int, from_density: bool) -> list[Path]:
         "('real' in the table: training points in the samples' place).",
         highlight=False,
     )
+    for found in evaluation.diagnoses:
+        console.print(f"[bold]Diagnosis:[/bold] {found}", highlight=False, soft_wrap=True)
     return paths
 
 

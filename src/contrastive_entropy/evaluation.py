@@ -1,5 +1,6 @@
 """How good a trained run is: every figure beside what a second sample of the real data reaches."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,9 +8,10 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.data import Dataset
+from contrastive_entropy.diagnostics import Diagnosis, diagnose_samples
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.marginal import fidelity
-from contrastive_entropy.metrics import energy_distance, far_share, neighbor_distance, neighborhood_scores
+from contrastive_entropy.metrics import energy_distance, neighbor_distance, neighborhood_scores, smaller_share
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.runs import Run
@@ -68,7 +70,13 @@ class Evaluation:
             "relative_tightness": self.relative_tightness,
             "model": self.model,
             "reference": self.reference,
+            "diagnoses": [dataclasses.asdict(found) for found in self.diagnoses],
         }
+
+    @property
+    def diagnoses(self) -> list[Diagnosis]:
+        """What the figures say is wrong."""
+        return diagnose_samples(self.model, self.reference)
 
 
 def require_enough(dataset: Dataset) -> None:
@@ -137,8 +145,11 @@ def evaluate(run: Run, dataset: Dataset, *, seed: int = 1, from_density: bool = 
         figures["debiased_tightness"] = figures["tightness"] / (own * reference["tightness"]) ** 0.5
     distances = neighbor_distance(dataset.test, dataset.train)
     radius = float(distances.quantile(FAR_QUANTILE))
-    model["far_share"] = far_share(generated, dataset.train, radius=radius)
-    reference["far_share"] = float((distances > radius).double().mean())  # about 1 - FAR_QUANTILE by definition
+    for figures, nearest in ((model, neighbor_distance(generated, dataset.train)), (reference, distances)):
+        figures["far_share"] = float(
+            (nearest > radius).double().mean()
+        )  # of real points 1 - FAR_QUANTILE by definition
+        figures["memorization"] = smaller_share(nearest, distances)  # and this one half
     settings = {
         "seed": seed,
         "from_density": from_density,

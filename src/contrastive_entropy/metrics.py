@@ -239,7 +239,20 @@ def memorization(samples: Tensor, train: Tensor, held_out: Tensor) -> float:
     >>> memorization(torch.zeros(3, 1), torch.zeros(2, 1), torch.ones(4, 1))
     1.0
     """
-    own, other = neighbor_distance(samples, train), neighbor_distance(held_out, train).sort().values
+    return smaller_share(neighbor_distance(samples, train), neighbor_distance(held_out, train))
+
+
+def smaller_share(own: Tensor, other: Tensor) -> float:
+    """Probability that a value of the one set is smaller than one of the other, ties counting half: Mann and Whitney's U.
+
+    Args:
+        own: (n,).
+        other: (m,).
+
+    Returns:
+        In [0, 1].
+    """
+    other = other.sort().values
     above = len(other) - torch.searchsorted(other, own, right=True)
     equal = torch.searchsorted(other, own, right=True) - torch.searchsorted(other, own)
     return float((above + equal / 2).double().mean() / len(other))

@@ -1,5 +1,7 @@
 """Which modes or classes samples fall into, and how evenly."""
 
+import dataclasses
+import math
 from dataclasses import dataclass
 
 import torch
@@ -16,11 +18,14 @@ class ModeScores:
         modes: modes with a high-quality sample.
         high_quality: share of samples near their mode.
         reverse_kl: KL divergence of the samples' shares of the modes from equal ones, nats.
+        distance: root mean square, of the high-quality samples from their mode, in data units: below that of real points
+            where samples vary less within a mode; nan without distances.
     """
 
     modes: int
     high_quality: float
     reverse_kl: float
+    distance: float = math.nan
 
 
 def mode_scores(samples: Tensor, modes: Tensor, *, radius: float) -> ModeScores:
@@ -38,12 +43,14 @@ def mode_scores(samples: Tensor, modes: Tensor, *, radius: float) -> ModeScores:
     Raises:
         ValueError: no points, different numbers of coordinates, or values that are not finite.
 
-    >>> mode_scores(torch.tensor([[0.1], [5.0]]), torch.tensor([[0.0], [9.0]]), radius=1.0)
-    ModeScores(modes=1, high_quality=0.5, reverse_kl=0.0)
+    >>> mode_scores(torch.tensor([[0.5], [5.0]]), torch.tensor([[0.0], [9.0]]), radius=1.0)
+    ModeScores(modes=1, high_quality=0.5, reverse_kl=0.0, distance=0.5)
     """
-    good = neighbor_distance(samples, modes) <= radius  # also checks both
+    distance = neighbor_distance(samples, modes)  # also checks both
+    good = distance <= radius
     nearest = torch.cat([torch.cdist(part, modes.double()).argmin(1) for part in samples.double().split(4096)])
-    return _mode_scores(nearest, good, len(modes))
+    scores = _mode_scores(nearest, good, len(modes))
+    return dataclasses.replace(scores, distance=float(distance[good].square().mean().sqrt()))
 
 
 def class_mode_scores(classes: Tensor, *, modes: int) -> ModeScores:

@@ -37,6 +37,7 @@ from contrastive_entropy.conditional import (
 )
 from contrastive_entropy.config import AutoencoderConfig, Config, FitConfig, Machine
 from contrastive_entropy.data import Dataset
+from contrastive_entropy.diagnostics import SIGNATURES, diagnose_training, monitors
 from contrastive_entropy.errors import InputError, TrainingError
 from contrastive_entropy.evaluation import require_enough
 from contrastive_entropy.marginal import OBJECTIVES
@@ -45,6 +46,11 @@ from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetw
 from contrastive_entropy.runs import BOUNDS, CHECKPOINT, METRICS, TENSORBOARD, Run, write_atomically
 from contrastive_entropy.tracking import BoundTracker
 from contrastive_entropy.variance import geometric_schedule
+
+PATIENCE = 10
+"""Rows of metrics.csv in which a failure must show before it is reported."""
+
+logger = logging.getLogger("contrastive_entropy")
 
 Network = MixtureDensityNetwork | EncoderMixtureDecoder
 
@@ -66,6 +72,7 @@ class Fit(L.LightningModule):
         self.network = network
         self.points = data
         self.bound: Bound | None = None
+        self.mixtures: tuple[GaussianMixture, GaussianMixture] | None = None
         self.tracked: dict[str, float] = {}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -100,7 +107,9 @@ class Fit(L.LightningModule):
         if isinstance(config, FitConfig):
             assert isinstance(network, MixtureDensityNetwork)
             q = network(network.draw_noise(config.components, generator=generator))
-            objective = partial(marginal_bound, config, x, q)
+            p = GaussianMixture(x, q.variance)
+            self.mixtures = p, q
+            objective = partial(marginal_bound, config, p, q)
         else:
             assert isinstance(network, EncoderMixtureDecoder)
             network.feature_variance.fill_(scheduled_feature_variance(config, step))
@@ -146,11 +155,11 @@ class Fit(L.LightningModule):
         )
 
 
-def marginal_bound(config: FitConfig, x: Tensor, q: GaussianMixture) -> Bound:
-    """The objective of a mixture density network on one batch (n, d)."""
+def marginal_bound(config: FitConfig, p: GaussianMixture, q: GaussianMixture) -> Bound:
+    """The objective of a mixture density network on one batch of data p."""
     chosen = {"smoothing": config.smoothing, "tolerance": config.tolerance}
     options = {name: value for name, value in chosen.items() if value is not None}
-    return OBJECTIVES[config.objective](GaussianMixture(x, q.variance), q, **options)
+    return OBJECTIVES[config.objective](p, q, **options)
 
 
 def conditional_step_bound(
@@ -397,6 +406,7 @@ class _Recorder(Callback):
         self.rows: list[dict[str, Any]] = []
         self.bounds: list[dict[str, Any]] = []
         self.tracker: BoundTracker | None = None
+        self.ill = dict.fromkeys(SIGNATURES, 0)
         self.stop_requested: Callable[[], bool] = lambda: False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -412,6 +422,9 @@ class _Recorder(Callback):
         stop = self.stop_requested()
         if (step % self.machine.log_every == 0 or last) and trainer.is_global_zero:
             row = measured(pl_module, step)
+            if pl_module.mixtures is not None:
+                row |= monitors(*pl_module.mixtures)
+                self._diagnose(pl_module, step, row)
             self.rows.append({"step": step, **row})
             if trainer.logger is not None:
                 trainer.logger.log_metrics(row, step)
@@ -429,6 +442,15 @@ class _Recorder(Callback):
         """Keep the rows: they show how it came to this."""
         if trainer.is_global_zero and not isinstance(exception, OSError):
             self._write_rows()
+
+    def _diagnose(self, module: Fit, step: int, row: dict[str, float]) -> None:
+        """Say what has been wrong for `PATIENCE` rows, once."""
+        at_end = module.scheduled_variance(step - 1) == module.config.variance_end
+        found = {diagnosis.name: diagnosis for diagnosis in diagnose_training(row, at_end=at_end)}
+        for name in SIGNATURES:
+            self.ill[name] = self.ill[name] + 1 if name in found else 0
+            if self.ill[name] == PATIENCE:
+                logger.warning("step %d: %s", step, found[name])
 
     def _track(self, trainer: L.Trainer, module: Fit, step: int) -> None:
         assert self.tracker is not None

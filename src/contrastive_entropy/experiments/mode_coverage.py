@@ -37,7 +37,14 @@ LAWS: dict[str, dict[str, Any]] = {
         "depth": 4,
         "variance_end": 5e-3,
     },
-    "modes1200": {"steps": 1000, "noise": "uniform", "noise_dimension": 2},
+    "modes1200": {
+        "steps": 1000,
+        "learning_rate": 3e-3,
+        "noise": "uniform",
+        "noise_dimension": 2,
+        "width": 128,
+        "depth": 4,
+    },
 }
 """What each law's runs set. Two-dimensional noise has room for every mode's neighbours; a deep, narrow network crosses
 from one mode to the next in less of it. The variances of the first two are about 2 of their modes' own."""
@@ -118,8 +125,8 @@ def figure(pictures: list[tuple[str, Tensor, Tensor]]) -> Figure:
 def table(found: dict[str, Any]) -> str:
     """The markdown table of a result."""
     lines = [
-        "| law | modes | high quality | reverse KL | seconds a run | real points | reported |",
-        "|---" * 7 + "|",
+        "| law | modes | high quality | reverse KL | spread within modes | seconds a run | real points | reported |",
+        "|---" * 8 + "|",
     ]
     for row in found["rows"]:
 
@@ -134,12 +141,19 @@ def table(found: dict[str, Any]) -> str:
             f"{shown('modes')} of {row['modes']}",
             f"{shown('high_quality', 100)}%",
             shown("reverse_kl", digits=4),
+            f"{spread(row):.2f} of real",
             f"{max(row['seconds']):.0f} at most",
             f"{real[0]:.1%}, {real[1]:.4f}",
             f"{name}: {', '.join(filter(None, reported))}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def spread(row: dict[str, Any]) -> float:
+    """Root mean square distance of samples from their mode, over that of real points."""
+    own, real = (mean_and_error([score["distance"] for score in row[name]])[0] for name in ("model", "real"))
+    return own / real
 
 
 def reading(rows: list[dict[str, Any]]) -> str:

@@ -1,0 +1,136 @@
+"""What is going wrong with a fit, seen from its figures, and what to change."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from contrastive_entropy.gaussian import squared_distances
+from contrastive_entropy.mixture import GaussianMixture
+
+ALONE = 3.0
+"""A model point without data within so many standard deviations of the kernel gets no gradient worth mentioning."""
+
+HALF = 0.5
+"""A figure below this share of what real points reach is called low."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A failure and its remedy.
+
+    Args:
+        name: of `SIGNATURES`.
+        seen: the figures that show it.
+        change: what to do.
+    """
+
+    name: str
+    seen: str
+    change: str
+
+    def __str__(self) -> str:
+        return f"{SIGNATURES[self.name]} ({self.seen}): {self.change}"
+
+
+SIGNATURES = {
+    "constant": "all samples are nearly one point",
+    "vanishing": "most samples have no data near enough to be drawn to",
+    "blurred": "the variance is too large to see anything but the data's mean and covariance",
+    "gibberish": "samples do not look like data",
+    "collapse": "samples show little of the data's variety",
+    "memorization": "samples are copies of training points",
+}
+"""What the diagnoses say, by name."""
+
+
+@torch.no_grad()
+def monitors(p: GaussianMixture, q: GaussianMixture) -> dict[str, float]:
+    """What a training step can see of its own health on a batch.
+
+    Args:
+        p: n data points, with one variance.
+        q: m model points, with one variance.
+
+    Returns:
+        `alone`: share of model points without data within 3 standard deviations of the kernel. `window`: share of the data
+        that a model point's kernel weights spread over, 1 / (n sum_i P_ij^2), in the mean. `spread`: total variance of the
+        model points over that of the data. O(n m d).
+    """
+    variance = float(p.variance) + float(q.variance)
+    squares = squared_distances(q.centers, p.centers)
+    weights = (squares / (-2 * variance)).log_softmax(-1)
+    window = torch.exp(-torch.logsumexp(2 * weights, -1)) / p.components
+    spread = _total_variance(q.centers) / _total_variance(p.centers).clamp_min(torch.finfo(torch.float64).tiny)
+    return {
+        "alone": float((squares.amin(-1) > ALONE**2 * variance).double().mean()),
+        "window": float(window.mean()),
+        "spread": float(spread),
+    }
+
+
+def _total_variance(points: Tensor) -> Tensor:
+    return points.double().var(0).sum()
+
+
+def diagnose_training(figures: Mapping[str, float], *, at_end: bool) -> list[Diagnosis]:
+    """Failures that `monitors` shows.
+
+    Args:
+        figures: of `monitors`.
+        at_end: the variance has reached its end; a wide window before that is how annealing starts.
+    """
+    found = []
+    if figures["spread"] < 1e-3:
+        seen = f"their variance is {figures['spread']:.2g} of the data's"
+        change = "perhaps the objective's only optimum here: try debiased_nuclear_norm, or a lower --variance-end"
+        found.append(Diagnosis("constant", seen, change))
+    if figures["alone"] > HALF:
+        seen = f"{figures['alone']:.0%} of them have none within {ALONE:g} standard deviations"
+        found.append(
+            Diagnosis("vanishing", seen, "raise --variance-start or --variance-end, or anneal over more --steps")
+        )
+    if at_end and figures["window"] > HALF:
+        seen = f"a sample's kernel spreads over {figures['window']:.0%} of the data"
+        found.append(Diagnosis("blurred", seen, "lower --variance-end"))
+    return found
+
+
+def diagnose_samples(model: Mapping[str, float], reference: Mapping[str, float]) -> list[Diagnosis]:
+    """Failures that an evaluation's figures show against what real points reach.
+
+    Args:
+        model: precision, recall, coverage, effective_rank, far_share and memorization of the samples.
+        reference: the same of training points in their place.
+    """
+    found = []
+    low = {
+        name for name in ("precision", "recall", "coverage", "effective_rank") if model[name] < HALF * reference[name]
+    }
+    shown = {name: f"{name.replace('_', ' ')} {model[name]:.3g} against {reference[name]:.3g}" for name in low}
+    off = model["far_share"] > max(0.25, 5 * reference["far_share"])
+    if "precision" in low or off:
+        seen = shown.get("precision") or f"{model['far_share']:.0%} lie farther from data than 99% of data do"
+        found.append(
+            Diagnosis(
+                "gibberish",
+                seen,
+                "train for more --steps; if the variance ended below the distances of neighbours, raise --variance-end; "
+                "if far above, lower it",
+            )
+        )
+    elif low:
+        found.append(
+            Diagnosis(
+                "collapse",
+                ", ".join(shown[name] for name in sorted(low)),
+                "take a debiased objective, a larger --batch-size and --components, or a lower --variance-end",
+            )
+        )
+    if model["memorization"] > 0.9 and model["coverage"] > HALF * reference["coverage"]:
+        seen = f"{model['memorization']:.0%} of them lie nearer to one than a held-out point does"
+        found.append(
+            Diagnosis("memorization", seen, "train on more data, with fewer --steps, or with a higher --variance-end")
+        )
+    return found

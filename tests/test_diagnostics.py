@@ -1,0 +1,86 @@
+import pytest
+import torch
+
+from contrastive_entropy import training
+from contrastive_entropy.config import FitConfig
+from contrastive_entropy.data import load
+from contrastive_entropy.diagnostics import SIGNATURES, diagnose_samples, diagnose_training, monitors
+from contrastive_entropy.mixture import GaussianMixture
+
+HEALTHY = {"spread": 1.0, "alone": 0.0, "window": 0.05}
+REAL = {
+    "precision": 0.95,
+    "recall": 0.95,
+    "coverage": 0.97,
+    "effective_rank": 90.0,
+    "far_share": 0.01,
+    "memorization": 0.5,
+}
+
+
+def names(found):
+    return [diagnosis.name for diagnosis in found]
+
+
+def test_monitors_measure_what_they_say():
+    p = GaussianMixture(torch.tensor([[0.0], [0.0], [10.0], [20.0]], dtype=torch.float64), 0.5)
+    q = GaussianMixture(torch.tensor([[0.0], [10.0], [13.1], [50.0]], dtype=torch.float64), 0.5)
+    found = monitors(p, q)
+    assert found["alone"] == 0.5  # 13.1 lies 3.1 standard deviations of the kernel from 10
+    assert found["window"] == pytest.approx((2 / 4 + 1 / 4 + 1 / 4 + 1 / 4) / 4, abs=1e-6)
+    spread = torch.tensor([0.0, 10.0, 13.1, 50.0]).var() / torch.tensor([0.0, 0.0, 10.0, 20.0]).var()
+    assert found["spread"] == pytest.approx(float(spread), rel=1e-6)
+    wide = monitors(GaussianMixture(p.centers, 1e6), GaussianMixture(q.centers, 1e6))
+    assert wide["window"] == pytest.approx(1, abs=1e-3)
+    still = monitors(p, GaussianMixture(torch.zeros(3, 1, dtype=torch.float64), 0.5))
+    assert still["spread"] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "at_end", "expected"),
+    [
+        ({}, True, []),
+        ({"spread": 1e-4}, False, ["constant"]),
+        ({"alone": 0.6}, False, ["vanishing"]),
+        ({"window": 0.9}, False, []),  # annealing starts so
+        ({"window": 0.9}, True, ["blurred"]),
+    ],
+)
+def test_training_signatures(changes, at_end, expected):
+    assert names(diagnose_training(HEALTHY | changes, at_end=at_end)) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "shown"),
+    [
+        ({}, [], ""),
+        ({"precision": 0.3}, ["gibberish"], "precision 0.3 against 0.95"),
+        ({"far_share": 0.4}, ["gibberish"], "40% lie farther from data than 99% of data do"),
+        ({"recall": 0.1, "coverage": 0.2}, ["collapse"], "coverage 0.2 against 0.97, recall 0.1 against 0.95"),
+        ({"effective_rank": 10.0}, ["collapse"], "effective rank 10 against 90"),
+        ({"memorization": 0.95}, ["memorization"], "95% of them lie nearer to one than a held-out point does"),
+    ],
+)
+def test_sample_signatures_show_their_figures(changes, expected, shown):
+    found = diagnose_samples(REAL | changes, REAL)
+    assert names(found) == expected
+    assert all(shown in str(diagnosis) and SIGNATURES[diagnosis.name] in str(diagnosis) for diagnosis in found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "seen"),
+    [
+        ({"objective": "inner_product"}, "all samples are nearly one point"),
+        ({"variance_start": 20.0, "variance_end": 20.0}, "too large to see anything but"),
+        ({"anneal_fraction": 0.0, "variance_end": 1e-5}, "no data near enough to be drawn to"),
+        ({}, None),
+    ],
+)
+def test_a_failing_fit_says_so_once_while_it_trains(tmp_path, caplog, changes, seen):
+    config = FitConfig(data="moons", **{"steps": 250, "batch_size": 64, "components": 64, "width": 32} | changes)
+    training.fit(config, tmp_path / "run", load("moons"), accelerator="cpu", log_every=2)
+    messages = [record.getMessage() for record in caplog.records if record.name == "contrastive_entropy"]
+    assert len(messages) == (seen is not None)
+    assert all(seen in message and message.startswith("step ") for message in messages)
+    header = (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0]
+    assert header.endswith("alone,window,spread")
