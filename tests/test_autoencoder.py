@@ -16,6 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from contrastive_entropy import InputError, training
+from contrastive_entropy.classifier import Classifier
 from contrastive_entropy.cli import app
 from contrastive_entropy.conditional import JointMixture
 from contrastive_entropy.config import AutoencoderConfig, FitConfig
@@ -24,7 +25,6 @@ from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.models import CODES, EncoderMixtureDecoder, code_dimensions
 from contrastive_entropy.networks import MLP, ConvolutionalEncoder
 from contrastive_entropy.reconstruction import (
-    Classifier,
     diversity,
     evaluate_reconstruction,
     posterior_draws,
@@ -306,7 +306,7 @@ def test_every_objective_trains_and_is_tracked(tmp_path, digits, objective, code
 def test_training_tightens_the_bound(tmp_path, digits):
     config = dataclasses.replace(SMALL, steps=200, codes="heads", variance_start=1.0, variance_end=1.0, width=64)
     run = training.fit(config, tmp_path / "run", digits, accelerator="cpu", track_every=100)
-    first = BoundTracker(digits).measure(training.initial_network(run, digits.train))["held_out"]
+    first = BoundTracker(digits).measure(training.initial_network(run.config, digits))["held_out"]
     last = bounds_of(tmp_path / "run")[-1]
     assert last["part"] == "held_out"
     assert float(last["value"]) > first["value"] + 0.3

@@ -3,9 +3,13 @@
 import json
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from contrastive_entropy.cli import app
+from contrastive_entropy.experiments.contenders import NAMES, PARAMETERS, Contender, energy_loss, mmd_loss
+from contrastive_entropy.metrics import energy_distance, gaussian_mmd, mean_pair_distance
+from contrastive_entropy.mixture import GaussianMixture
 
 
 def call(*arguments):
@@ -49,8 +53,107 @@ def test_mode_coverage(tmp_path):
     refused(call(*arguments, "--laws", "ring8", "--objective", "nuclear_norm"), "holds a run with other settings")
 
 
-@pytest.mark.parametrize("name", ["bound-tracking", "reconstruction-diversity", "mode-coverage"])
+@pytest.mark.parametrize("name", ["bound-tracking", "reconstruction-diversity", "mode-coverage", "compare"])
 def test_every_experiment_explains_itself(name):
     result = call("experiment", name, "--help")
     assert result.exit_code == 0
     assert "--quick" in result.stdout
+
+
+def points(n, d, seed):
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_peers_minimise_what_the_metrics_measure():
+    x, z = points(30, 3, 0), 0.5 * points(40, 3, 1) + 1
+    assert float(energy_loss(x, z)) == pytest.approx(energy_distance(x, z) + mean_pair_distance(x), rel=1e-9)
+    own = gaussian_mmd(x, z, variance=2.0) - (torch.pdist(x).square() / -4).exp().mean()
+    assert float(mmd_loss(x, z, [2.0])) == pytest.approx(float(own), rel=1e-9)
+
+
+@pytest.mark.parametrize("blur", [0.5, 2.0])
+def test_sinkhorn_contenders_equal_pot(blur):
+    import ot
+
+    x, z = points(12, 2, 0), points(16, 2, 1) + 1
+
+    def cost(a, b):
+        """Entropic transport of |a - b|^2 / 2 with the divergence of the plan from the product of its marginals."""
+        matrix = (torch.cdist(a, b).square() / 2).numpy()
+        plan = ot.sinkhorn(
+            ot.unif(len(a)), ot.unif(len(b)), matrix, blur**2, method="sinkhorn_log", numItermax=100_000, stopThr=1e-9
+        )
+        product = 1 / (len(a) * len(b))
+        return float((plan * matrix).sum() + blur**2 * (plan * torch.tensor(plan / product).log().numpy()).sum())
+
+    p, q = GaussianMixture(x, 1.0), GaussianMixture(z, 1.0)
+    plain = Contender.named(f"sinkhorn:{blur}", 1.0).loss()(p, q)
+    halved = Contender.named(f"sinkhorn_debiased:{blur}", 1.0).loss()(p, q)
+    first, second = z.chunk(2)
+    assert float(plain) == pytest.approx(cost(x, z) - cost(x, x) / 2 - cost(z, z) / 2, abs=0.02)
+    assert float(halved) == pytest.approx(cost(x, first) + cost(x, second) - cost(first, second), abs=0.02)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_contender_can_be_followed(name):
+    x, z = points(24, 2, 0).float(), points(16, 2, 1).float().requires_grad_()
+    loss = Contender.named(name, 1.0).loss()(GaussianMixture(x, 0.5), GaussianMixture(z, 0.5))
+    (gradient,) = torch.autograd.grad(loss, z)
+    assert float(gradient.norm()) > 0
+    if name in PARAMETERS:
+        other = Contender.named(f"{name}:0.3", 1.0).loss()(GaussianMixture(x, 0.5), GaussianMixture(z, 0.5))
+        assert float(other.detach()) != float(loss.detach())
+
+
+def test_compare(tmp_path):
+    out = tmp_path / "compare"
+    arguments = [
+        "experiment",
+        "compare",
+        "--out",
+        out,
+        "--steps",
+        4,
+        "--seeds",
+        "0,1",
+        "--width",
+        16,
+        "--components",
+        64,
+    ]
+    result = call(*arguments, "--contenders", "debiased_nuclear_norm:1e-2,energy")
+    assert result.exit_code == 0, result.output
+    found = json.loads((out / "compare.json").read_text())
+    assert [(row["contender"], len(row["runs"])) for row in found["rows"]] == [
+        ("debiased_nuclear_norm:1e-2", 2),
+        ("energy", 2),
+    ]
+    assert "features of MLPClassifier(256, 64), 10 epochs on 1297 training points" in found["space"]
+    assert len(found["space_digest"]) == 16
+    assert found["real"]["memorization"] == 0.5
+    for row in found["rows"]:
+        assert all(run["figures"]["frechet"] > 2 * found["real"]["frechet"] for run in row["runs"])  # four steps
+        assert all(run["step_milliseconds"] > 0 for run in row["runs"])
+    table = (out / "compare.md").read_text().splitlines()
+    assert table[-3].startswith("| real points |")
+    assert (out / "compare.png").stat().st_size > 10_000
+    before = {path.name: path.stat().st_mtime_ns for path in (out / "runs").iterdir()}
+    assert len(before) == 8
+    result = call(*arguments, "--contenders", "energy,debiased_nuclear_norm:1e-2,mmd:2")
+    assert result.exit_code == 0, result.output
+    after = {path.name: path.stat().st_mtime_ns for path in (out / "runs").iterdir()}
+    assert before == {name: time for name, time in after.items() if not name.startswith("mmd")}
+    refused(call(*arguments, "--contenders", "energy", "--learning-rate", 0.5), "holds a run with other settings")
+    refused(call(*arguments, "--contenders", "enrgy"), "no contender named 'enrgy'; did you mean 'energy'?")
+    refused(
+        call(*arguments, "--contenders", "energy:2"), "parameters are positive numbers, for nuclear_norm (smoothing)"
+    )
+    refused(call(*arguments, "--contenders", "mmd:x"), "expected NAME:NUMBER, got 'mmd:x'")
+
+
+def test_compare_points_without_classes(tmp_path):
+    arguments = ["--data", "moons", "--steps", 3, "--seeds", "0", "--contenders", "energy", "--width", 16]
+    result = call("experiment", "compare", "--out", tmp_path / "out", *arguments)
+    assert result.exit_code == 0, result.output
+    assert "in the points themselves" in result.stdout
+    assert "smallest class" not in (tmp_path / "out" / "compare.md").read_text()

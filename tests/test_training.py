@@ -330,7 +330,7 @@ def test_images_train_with_a_convolutional_body(tmp_path):
 def test_the_network_starts_at_the_mean_and_spread_of_the_data(tmp_path, moons):
     shifted = Dataset("x", moons.train * 5 + 100, moons.test * 5 + 100)
     run = Run.create(tmp_path / "run", SMALL, shifted)
-    network = training.initial_network(run, shifted.train)
+    network = training.initial_network(run.config, shifted)
     torch.testing.assert_close(network.location, shifted.train.mean(0))
     assert network.scale.item() == pytest.approx((shifted.train - shifted.train.mean(0)).square().mean().sqrt().item())
 

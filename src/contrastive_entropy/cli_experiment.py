@@ -12,9 +12,11 @@ from contrastive_entropy import cli_options as options
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.experiments.settings import (
     BOUND_TRACKING_QUICK,
+    COMPARE_QUICK,
     MODE_COVERAGE_QUICK,
     RECONSTRUCTION_DIVERSITY_QUICK,
     BoundTrackingConfig,
+    CompareConfig,
     ModeCoverageConfig,
     ReconstructionDiversityConfig,
 )
@@ -36,9 +38,10 @@ def _listed(values: tuple[Any, ...]) -> str:
     return ",".join(map(str, values))
 
 
-Settings = TypeVar("Settings", BoundTrackingConfig, ModeCoverageConfig, ReconstructionDiversityConfig)
+Settings = TypeVar("Settings", BoundTrackingConfig, CompareConfig, ModeCoverageConfig, ReconstructionDiversityConfig)
 
 BOUND_TRACKING = BoundTrackingConfig()
+COMPARE = CompareConfig()
 MODE_COVERAGE = ModeCoverageConfig()
 DIVERSITY = ReconstructionDiversityConfig()
 
@@ -126,6 +129,39 @@ def mode_coverage(
         options.check_number_and_seed(samples, 0)
         found = experiment.run(_config(context, ModeCoverageConfig, MODE_COVERAGE_QUICK), out)
         _finish(out, "mode-coverage", experiment.table(found), experiment.reading(found["rows"]))
+
+
+@experiment_app.command("compare")
+def compare(
+    context: typer.Context,
+    out: ExperimentOut,
+    quick: Quick = False,
+    contenders: Annotated[
+        str,
+        typer.Option(
+            help="Objectives of `fit mdn`, energy, mmd, sinkhorn, sinkhorn_debiased; NAME:NUMBER sets smoothing, blur or scale."
+        ),
+    ] = _listed(COMPARE.contenders),
+    seeds: Seeds = _listed(COMPARE.seeds),
+    data: options.Data = COMPARE.data,
+    data_root: options.DataRoot = None,
+    points: options.Points = None,
+    steps: options.Steps = COMPARE.steps,
+    batch_size: options.BatchSize = COMPARE.batch_size,
+    components: Annotated[int, typer.Option(help="Generated points per step.")] = COMPARE.components,
+    learning_rate: options.LearningRate = COMPARE.learning_rate,
+    variance_start: options.VarianceStart = None,
+    variance_end: options.VarianceEnd = None,
+    body: options.Body = COMPARE.body,
+    width: options.Width = COMPARE.width,
+    noise_dimension: Annotated[int, typer.Option(help="Of the noise codes.")] = COMPARE.noise_dimension,
+) -> None:
+    """Every objective beside the losses that people would use instead: same network, steps, data and batches."""
+    with _experiment(out):
+        from contrastive_entropy.experiments import compare as experiment
+
+        found = experiment.run(_config(context, CompareConfig, COMPARE_QUICK), out)
+        _finish(out, "compare", experiment.table(found), experiment.reading(found))
 
 
 @contextmanager

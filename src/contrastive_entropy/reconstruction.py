@@ -1,7 +1,6 @@
 """How good an autoencoder's alternatives are: every figure beside what draws from the data's own posterior reach."""
 
 import time
-import warnings
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from contrastive_entropy.classifier import Classifier
 from contrastive_entropy.conditional import ConditionalBound, iid_tightness
 from contrastive_entropy.config import AutoencoderConfig
 from contrastive_entropy.data import Dataset
@@ -174,44 +174,6 @@ def _figures(draws: Tensor, inputs: Tensor, dataset: Dataset, radius: float) -> 
         "precision": neighborhood_scores(dataset.test[:NEIGHBOR_POINTS], flat, neighbors=NEIGHBORS).precision,
         "far_share": far_share(flat, dataset.train, radius=radius),
     }
-
-
-class Classifier:
-    """A small network trained on the data set itself: one hidden layer of 256, scikit-learn's `MLPClassifier`.
-
-    Args:
-        points: (n, d).
-        labels: (n,) int64.
-    """
-
-    def __init__(self, points: Tensor, labels: Tensor) -> None:
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.neural_network import MLPClassifier
-
-        self.name = f"MLPClassifier(256), 30 epochs on {len(points)} training points"
-        self.model = MLPClassifier((256,), max_iter=30, random_state=0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            self.model.fit(points.numpy(), labels.numpy())
-        self.classes = torch.as_tensor(self.model.classes_)
-
-    def accuracy(self, points: Tensor, labels: Tensor) -> float:
-        """Share of points whose class is found."""
-        return float((self._probabilities(points).argmax(-1) == self._position(labels)).double().mean())
-
-    def purity_and_clarity(self, alternatives: Tensor, labels: Tensor) -> dict[str, float]:
-        """Share of alternatives (n, a, d) that have their input's class (n,), and the mean largest probability."""
-        probabilities = self._probabilities(alternatives.flatten(0, 1)).unflatten(0, alternatives.shape[:2])
-        own = probabilities.argmax(-1) == self._position(labels).unsqueeze(-1)
-        return {"purity": float(own.double().mean()), "clarity": float(probabilities.amax(-1).mean())}
-
-    def _probabilities(self, points: Tensor) -> Tensor:
-        return torch.as_tensor(self.model.predict_proba(points.numpy())).double()
-
-    def _position(self, labels: Tensor) -> Tensor:
-        """Of each label among the classes; -1 for one that was not there to learn."""
-        position = torch.searchsorted(self.classes, labels).clamp_max(len(self.classes) - 1)
-        return torch.where(self.classes[position] == labels, position, -1)
 
 
 def read_inputs(run: Run, source: Path | None, index: list[int] | None) -> Tensor:

@@ -315,7 +315,7 @@ def _train(
         recorder.stop_requested = stop_requested
         trainer = _trainer(folder, steps, machine, callbacks)
         run = prepare()
-        module = Fit(run.config, initial_network(run, dataset.train), dataset.train)
+        module = Fit(run.config, initial_network(run.config, dataset), dataset.train)
         if isinstance(run.config, AutoencoderConfig):
             recorder.tracker = BoundTracker(dataset, seed=run.config.seed)
         try:
@@ -376,14 +376,14 @@ def _save(run: Run, network: Network, points: Tensor) -> None:
         ) from error
 
 
-def initial_network(run: Run, data: Tensor) -> Network:
-    """The run's network before its first step: weights from the seed, location and scale from the data.
+def initial_network(config: Config, dataset: Dataset) -> Network:
+    """The network before its first step: weights from the seed, location and scale from the training points.
 
     Args:
-        run: gives configuration and shape.
-        data: (n, d) training points.
+        config: with all variances chosen.
+        dataset: gives the shape, too.
     """
-    network = run.config.network(run.dimension, run.image_shape)
+    network, data = config.network(dataset.dimension, dataset.image_shape), dataset.train
     network.location.copy_(data.mean(0))
     network.scale.copy_((data.double() - data.double().mean(0)).square().mean().sqrt())
     return network

@@ -87,3 +87,44 @@ class ModeCoverageConfig:
 
 MODE_COVERAGE_QUICK: dict[str, Any] = {"seeds": (0,), "steps": 300}
 """Changes that `--quick` makes."""
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """Settings.
+
+    Args:
+        contenders: NAME or NAME:PARAMETER of `contenders.NAMES`.
+        seeds: one repetition for each.
+        data, data_root, points, steps, batch_size, components, learning_rate, variance_start, variance_end, body, width,
+            noise_dimension: as in `FitConfig`, for all contenders alike.
+    """
+
+    contenders: tuple[str, ...] = (
+        "debiased_nuclear_norm",
+        "nuclear_norm:1e-2",
+        "debiased_normalized_inner_product",
+        "normalized_inner_product",
+        "log_likelihood",
+        "sinkhorn_debiased",
+        "sinkhorn",
+        "energy",
+        "mmd",
+    )
+    seeds: tuple[int, ...] = (0, 1, 2)
+    data: str = "digits"
+    data_root: str | None = None
+    points: int | None = None
+    steps: int = 2000
+    batch_size: int = 256
+    components: int = 512
+    learning_rate: float = 1e-3
+    variance_start: float | None = None
+    variance_end: float | None = None
+    body: str = "mlp"
+    width: int = 256
+    noise_dimension: int = 32
+
+
+COMPARE_QUICK: dict[str, Any] = {"seeds": (0,), "steps": 100, "contenders": ("debiased_nuclear_norm", "energy")}
+"""Changes that `--quick` makes."""

@@ -1,0 +1,124 @@
+"""What `experiment compare` trains with: our objectives, and the losses that people would use instead."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from contrastive_entropy.config import SMOOTHED
+from contrastive_entropy.data import suggestion
+from contrastive_entropy.errors import InputError
+from contrastive_entropy.marginal import OBJECTIVES
+from contrastive_entropy.mixture import GaussianMixture
+
+Loss = Callable[[GaussianMixture, GaussianMixture], Tensor]
+"""Data and model points, with their scheduled variance, to what is minimised."""
+
+MMD_WIDTHS = tuple(2.0**power for power in range(-3, 3))
+"""Variances of the kernels that `mmd` adds up, in units of the starting variance times its parameter."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to train.
+
+    Args:
+        name: NAME or NAME:PARAMETER, as it was asked for.
+        parameter: smoothing of our nuclear norms, blur of Sinkhorn's (data units), scale of MMD's kernels; None is the
+            default.
+        variance_start: of the run, the scale of MMD's kernels.
+    """
+
+    name: str
+    parameter: float | None
+    variance_start: float
+
+    @classmethod
+    def named(cls, name: str, variance_start: float) -> "Contender":
+        """Parse NAME or NAME:PARAMETER.
+
+        Raises:
+            InputError: no such contender, or a parameter that it does not take.
+        """
+        base, _, text = name.partition(":")
+        if base not in NAMES:
+            raise InputError(f"no contender named {base!r}{suggestion(base, NAMES)}; there are {', '.join(NAMES)}")
+        if not text:
+            return cls(name, None, variance_start)
+        try:
+            parameter = float(text)
+        except ValueError:
+            raise InputError(f"expected NAME:NUMBER, got {name!r}") from None
+        if base not in PARAMETERS or not parameter > 0:
+            known = ", ".join(f"{known} ({what})" for known, what in PARAMETERS.items())
+            raise InputError(f"{name!r}: parameters are positive numbers, for {known}")
+        return cls(name, parameter, variance_start)
+
+    def loss(self) -> Loss:
+        """What is minimised.
+
+        Raises:
+            InputError: geomloss is not installed.
+        """
+        base = self.name.partition(":")[0]
+        if base in OBJECTIVES:
+            options = {} if self.parameter is None else {"smoothing": self.parameter}
+            return lambda p, q: -OBJECTIVES[base](p, q, **options).value
+        if base == "energy":
+            return lambda p, q: energy_loss(p.centers, q.centers)
+        if base == "mmd":
+            scale = self.variance_start * (self.parameter or 1.0)
+            return lambda p, q: mmd_loss(p.centers, q.centers, [scale * width for width in MMD_WIDTHS])
+        return sinkhorn_loss(debiased=base == "sinkhorn_debiased", blur=self.parameter or 1.0)
+
+
+def energy_loss(x: Tensor, z: Tensor) -> Tensor:
+    """2 E|x - z| - E|z - z'|, pairs of a point with itself left out: the energy distance, but for what z cannot change."""
+    return 2 * torch.cdist(x, z).mean() - torch.pdist(z).mean()
+
+
+def mmd_loss(x: Tensor, z: Tensor, variances: list[float]) -> Tensor:
+    """Squared MMD of the sum of Gaussian kernels, without self terms, but for what z cannot change."""
+    cross, own = torch.cdist(x, z).square(), torch.pdist(z).square()
+    kernels = [(own / (-2 * v)).exp().mean() - 2 * (cross / (-2 * v)).exp().mean() for v in variances]
+    return torch.stack(kernels).sum()
+
+
+def sinkhorn_loss(*, debiased: bool, blur: float) -> Loss:
+    """Geomloss's Sinkhorn divergence of |x - z|^2 / 2, or the minibatch energy distance of its transport cost.
+
+    Debiased: OT(x, z) + OT(x, z') - OT(z, z') with halves z and z' of the model points, as (E20) and OT-GAN (arXiv
+    1803.05573) do; else the divergence of the whole batches, which subtracts OT(z, z) of the same points.
+
+    Raises:
+        InputError: geomloss is not installed.
+    """
+    try:
+        from geomloss import SamplesLoss
+    except ImportError:
+        raise InputError(
+            "the Sinkhorn contenders need geomloss: pip install geomloss, or leave them out of --contenders"
+        ) from None
+    cost = SamplesLoss("sinkhorn", p=2, blur=blur, debias=not debiased, backend="tensorized")
+    if not debiased:
+        return lambda p, q: cost(q.centers, p.centers)
+
+    def halves(p: GaussianMixture, q: GaussianMixture) -> Tensor:
+        first, second = q.centers.chunk(2)
+        total: Tensor = cost(first, p.centers) + cost(second, p.centers) - cost(first, second)
+        return total
+
+    return halves
+
+
+PARAMETERS = {
+    **dict.fromkeys(SMOOTHED, "smoothing"),
+    "mmd": "scale of the kernels",
+    "sinkhorn": "blur",
+    "sinkhorn_debiased": "blur",
+}
+"""What the number behind a contender's name is."""
+
+NAMES = (*(name for name in OBJECTIVES if name != "trace"), "energy", "mmd", "sinkhorn", "sinkhorn_debiased")
+"""All contenders."""
