@@ -90,8 +90,10 @@ def test_sinkhorn_contenders_equal_pot(blur):
     plain = Contender.named(f"sinkhorn:{blur}", 1.0).loss()(p, q)
     halved = Contender.named(f"sinkhorn_debiased:{blur}", 1.0).loss()(p, q)
     first, second = z.chunk(2)
-    assert float(plain) == pytest.approx(cost(x, z) - cost(x, x) / 2 - cost(z, z) / 2, abs=0.02)
-    assert float(halved) == pytest.approx(cost(x, first) + cost(x, second) - cost(first, second), abs=0.02)
+    assert float(plain) == pytest.approx(
+        cost(x, z) - cost(x, x) / 2 - cost(z, z) / 2, rel=0.03
+    )  # geomloss anneals its blur by halves
+    assert float(halved) == pytest.approx(cost(x, first) + cost(x, second) - cost(first, second), rel=0.03)
 
 
 @pytest.mark.parametrize("name", NAMES)
