@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from contrastive_entropy.variance import geometric_schedule, median_pair_variance, neighbor_variance
+from contrastive_entropy.variance import METHODS, geometric_schedule, median_pair_variance, neighbor_variance, select
 
 
 def points(n=200, d=3, seed=0):
@@ -134,5 +134,80 @@ def test_the_schedule_with_fraction_0_is_constant():
     ],
 )
 def test_more_refusals(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_select_keeps_its_laws(method):
+    """select(s x + t) = s^2 select(x), whatever the rotation; constant columns and exact duplicates change nothing."""
+    x = points(60, 3)
+    found = select(x, method=method, points=60)
+    rotation = torch.linalg.qr(points(3, 3, 1)).Q
+    for changed, factor in (
+        (3 * x + 100, 9),
+        (x @ rotation, 1),
+        (1e-3 * x, 1e-6),
+    ):
+        other = select(changed, method=method, points=60)
+        assert other.variance == pytest.approx(factor * found.variance, rel=1e-6)
+        torch.testing.assert_close(other.variances, factor * found.variances, rtol=1e-6, atol=0)
+    twice = torch.cat([x, x])
+    assert select(twice, method=method, points=120).variance == pytest.approx(found.variance, rel=1e-6)
+    if method != "leave_one_out":  # which is a density in one coordinate more
+        wider = torch.cat([x, torch.full((60, 1), 7.0, dtype=torch.float64)], 1)
+        assert select(wider, method=method, points=60).variance == pytest.approx(found.variance, rel=1e-6)
+    assert f"{found.variance:.4g} +- " in found.reading
+
+
+def test_select_is_where_its_curve_says():
+    x = points(300, 2)
+    reach = select(x, method="neighbors", points=100)
+    assert reach.variance == pytest.approx(
+        neighbor_variance(x, points=100), rel=0.05
+    )  # a mean of medians, not one median
+    at = int((reach.variances - reach.variance).abs().argmin())
+    assert reach.scores[at - 2] < 0.5 < reach.scores[at + 2]
+    rank = select(x, method="effective_rank", points=100)
+    at = int((rank.variances - rank.variance).abs().argmin())
+    assert rank.scores[at - 1] > 0.5 > rank.scores[at + 1]
+    assert (rank.scores.diff() < 0).all()
+    likely = select(x, method="leave_one_out", points=100)
+    best = int(likely.scores.argmax())
+    assert likely.variances[best - 1] < likely.variance < likely.variances[best + 1]
+
+
+def test_leave_one_out_equals_scipy():
+    from scipy.stats import norm
+
+    x = points(40, 1)
+    found = select(x, method="leave_one_out", points=40)
+    index = int(found.scores.argmax())
+    deviation = float(found.variances[index]) ** 0.5
+    values = x[:, 0].numpy()
+    logs = [np.log(norm(np.delete(values, i), deviation).pdf(values[i]).mean()) for i in range(40)]
+    assert float(found.scores[index]) == pytest.approx(np.mean(logs), rel=1e-9)
+
+
+def test_leave_one_out_finds_the_noise_of_a_known_law():
+    """Gaussians' best kernel has variance s^2 (4 / (d + 2) n)^(2 / (d + 4)) in the mean square, near the likeliest one."""
+    x = 2 * points(4000, 2)
+    found = select(x, method="leave_one_out", points=1000)
+    assert found.variance == pytest.approx(4 * (1 / 1000) ** (1 / 3), rel=0.3)
+    assert 0 < found.error < 0.2
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: select(points(), method="magic"),
+            "method must be one of neighbors, effective_rank, leave_one_out, got 'magic'",
+        ),
+        (lambda: select(torch.ones(50, 2)), "a batch of 50 points holds 1 different ones, and at least 16 are needed"),
+        (lambda: select(points(10)), "holds 10 different ones"),
+    ],
+)
+def test_select_refuses(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -1,9 +1,160 @@
 """Choosing and annealing the variance. All variances are of a density: two of them add up in a kernel's exponent."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from contrastive_entropy.spectrum import effective_rank
+
+METHODS = ("neighbors", "effective_rank", "leave_one_out")
+"""Ways of `select`."""
+
+RANK = 8
+"""Neighbours that a kernel should reach."""
+
+RANK_SHARE = 0.5
+"""Effective rank over the number of points that `effective_rank` looks for."""
+
+DRAWS = 8
+"""Batches that a choice is averaged over."""
+
+CURVE = 41
+"""Variances of a curve, from 1e-5 to 10 times the scale of the whole data set."""
+
+
+@dataclass(frozen=True)
+class VarianceChoice:
+    """A variance of the density with the reason for it, made by `select`.
+
+    Args:
+        method: of `METHODS`.
+        variance: in data units squared: the geometric mean over batches.
+        error: its standard error over batches, relative.
+        variances: (41,) a geometric grid.
+        scores: (41,) what the method looks at, the mean over batches: the share of points whose 8th neighbour is within
+            reach, the effective rank over the number of points, or the leave-one-out log-likelihood in nats.
+        reading: one sentence.
+    """
+
+    method: str
+    variance: float
+    error: float
+    variances: Tensor
+    scores: Tensor
+    reading: str
+
+
+def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: int = 0) -> VarianceChoice:
+    """Choose the variance of the density for an objective on batches of this size.
+
+    `neighbors`: a quarter of the median squared distance to the 8th nearest neighbour in a batch (`neighbor_variance`);
+    too large where modes hold fewer points of a batch. `effective_rank`: where the Gram matrix of a batch has an effective
+    rank of half its points; noise in many coordinates raises the rank, and with it the variance. `leave_one_out`: where
+    points are likeliest under Gaussians on the others of the batch; near copies pull it to 0, and in many coordinates it
+    follows the nearest neighbour alone. All three scale with the square of the data's unit and see neither shifts nor
+    rotations nor constant columns. Exact duplicates count once.
+
+    Args:
+        data: (n, d), n >= 16 different points.
+        method: of `METHODS`.
+        points: batch size of the objective, n at most.
+        seed: of the eight batches.
+
+    Returns:
+        VarianceChoice. O(points^2 (d + points)) time, whatever n.
+
+    Raises:
+        ValueError: unknown method, or fewer than 16 different points in a batch.
+
+    >>> select(torch.arange(64.0).unsqueeze(1)).variance  # of every batch, the 8th neighbour is 4 away on either side
+    4.0
+    """
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    batches = [_different_squares(_subset(data, points, seed + draw)) for draw in range(DRAWS)]
+    pairs = torch.cat([squares[~torch.eye(len(squares), dtype=torch.bool)] for squares in batches])
+    scale = float(pairs.median()) / 2
+    variances = scale * torch.logspace(-5, 1, CURVE, dtype=torch.float64)
+    score, choose, what = {
+        "neighbors": (
+            _within_reach,
+            _reach,
+            "a quarter of the median squared distance to the 8th neighbour in a batch",
+        ),
+        "effective_rank": (
+            _rank_share,
+            _half_rank,
+            "where the Gram matrix of a batch has an effective rank of half its points",
+        ),
+        "leave_one_out": (
+            _left_out,
+            _likeliest,
+            "where points are likeliest under Gaussians on the others of their batch",
+        ),
+    }[method]
+    scores = torch.tensor(
+        [[score(squares, data.shape[1], float(v)) for v in variances] for squares in batches], dtype=torch.float64
+    )
+    chosen = torch.tensor([choose(squares, data.shape[1], scale) for squares in batches], dtype=torch.float64).log()
+    variance, error = float(chosen.mean().exp()), float(chosen.std() / DRAWS**0.5)
+    reading = f"{variance:.4g} +- {error:.1%}, {what}; the scale of the whole data set is {scale:.4g}"
+    return VarianceChoice(method, variance, error, variances, scores.mean(0), reading)
+
+
+def _different_squares(points: Tensor) -> Tensor:
+    """Squared distances of the different points of a batch."""
+    different = points.unique(dim=0)
+    if len(different) < 2 * RANK:
+        raise ValueError(
+            f"a batch of {len(points)} points holds {len(different)} different ones, and at least {2 * RANK} are needed: the "
+            "data are few, constant or mostly duplicates; give a variance"
+        )
+    return torch.cdist(different, different, compute_mode="donot_use_mm_for_euclid_dist").square()
+
+
+# Scores and choices of the methods, each of the squared distances of a batch (n, n) and the number of coordinates
+
+
+def _within_reach(squares: Tensor, dimension: int, variance: float) -> float:
+    return float((squares.kthvalue(RANK + 1, dim=1).values <= 4 * variance).double().mean())
+
+
+def _reach(squares: Tensor, dimension: int, scale: float) -> float:
+    return float(squares.kthvalue(RANK + 1, dim=1).values.median()) / 4
+
+
+def _rank_share(squares: Tensor, dimension: int, variance: float) -> float:
+    values = torch.linalg.eigvalsh((squares / (-4 * variance)).exp()).clamp_min(0)
+    return float(effective_rank(values)) / len(squares)
+
+
+def _half_rank(squares: Tensor, dimension: int, scale: float) -> float:
+    """By bisection: the share falls from 1 to 1 / n as the variance grows."""
+    low, high = math.log(scale) - 40, math.log(scale) + 5
+    for _ in range(40):
+        middle = (low + high) / 2
+        above = _rank_share(squares, dimension, math.exp(middle)) > RANK_SHARE
+        low, high = (middle, high) if above else (low, middle)
+    return math.exp((low + high) / 2)
+
+
+def _left_out(squares: Tensor, dimension: int, variance: float) -> float:
+    exponents = (squares / (-2 * variance)).fill_diagonal_(-math.inf)
+    sums = torch.logsumexp(exponents, 1) - math.log(len(squares) - 1)
+    return float(sums.mean()) - dimension / 2 * math.log(2 * math.pi * variance)
+
+
+def _likeliest(squares: Tensor, dimension: int, scale: float) -> float:
+    """By ternary search between a thousandth of the nearest neighbours' scale and the whole set's."""
+    nearest = squares.kthvalue(2, dim=1).values.mean() / dimension
+    low, high = math.log(float(nearest)) - 7, math.log(scale) + 3
+    for _ in range(60):
+        third = (high - low) / 3
+        left, right = (_left_out(squares, dimension, math.exp(at)) for at in (low + third, high - third))
+        low, high = (low + third, high) if left < right else (low, high - third)
+    return math.exp((low + high) / 2)
 
 
 def median_pair_variance(data: Tensor, *, points: int = 2000, seed: int = 0) -> float:

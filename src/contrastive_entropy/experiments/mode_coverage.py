@@ -21,21 +21,24 @@ from contrastive_entropy.runs import load_for, write_atomically
 LAWS: dict[str, dict[str, Any]] = {
     "ring8": {
         "steps": 4000,
+        "batch_size": 512,
         "learning_rate": 3e-3,
         "noise": "uniform",
-        "noise_dimension": 2,
+        "noise_dimension": 1,
         "width": 128,
         "depth": 4,
-        "variance_end": 2e-4,
+        "variance_end": 4e-4,
     },
     "grid25": {
-        "steps": 6000,
+        "steps": 5000,
+        "batch_size": 512,
         "learning_rate": 3e-3,
         "noise": "uniform",
         "noise_dimension": 2,
         "width": 128,
-        "depth": 4,
-        "variance_end": 5e-3,
+        "depth": 5,
+        "variance_start": 4.0,
+        "variance_end": 1e-2,
     },
     "modes1200": {
         "steps": 1000,
@@ -46,8 +49,9 @@ LAWS: dict[str, dict[str, Any]] = {
         "depth": 4,
     },
 }
-"""What each law's runs set. Two-dimensional noise has room for every mode's neighbours; a deep, narrow network crosses
-from one mode to the next in less of it. The variances of the first two are about 2 of their modes' own."""
+"""What each law's runs set. The noise has as many dimensions as the modes' arrangement, so that each mode borders on its
+neighbours alone; a deep, narrow network crosses from one to the next in little of the noise. The variances of the first two
+end at four times that of their modes."""
 
 PUBLISHED = {
     "ring8": ("PacGAN4", "7.8", "95.9%", ".07"),
