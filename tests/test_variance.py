@@ -190,10 +190,12 @@ def test_leave_one_out_equals_scipy():
 
 
 def test_leave_one_out_finds_the_noise_of_a_known_law():
-    """Gaussians' best kernel has variance s^2 (4 / (d + 2) n)^(2 / (d + 4)) in the mean square, near the likeliest one."""
-    x = 2 * points(4000, 2)
-    found = select(x, method="leave_one_out", points=1000)
-    assert found.variance == pytest.approx(4 * (1 / 1000) ** (1 / 3), rel=0.3)
+    """Scott: the kernel of least squared error has variance s^2 (4 / (d + 2) n)^(2 / (d + 4)); likelihood, which misses in the
+    tails cost more, wants a somewhat wider one."""
+    x = 2 * points(2000, 2)
+    found = select(x, method="leave_one_out", points=500)
+    least = 4 * (1 / 500) ** (1 / 3)
+    assert least < found.variance < 2 * least
     assert 0 < found.error < 0.2
 
 

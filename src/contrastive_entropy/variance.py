@@ -108,8 +108,8 @@ def _different_squares(points: Tensor) -> Tensor:
     different = points.unique(dim=0)
     if len(different) < 2 * RANK:
         raise ValueError(
-            f"a batch of {len(points)} points holds {len(different)} different ones, and at least {2 * RANK} are needed: the "
-            "data are few, constant or mostly duplicates; give a variance"
+            f"a batch of {len(points)} points holds {len(different)} different ones, and at least {2 * RANK} are needed: "
+            "the data are few, constant or mostly duplicates; give a variance"
         )
     return torch.cdist(different, different, compute_mode="donot_use_mm_for_euclid_dist").square()
 
