@@ -190,8 +190,8 @@ def test_leave_one_out_equals_scipy():
 
 
 def test_leave_one_out_finds_the_noise_of_a_known_law():
-    """Scott: the kernel of least squared error has variance s^2 (4 / (d + 2) n)^(2 / (d + 4)); likelihood, which misses in the
-    tails cost more, wants a somewhat wider one."""
+    """Scott: the kernel of least squared error has variance s^2 (4 / (d + 2) n)^(2 / (d + 4)); likelihood, which misses in
+    the tails cost more, wants a somewhat wider one."""
     x = 2 * points(2000, 2)
     found = select(x, method="leave_one_out", points=500)
     least = 4 * (1 / 500) ** (1 / 3)
