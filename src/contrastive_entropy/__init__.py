@@ -1,5 +1,6 @@
 """Mixture density networks, generators and autoencoders trained with Hilbert-space entropy bounds (arXiv 2511.12903)."""
 
+from contrastive_entropy import diagnostics, metrics, modes, variance
 from contrastive_entropy.bounds import Bound
 from contrastive_entropy.conditional import (
     ConditionalBound,
@@ -57,6 +58,7 @@ __all__ = [
     "debiased_normalized_inner_product",
     "debiased_nuclear_norm",
     "decompose",
+    "diagnostics",
     "effective_points",
     "effective_rank",
     "fidelity",
@@ -64,6 +66,8 @@ __all__ = [
     "iid_tightness",
     "inner_product",
     "log_likelihood",
+    "metrics",
+    "modes",
     "normalized_inner_product",
     "nuclear_norm",
     "projection",
@@ -73,4 +77,5 @@ __all__ = [
     "streamed_log_norm",
     "streamed_singular_values",
     "trace",
+    "variance",
 ]
