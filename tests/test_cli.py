@@ -343,3 +343,20 @@ def test_bound_refuses_in_one_line(tmp_path):
     refused(call("bound", "moons", "--against", "digits"), "moons has 2 coordinates and digits has 64")
     (tmp_path / "nan.csv").write_text("1,2\n" * 20 + "nan,3\n")
     refused(call("bound", tmp_path / "nan.csv"), "1 of 21 rows hold NaN", "(rows 20, counted from 0)")
+
+
+def test_the_variance_is_chosen_and_shown(tmp_path):
+    result = call("variance", "moons", "--batch", 64, "--out", tmp_path / "curves.png")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["neighbors", "effective_rank", "leave_one_out"]
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    np.savetxt(tmp_path / "same.csv", np.ones((50, 2)), delimiter=",")
+    refused(
+        call("variance", tmp_path / "same.csv"), "holds 1 different ones, and at least 16 are needed", "give a variance"
+    )
+    fitted = call("fit", "mdn", "--data", "moons", "--out", tmp_path / "run", *SMALL, "--variance-start", 2)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+    assert f"chosen from the data: --variance-end {config['variance_end']:.4g}\n" in fitted.stderr
+    fixed = ["--variance-end", 1, "--anneal-fraction", 0, "--overwrite"]
+    assert "chosen" not in call("fit", "mdn", "--data", "moons", "--out", tmp_path / "run", *SMALL, *fixed).stderr

@@ -1,4 +1,4 @@
-"""The command line: `contrastive-entropy fit mdn`, `sample`, `evaluate`, `bound`, `decompose`, `data list`."""
+"""The command line: `contrastive-entropy fit mdn`, `sample`, `evaluate`, `bound`, `variance`, `decompose`, `data list`."""
 
 import io
 from pathlib import Path
@@ -17,6 +17,7 @@ from contrastive_entropy.cli_fit import fit_app
 from contrastive_entropy.cli_options import errors_in_one_line
 from contrastive_entropy.cli_tables import BOUND_MEANINGS, evaluate_run, print_figures
 from contrastive_entropy.data import TOYS, names
+from contrastive_entropy.errors import InputError
 from contrastive_entropy.hub import HUB
 from contrastive_entropy.runs import Run, write_atomically
 
@@ -134,6 +135,39 @@ def bound(
             raise typer.Exit(130) from None
         print_figures(f"{data}, exact over all pairs", figures, BOUND_MEANINGS)
         if out is not None:
+            typer.echo(f"wrote {out}")
+
+
+@app.command("variance")
+def variance(
+    data: Annotated[str, typer.Argument(help=options.DATA_HELP)],
+    batch: Annotated[
+        int, typer.Option(help="Points of a batch of the objective: the more, the smaller the variance.")
+    ] = 256,
+    data_root: options.DataRoot = None,
+    seed: Annotated[int, typer.Option(help="Of the batches, and of a toy's draw.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="PNG file for the curves.")] = None,
+    overwrite: options.ReplaceFile = False,
+) -> None:
+    """Variances that the data suggest, by three methods; `fit` ends at the first one's."""
+    with errors_in_one_line():
+        options.check_seed(seed)
+        options.check_output(out, overwrite=overwrite, suffixes=(".png",))
+        from contrastive_entropy.data import load
+        from contrastive_entropy.variance import METHODS, select
+
+        points = load(data, seed=seed, data_root=data_root).train
+        try:
+            choices = [select(points, method=method, points=batch, seed=seed) for method in METHODS]
+        except ValueError as error:
+            raise InputError(f"{data}: {error}") from error
+        for choice in choices:
+            typer.echo(f"{choice.method:>15}  {choice.reading}")
+        if out is not None:
+            from contrastive_entropy.report import png_bytes, variance_figure
+
+            with options.writing(out):
+                write_atomically(out, png_bytes(variance_figure(choices)))
             typer.echo(f"wrote {out}")
 
 

@@ -17,6 +17,7 @@ from contrastive_entropy.evaluation import Evaluation
 from contrastive_entropy.reconstruction import ReconstructionEvaluation
 from contrastive_entropy.runs import BOUNDS, METRICS, Run, write_atomically
 from contrastive_entropy.tracking import read_bounds
+from contrastive_entropy.variance import VarianceChoice
 
 DATA_COLOR, MODEL_COLOR = "#444444", "#d1495b"
 GRID = 10  # images per row and column of a sheet
@@ -252,6 +253,32 @@ def spectrum_figure(evaluation: Evaluation) -> Figure:
     axis.set(xlabel="index", ylabel="singular value", title="spectrum: the sum is the tightness F", ylim=(1e-7, 1))
     axis.legend()
     axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def variance_figure(choices: list[VarianceChoice]) -> Figure:
+    """What each method looks at over the variance, and where it chooses, with the standard error as a band."""
+    labels = {
+        "neighbors": "share of points whose 8th neighbour is within reach",
+        "effective_rank": "effective rank / points",
+        "leave_one_out": "leave-one-out log-likelihood, nats",
+    }
+    figure = Figure(figsize=(4.6 * len(choices), 3.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axis, choice in zip(figure.subplots(1, len(choices), squeeze=False)[0], choices, strict=True):
+        axis.semilogx(choice.variances, choice.scores, color=DATA_COLOR)
+        low, high = (choice.variance * math.exp(sign * choice.error) for sign in (-1, 1))
+        axis.axvspan(low, high, color=MODEL_COLOR, alpha=0.3, linewidth=0)
+        axis.axvline(choice.variance, color=MODEL_COLOR)
+        axis.set(
+            xlabel="variance, data units squared", title=f"{choice.method.replace('_', ' ')}: {choice.variance:.4g}"
+        )
+        axis.set_ylabel(labels[choice.method])
+        if choice.method == "leave_one_out":  # which falls without end towards 0
+            top = float(choice.scores.max())
+            inner = float(choice.scores[choice.variances > choice.variance].min())
+            axis.set_ylim(inner, top + 0.05 * (top - inner))
+        axis.spines[["top", "right"]].set_visible(False)
     return figure
 
 

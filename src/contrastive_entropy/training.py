@@ -249,10 +249,22 @@ def fit(
 
     def create() -> Run:
         if is_main_process():
-            return Run.create(folder, config, dataset, machine=machine, overwrite=overwrite)
+            run = Run.create(folder, config, dataset, machine=machine, overwrite=overwrite)
+            _announce_variance(config, run.config)
+            return run
         return Run.open(folder)
 
     return _train(create, Path(folder), config.steps, machine, dataset, None, progress)
+
+
+def _announce_variance(asked: Config, resolved: Config) -> None:
+    """Say which variances the data chose."""
+    chosen = [name for name in ("variance_start", "variance_end") if getattr(asked, name) is None]
+    if asked.anneal_fraction == 0:
+        chosen = [name for name in chosen if name == "variance_end"]
+    if chosen:
+        values = " and ".join(f"--{name.replace('_', '-')} {getattr(resolved, name):.4g}" for name in chosen)
+        logger.info("chosen from the data: %s", values)
 
 
 def resume(
