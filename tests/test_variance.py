@@ -154,9 +154,8 @@ def test_select_keeps_its_laws(method):
         torch.testing.assert_close(other.variances, factor * found.variances, rtol=1e-6, atol=0)
     twice = torch.cat([x, x])
     assert select(twice, method=method, points=120).variance == pytest.approx(found.variance, rel=1e-6)
-    if method != "leave_one_out":  # which is a density in one coordinate more
-        wider = torch.cat([x, torch.full((60, 1), 7.0, dtype=torch.float64)], 1)
-        assert select(wider, method=method, points=60).variance == pytest.approx(found.variance, rel=1e-6)
+    wider = torch.cat([x, torch.full((60, 1), 7.0, dtype=torch.float64)], 1)
+    assert select(wider, method=method, points=60).variance == pytest.approx(found.variance, rel=1e-6)
     assert f"{found.variance:.4g} +- " in found.reading
 
 
@@ -206,8 +205,12 @@ def test_leave_one_out_finds_the_noise_of_a_known_law():
             lambda: select(points(), method="magic"),
             "method must be one of neighbors, effective_rank, leave_one_out, got 'magic'",
         ),
-        (lambda: select(torch.ones(50, 2)), "a batch of 50 points holds 1 different ones, and at least 16 are needed"),
-        (lambda: select(points(10)), "holds 10 different ones"),
+        (lambda: select(torch.ones(50, 2)), "the data are constant"),
+        (lambda: select(points(10)), "a batch of 10 points holds 10 different ones, and at least 16 are needed"),
+        (lambda: select(points(), points=8), "from 16 to 2048 points, got 8"),
+        (lambda: select(points(), points=5000), "from 16 to 2048 points, got 5000"),
+        (lambda: select(points() / 0), "data hold NaN or infinite values"),
+        (lambda: select(points()[:, 0]), "data must have shape"),
     ],
 )
 def test_select_refuses(call, message):

@@ -188,6 +188,9 @@ def _config(context: typer.Context, kind: type[Settings], quick: dict[str, Any])
             least = 0 if name == "seeds" else 1
             words = tuple(part.strip() for part in values[name].split(","))
             values[name] = _integers(name, values[name], least=least) if isinstance(default[0], int) else words
+            twice = {value for value in values[name] if values[name].count(value) > 1}
+            if twice:
+                raise InputError(f"--{name} names {min(twice)} twice; each counts once")
         elif isinstance(values[name], Path):
             values[name] = str(values[name])
     if context.params["quick"]:

@@ -163,6 +163,10 @@ def toy_modes(name: str) -> tuple[Tensor, float]:
     Raises:
         InputError: a law without separate modes.
     """
+    if name not in TOYS:
+        raise InputError(
+            f"no toy law named {name!r}{suggestion(name, MODES)}; those of separate modes are {', '.join(MODES)}"
+        )
     if name not in MODES:
         raise InputError(f"{name} has no separate modes; those that have are {', '.join(MODES)}")
     if name == "ring8":
@@ -221,14 +225,16 @@ def _checkerboard(count: int, rng: np.random.Generator) -> np.ndarray:
 
 @functools.cache
 def _frame1200() -> tuple[np.ndarray, np.ndarray]:
-    """Ten centers in 1,200 dimensions and 700 orthonormal directions, the same in every draw."""
+    """Ten centers in 1,200 dimensions and the 700 coordinates in which their points vary, the same in every draw."""
     rng = np.random.default_rng(1200)
-    return rng.standard_normal((10, 1200)), np.linalg.qr(rng.standard_normal((1200, 700)))[0]
+    return rng.standard_normal((10, 1200)), rng.permutation(1200)[:700]
 
 
 def _modes1200(count: int, rng: np.random.Generator) -> np.ndarray:
-    centers, directions = _frame1200()
-    return centers[rng.integers(10, size=count)] + 0.5 * rng.standard_normal((count, 700)) @ directions.T
+    centers, varied = _frame1200()
+    points = centers[rng.integers(10, size=count)]
+    points[:, varied] += 0.5 * rng.standard_normal((count, 700))
+    return points
 
 
 TOYS: dict[str, Callable[[int, np.random.Generator], np.ndarray]] = {

@@ -60,6 +60,8 @@ def gaussian_mmd(x: Tensor, y: Tensor, *, variance: float) -> float:
     2.0
     """
     _check_sets(x, y, least=2)
+    if not variance > 0:
+        raise ValueError(f"variance must be positive, got {variance}")
     p, q = (GaussianMixture(points.double(), variance / 2) for points in (x, y))
     peak = p.log_trace()
     within = ((m.log_norm(self_terms=False) - peak).exp() for m in (p, q))

@@ -1,7 +1,6 @@
 """Which modes or classes samples fall into, and how evenly."""
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import torch
@@ -19,13 +18,13 @@ class ModeScores:
         high_quality: share of samples near their mode.
         reverse_kl: KL divergence of the samples' shares of the modes from equal ones, nats.
         distance: root mean square, of the high-quality samples from their mode, in data units: below that of real points
-            where samples vary less within a mode; nan without distances.
+            where samples vary less within a mode; None without such samples, or without distances.
     """
 
     modes: int
     high_quality: float
     reverse_kl: float
-    distance: float = math.nan
+    distance: float | None = None
 
 
 def mode_scores(samples: Tensor, modes: Tensor, *, radius: float) -> ModeScores:
@@ -50,6 +49,8 @@ def mode_scores(samples: Tensor, modes: Tensor, *, radius: float) -> ModeScores:
     good = distance <= radius
     nearest = torch.cat([torch.cdist(part, modes.double()).argmin(1) for part in samples.double().split(4096)])
     scores = _mode_scores(nearest, good, len(modes))
+    if not bool(good.any()):
+        return scores
     return dataclasses.replace(scores, distance=float(distance[good].square().mean().sqrt()))
 
 
@@ -63,8 +64,11 @@ def class_mode_scores(classes: Tensor, *, modes: int) -> ModeScores:
     Raises:
         ValueError: no samples, or a class out of range.
     """
-    if classes.ndim != 1 or not len(classes) or int(classes.min()) < 0 or int(classes.max()) >= modes:
-        raise ValueError(f"classes must be (n,) with values in 0..{modes - 1}, got {tuple(classes.shape)}")
+    if classes.ndim != 1 or not len(classes):
+        raise ValueError(f"classes must have shape (n,) with n >= 1, got {tuple(classes.shape)}")
+    low, high = int(classes.min()), int(classes.max())
+    if low < 0 or high >= modes:
+        raise ValueError(f"classes must lie in 0..{modes - 1}, got {low}..{high}")
     return _mode_scores(classes, torch.ones_like(classes, dtype=torch.bool), modes)
 
 

@@ -419,6 +419,7 @@ class _Recorder(Callback):
         self.bounds: list[dict[str, Any]] = []
         self.tracker: BoundTracker | None = None
         self.ill = dict.fromkeys(SIGNATURES, 0)
+        self.reported: set[str] = set()
         self.stop_requested: Callable[[], bool] = lambda: False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -456,12 +457,13 @@ class _Recorder(Callback):
             self._write_rows()
 
     def _diagnose(self, module: Fit, step: int, row: dict[str, float]) -> None:
-        """Say what has been wrong for `PATIENCE` rows, once."""
+        """Say what has been wrong for `PATIENCE` rows, once in a session."""
         at_end = module.scheduled_variance(step - 1) == module.config.variance_end
         found = {diagnosis.name: diagnosis for diagnosis in diagnose_training(row, at_end=at_end)}
         for name in SIGNATURES:
             self.ill[name] = self.ill[name] + 1 if name in found else 0
-            if self.ill[name] == PATIENCE:
+            if self.ill[name] == PATIENCE and name not in self.reported:
+                self.reported.add(name)
                 logger.warning("step %d: %s", step, found[name])
 
     def _track(self, trainer: L.Trainer, module: Fit, step: int) -> None:
@@ -479,7 +481,8 @@ class _Recorder(Callback):
             if not rows:
                 continue
             text = io.StringIO()
-            writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+            columns = list(dict.fromkeys(name for row in rows for name in row))  # an older version wrote fewer
+            writer = csv.DictWriter(text, columns, restval="nan", lineterminator="\n")
             writer.writeheader()
             writer.writerows({**row, "step": int(row["step"])} for row in rows)
             write_atomically(self.folder / name, text.getvalue().encode())

@@ -14,6 +14,9 @@ METHODS = ("neighbors", "effective_rank", "leave_one_out")
 RANK = 8
 """Neighbours that a kernel should reach."""
 
+MOST_POINTS = 2048
+"""Of a batch: beyond, eigenvalues of matrices of pairs take minutes."""
+
 RANK_SHARE = 0.5
 """Effective rank over the number of points that `effective_rank` looks for."""
 
@@ -59,23 +62,28 @@ def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: 
     Args:
         data: (n, d), n >= 16 different points.
         method: of `METHODS`.
-        points: batch size of the objective, n at most.
+        points: batch size of the objective, from 16 to 2,048; all n if there are fewer.
         seed: of the eight batches.
 
     Returns:
-        VarianceChoice. O(points^2 (d + points)) time, whatever n.
+        VarianceChoice. O(n d + points^2 (d + points)) time, O(points^2) memory beside the data.
 
     Raises:
-        ValueError: unknown method, or fewer than 16 different points in a batch.
+        ValueError: unknown method, values that are not finite, a batch size out of range, fewer than 16 different points
+            in a batch, or more than half of all points coincide.
 
     >>> select(torch.arange(64.0).unsqueeze(1)).variance  # of every batch, the 8th neighbour is 4 away on either side
     4.0
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    batches = [_different_squares(_subset(data, points, seed + draw)) for draw in range(DRAWS)]
-    pairs = torch.cat([squares[~torch.eye(len(squares), dtype=torch.bool)] for squares in batches])
-    scale = float(pairs.median()) / 2
+    if data.ndim == 2 and not bool(data.isfinite().all()):
+        raise ValueError("data hold NaN or infinite values")
+    if not 2 * RANK <= points <= MOST_POINTS:
+        raise ValueError(f"a batch must have from {2 * RANK} to {MOST_POINTS} points, got {points}")
+    varied = data[:, data.amax(0) > data.amin(0)] if data.ndim == 2 and len(data) else data
+    dimension = varied.shape[-1]
+    scale = median_pair_variance(varied, seed=seed)
     variances = scale * torch.logspace(-5, 1, CURVE, dtype=torch.float64)
     score, choose, what = {
         "neighbors": (
@@ -94,13 +102,15 @@ def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: 
             "where points are likeliest under Gaussians on the others of their batch",
         ),
     }[method]
-    scores = torch.tensor(
-        [[score(squares, data.shape[1], float(v)) for v in variances] for squares in batches], dtype=torch.float64
-    )
-    chosen = torch.tensor([choose(squares, data.shape[1], scale) for squares in batches], dtype=torch.float64).log()
-    variance, error = float(chosen.mean().exp()), float(chosen.std() / DRAWS**0.5)
+    rows, chosen = [], []
+    for draw in range(DRAWS):
+        squares = _different_squares(_subset(varied, points, seed + draw))
+        rows.append([score(squares, dimension, float(v)) for v in variances])
+        chosen.append(math.log(choose(squares, dimension, scale)))
+    choices = torch.tensor(chosen, dtype=torch.float64)
+    variance, error = float(choices.mean().exp()), float(choices.std() / DRAWS**0.5)
     reading = f"{variance:.4g} +- {error:.1%}, {what}; the scale of the whole data set is {scale:.4g}"
-    return VarianceChoice(method, variance, error, variances, scores.mean(0), reading)
+    return VarianceChoice(method, variance, error, variances, torch.tensor(rows, dtype=torch.float64).mean(0), reading)
 
 
 def _different_squares(points: Tensor) -> Tensor:
@@ -109,7 +119,7 @@ def _different_squares(points: Tensor) -> Tensor:
     if len(different) < 2 * RANK:
         raise ValueError(
             f"a batch of {len(points)} points holds {len(different)} different ones, and at least {2 * RANK} are needed: "
-            "the data are few, constant or mostly duplicates; give a variance"
+            "the data are few, or mostly duplicates"
         )
     return torch.cdist(different, different, compute_mode="donot_use_mm_for_euclid_dist").square()
 

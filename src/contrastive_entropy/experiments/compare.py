@@ -1,7 +1,6 @@
 """Every objective side by side, and its peers: the same network, steps, batches and learning rates for all."""
 
 import dataclasses
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -17,27 +16,41 @@ from contrastive_entropy.classifier import Classifier
 from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.errors import InputError
+from contrastive_entropy.evaluation import require_enough
 from contrastive_entropy.experiments.contenders import Contender
-from contrastive_entropy.experiments.record import Clock, StoppedError, mean_and_error, write_result
+from contrastive_entropy.experiments.record import (
+    Clock,
+    StoppedError,
+    cpu_name,
+    mean_and_error,
+    read_json,
+    write_result,
+)
 from contrastive_entropy.experiments.settings import CompareConfig
 from contrastive_entropy.metrics import (
     energy_distance,
     frechet_distance,
     kernel_distance,
-    memorization,
+    neighbor_distance,
     neighborhood_scores,
+    smaller_share,
 )
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.progress import progress_line
 from contrastive_entropy.report import DATA_COLOR, MODEL_COLOR, image_sheet, png_bytes, principal_axes
-from contrastive_entropy.runs import digest, load_for, write_atomically, write_json
+from contrastive_entropy.runs import Run, digest, load_for, write_atomically, write_json
 from contrastive_entropy.training import Fit, initial_network, step_generator
 
 EVALUATED = 10_000
 """Most points per side in the Frechet distance; `NEIGHBORED` in the figures of neighbourhoods."""
 
 NEIGHBORED = 5000
+
+MOST_COORDINATES = 512
+"""Beyond, points without classes are compared along `COMPONENTS` principal components."""
+
+COMPONENTS = 256
 
 SHEET = 8
 """Images per row of a sheet."""
@@ -73,11 +86,15 @@ def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
     clock = Clock(folder)
     base = _fit_config(config, config.seeds[0])
     dataset = load_for(base)
-    base = base.resolve(dataset)
+    require_enough(dataset)
+    resolved_base = Run.resolved(base, dataset)
+    assert isinstance(resolved_base, FitConfig)
+    base = resolved_base
     assert base.variance_start is not None
     contenders = [Contender.named(name, base.variance_start) for name in config.contenders]
     losses = [contender.loss() for contender in contenders]
     space = Space(dataset)
+    real = space.real()
     rows: list[dict[str, Any]] = []
     samples: list[tuple[str, Tensor]] = [("held out", dataset.test)]
     (folder / "runs").mkdir(parents=True, exist_ok=True)
@@ -86,13 +103,21 @@ def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
         for seed in config.seeds:
             resolved = dataclasses.replace(base, seed=seed)
             path = folder / "runs" / f"{contender.name.replace(':', '-')}-seed{seed}"
-            asked = {"contender": contender.name, "fit": dataclasses.asdict(resolved), "data": digest(dataset)}
+            asked = {
+                "contender": contender.name,
+                "fit": dataclasses.asdict(resolved),
+                "data": digest(dataset),
+                "space": f"{space.name} {space.digest}",
+            }
             known = _known(path, asked)
             if known is None:
+                clock.worked = True
                 label = f"{contender.name}, seed {seed}"
                 network, seconds = train(loss, resolved, dataset, label)
                 generated = network.sample(EVALUATED, generator=torch.Generator().manual_seed(seed))
                 figures = space.figures(generated)
+                if not bool(generated.isfinite().all()):
+                    raise _not_finite(label, resolved.steps)
                 known = {**asked, "step_milliseconds": 1e3 * seconds / resolved.steps, "figures": figures}
                 weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
                 write_atomically(path.with_name(f"{path.name}.safetensors"), save_tensors(weights))
@@ -105,9 +130,16 @@ def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
                 assert isinstance(trained, MixtureDensityNetwork)
                 samples.append((contender.name, trained.sample(2000, generator=torch.Generator().manual_seed(0))))
         rows.append({"contender": contender.name, "runs": results})
-        found = {"space": space.name, "space_digest": space.digest, "real": space.real(), "rows": rows}
-        settings = {"fit": dataclasses.asdict(dataclasses.replace(base, data_root=None))}
-        write_result(folder / "compare.json", dataclasses.asdict(config), list(config.seeds), clock, settings | found)
+        found = {"space": space.name, "space_digest": space.digest, "real": real, "rows": rows}
+        fit = dataclasses.asdict(dataclasses.replace(base, data=config.data, data_root=None))
+        write_result(
+            folder / "compare.json",
+            dataclasses.asdict(config),
+            list(config.seeds),
+            clock,
+            {"fit": fit, **found},
+            device=cpu_name(),
+        )
         write_atomically(folder / "compare.png", png_bytes(figure(samples, dataset)))
     return found
 
@@ -125,9 +157,9 @@ def _known(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
         InputError: they are of other settings.
     """
     file = path.with_name(f"{path.name}.json")
-    if not file.is_file():
+    known = read_json(file)
+    if known is None or not path.with_name(f"{path.name}.safetensors").is_file():
         return None
-    known: dict[str, Any] = json.loads(file.read_text())
     if {name: known.get(name) for name in asked} != asked:
         raise InputError(f"{file} holds a run with other settings; choose another --out")
     return known
@@ -162,11 +194,12 @@ def train(loss: Any, config: FitConfig, dataset: Dataset, label: str) -> tuple[M
                 network.variance.fill_(schedule.scheduled_variance(step))
                 optimizer.param_groups[0]["lr"] = schedule.scheduled_rate(step)
                 q = network(network.draw_noise(config.components, generator=generator))
-                value = loss(GaussianMixture(dataset.train[index], network.variance), q)
+                try:
+                    value = loss(GaussianMixture(dataset.train[index], network.variance), q)
+                except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+                    raise _not_finite(label, step) from error
                 if not bool(value.isfinite()):
-                    raise InputError(
-                        f"{label}: the loss is not finite at step {step}; leave it out, or change its parameter"
-                    )
+                    raise _not_finite(label, step)
                 optimizer.zero_grad()
                 value.backward()
                 optimizer.step()
@@ -176,8 +209,16 @@ def train(loss: Any, config: FitConfig, dataset: Dataset, label: str) -> tuple[M
     return network, time.monotonic() - start
 
 
+def _not_finite(label: str, step: int) -> InputError:
+    return InputError(
+        f"{label}: the loss or the samples are not finite at step {step}; leave it out, change its parameter, or lower "
+        "--learning-rate"
+    )
+
+
 class Space:
-    """Where samples are compared: the classifier's features if the data have classes, else the points themselves.
+    """Where samples are compared: the classifier's features if the data have classes, else the points themselves, or in
+    more than 512 coordinates their 256 leading principal components.
 
     Args:
         dataset: whose held-out points are the reference.
@@ -186,16 +227,27 @@ class Space:
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
         self.classifier: Classifier | None = None
+        self.axes: Tensor | None = None
         self.name, self.digest = "the points themselves", ""
         if dataset.train_labels is not None and dataset.test_labels is not None:
             self.classifier = Classifier(dataset.train, dataset.train_labels, hidden=(256, 64), epochs=10)
             accuracy = self.classifier.accuracy(dataset.test, dataset.test_labels)
             self.name = f"the 64 last features of {self.classifier.name}, accuracy {accuracy:.3f}"
             self.digest = self.classifier.digest
+        elif dataset.dimension > MOST_COORDINATES:
+            self.name = f"the {COMPONENTS} leading principal components of the training points"
+            self.mean = dataset.train.mean(0)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                self.axes = torch.pca_lowrank(dataset.train - self.mean, COMPONENTS, center=False)[2]
         self.test = self._placed(dataset.test[:EVALUATED])
+        few = dataset.test[:NEIGHBORED]
+        self.held_out_distance = neighbor_distance(few, dataset.train)
 
     def _placed(self, points: Tensor) -> Tensor:
-        return points if self.classifier is None else self.classifier.features(points)
+        if self.classifier is not None:
+            return self.classifier.features(points)
+        return points if self.axes is None else (points - self.mean) @ self.axes
 
     def figures(self, points: Tensor) -> dict[str, float]:
         """Figures of samples against the held-out points; energy distance and memorisation are of the points themselves."""
@@ -207,7 +259,7 @@ class Space:
             "kernel": kernel_distance(placed, self.test),
             "energy": energy_distance(points[few], self.dataset.test[few]),
             **dataclasses.asdict(scores),
-            "memorization": memorization(points[few], self.dataset.train[:EVALUATED], self.dataset.test[few]),
+            "memorization": smaller_share(neighbor_distance(points[few], self.dataset.train), self.held_out_distance),
         }
         if self.classifier is not None:
             shares = torch.bincount(self.classifier.positions(points), minlength=len(self.classifier.classes)) / len(
@@ -218,10 +270,8 @@ class Space:
 
     def real(self) -> dict[str, float]:
         """What training points reach in the samples' place; their memorisation is that of held-out points, one half."""
-        few = self.dataset.test[:NEIGHBORED]
-        return self.figures(self.dataset.train) | {
-            "memorization": memorization(few, self.dataset.train[:EVALUATED], few)
-        }
+        own = smaller_share(self.held_out_distance, self.held_out_distance)
+        return self.figures(self.dataset.train) | {"memorization": own}
 
 
 def figure(samples: list[tuple[str, Tensor]], dataset: Dataset) -> Figure:

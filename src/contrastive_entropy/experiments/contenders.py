@@ -1,5 +1,6 @@
 """What `experiment compare` trains with: our objectives, and the losses that people would use instead."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,15 +20,19 @@ MMD_WIDTHS = tuple(2.0**power for power in range(-3, 3))
 """Variances of the kernels that `mmd` adds up, in units of the starting variance times its parameter."""
 
 
+SINKHORN_BLUR = 0.1
+"""Geomloss's blur, in units of the root of the starting variance."""
+
+
 @dataclass(frozen=True)
 class Contender:
     """One way to train.
 
     Args:
         name: NAME or NAME:PARAMETER, as it was asked for.
-        parameter: smoothing of our nuclear norms, blur of Sinkhorn's (data units), scale of MMD's kernels; None is the
-            default.
-        variance_start: of the run, the scale of MMD's kernels.
+        parameter: smoothing of our nuclear norms, blur of Sinkhorn's in units of the root of the starting variance, scale
+            of MMD's kernels in units of it; None is the default.
+        variance_start: of the run: half the median squared distance of two data points, unless set.
     """
 
     name: str
@@ -50,7 +55,7 @@ class Contender:
             parameter = float(text)
         except ValueError:
             raise InputError(f"expected NAME:NUMBER, got {name!r}") from None
-        if base not in PARAMETERS or not parameter > 0:
+        if base not in PARAMETERS or not 0 < parameter < math.inf:
             known = ", ".join(f"{known} ({what})" for known, what in PARAMETERS.items())
             raise InputError(f"{name!r}: parameters are positive numbers, for {known}")
         return cls(name, parameter, variance_start)
@@ -70,7 +75,8 @@ class Contender:
         if base == "mmd":
             scale = self.variance_start * (self.parameter or 1.0)
             return lambda p, q: mmd_loss(p.centers, q.centers, [scale * width for width in MMD_WIDTHS])
-        return sinkhorn_loss(debiased=base == "sinkhorn_debiased", blur=self.parameter or 1.0)
+        blur = (self.parameter or SINKHORN_BLUR) * self.variance_start**0.5
+        return sinkhorn_loss(debiased=base == "sinkhorn_debiased", blur=blur)
 
 
 def energy_loss(x: Tensor, z: Tensor) -> Tensor:
@@ -115,8 +121,8 @@ def sinkhorn_loss(*, debiased: bool, blur: float) -> Loss:
 PARAMETERS = {
     **dict.fromkeys(SMOOTHED, "smoothing"),
     "mmd": "scale of the kernels",
-    "sinkhorn": "blur",
-    "sinkhorn_debiased": "blur",
+    "sinkhorn": "blur over the root of the starting variance",
+    "sinkhorn_debiased": "the same",
 }
 """What the number behind a contender's name is."""
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from contrastive_entropy.config import FitConfig
-from contrastive_entropy.data import toy_modes
+from contrastive_entropy.data import sample_toy, toy_modes
 from contrastive_entropy.evaluation import generate
 from contrastive_entropy.experiments.record import Clock, finished_run, mean_and_error, training_seconds, write_result
 from contrastive_entropy.experiments.settings import ModeCoverageConfig
@@ -76,22 +76,22 @@ def run(config: ModeCoverageConfig, folder: Path) -> dict[str, Any]:
         InputError: a law without modes, a folder that cannot be used, or a signal stopped it.
     """
     clock = Clock(folder)
+    found_modes = {law: toy_modes(law) for law in config.laws}
     rows: list[dict[str, Any]] = []
     pictures: list[tuple[str, Tensor, Tensor]] = []
-    for law in config.laws:
-        modes, radius = toy_modes(law)
+    asked = {law: {"objective": config.objective, **LAWS[law]} for law in config.laws}
+    if config.steps is not None:
+        asked = {law: settings | {"steps": config.steps} for law, settings in asked.items()}
+    for law, (modes, radius) in found_modes.items():
         scores: dict[str, list[dict[str, float]]] = {"model": [], "real": []}
         seconds = []
         for seed in config.seeds:
-            changes = {"objective": config.objective, **LAWS[law]}
-            if config.steps is not None:
-                changes["steps"] = config.steps
-            settings = FitConfig(data=law, seed=seed, **changes)
+            settings = FitConfig(data=law, seed=seed, **asked[law])
             dataset = load_for(settings)
             trained = finished_run(settings, folder / "runs" / f"{law}-seed{seed}", dataset, clock)
             seconds.append(training_seconds(trained))
             samples = generate(trained, config.samples, generator=torch.Generator().manual_seed(seed))
-            real = dataset.test[: config.samples]
+            real = sample_toy(law, config.samples, seed=2 * seed + 1)  # as the held-out part
             for name, points in (("model", samples), ("real", real)):
                 scores[name].append(dataclasses.asdict(mode_scores(points, modes, radius=radius)))
             if seed == config.seeds[0]:
@@ -102,7 +102,7 @@ def run(config: ModeCoverageConfig, folder: Path) -> dict[str, Any]:
             dataclasses.asdict(config),
             list(config.seeds),
             clock,
-            {"settings": {name: LAWS[name] for name in config.laws}, "rows": rows},
+            {"settings": asked, "rows": rows},
         )
     write_atomically(folder / "mode-coverage.png", png_bytes(figure(pictures)))
     return {"rows": rows}
@@ -145,7 +145,7 @@ def table(found: dict[str, Any]) -> str:
             f"{shown('modes')} of {row['modes']}",
             f"{shown('high_quality', 100)}%",
             shown("reverse_kl", digits=4),
-            f"{spread(row):.2f} of real",
+            spread(row),
             f"{max(row['seconds']):.0f} at most",
             f"{real[0]:.1%}, {real[1]:.4f}",
             f"{name}: {', '.join(filter(None, reported))}",
@@ -154,10 +154,10 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def spread(row: dict[str, Any]) -> float:
+def spread(row: dict[str, Any]) -> str:
     """Root mean square distance of samples from their mode, over that of real points."""
-    own, real = (mean_and_error([score["distance"] for score in row[name]])[0] for name in ("model", "real"))
-    return own / real
+    own, real = ([score["distance"] for score in row[name] if score["distance"]] for name in ("model", "real"))
+    return f"{mean_and_error(own)[0] / mean_and_error(real)[0]:.2f} of real" if own and real else "no sample on a mode"
 
 
 def reading(rows: list[dict[str, Any]]) -> str:

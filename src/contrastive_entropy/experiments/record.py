@@ -32,15 +32,26 @@ class Clock:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "seconds.json"
-        self._before = json.loads(self._path.read_text())["seconds"] if self._path.is_file() else 0.0
+        self._before = float((read_json(self._path) or {}).get("seconds", 0.0))
         self._start = time.monotonic()
+        self.worked = not self._before
+        """Whether this session has trained anything; to show finished runs again takes no time that counts."""
 
     def seconds(self) -> float:
         """So far; also kept in the folder."""
-        total = self._before + time.monotonic() - self._start
+        total = self._before + (time.monotonic() - self._start if self.worked else 0.0)
         if self._path.parent.is_dir():
             write_json(self._path, {"seconds": round(total, 1)})
         return total
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """What `runs.write_json` wrote; None if it is not there, or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def finished_run(config: Config, folder: Path, dataset: Dataset, clock: Clock) -> Run:
@@ -57,6 +68,7 @@ def finished_run(config: Config, folder: Path, dataset: Dataset, clock: Clock) -
             raise InputError(f"{folder} holds a run with other settings; choose another --out")
         if run.finished:
             return run
+    clock.worked = True
     start = clock.seconds()
     run = training.resume(folder, progress=True) if begun else training.fit(config, folder, dataset, progress=True)
     write_json(_seconds_of(run), {"seconds": round(training_seconds(run) + clock.seconds() - start, 1)})
@@ -67,15 +79,22 @@ def finished_run(config: Config, folder: Path, dataset: Dataset, clock: Clock) -
 
 def training_seconds(run: Run) -> float:
     """What `finished_run` took for a run, over all of its sessions that were not killed."""
-    path = _seconds_of(run)
-    return float(json.loads(path.read_text())["seconds"]) if path.is_file() else 0.0
+    return float((read_json(_seconds_of(run)) or {}).get("seconds", 0.0))
 
 
 def _seconds_of(run: Run) -> Path:
     return run.folder.parent / f"{run.folder.name}.seconds.json"
 
 
-def write_result(path: Path, config: dict[str, Any], seeds: list[int], clock: Clock, rows: dict[str, Any]) -> None:
+def write_result(
+    path: Path,
+    config: dict[str, Any],
+    seeds: list[int],
+    clock: Clock,
+    rows: dict[str, Any],
+    *,
+    device: str | None = None,
+) -> None:
     """Write a result: command, settings, seeds, commit, versions, device, wall time and what was found.
 
     Args:
@@ -84,6 +103,7 @@ def write_result(path: Path, config: dict[str, Any], seeds: list[int], clock: Cl
         seeds: all that were used.
         clock: of the experiment.
         rows: the findings, by name.
+        device: None is where `training.fit` runs by default.
     """
     write_json(
         path,
@@ -94,7 +114,7 @@ def write_result(path: Path, config: dict[str, Any], seeds: list[int], clock: Cl
             "commit": commit(),
             "version": __version__,
             "torch": torch.__version__,
-            "device": device_name(),
+            "device": device or device_name(),
             "wall_seconds": round(clock.seconds(), 1),
             **rows,
         },
@@ -107,6 +127,11 @@ def device_name() -> str:
         return torch.cuda.get_device_name()
     if torch.backends.mps.is_available():
         return f"mps of {platform.machine()}"
+    return cpu_name()
+
+
+def cpu_name() -> str:
+    """The CPU with its threads."""
     return f"{torch.get_num_threads()} threads of {platform.machine()} CPU"
 
 
