@@ -1,0 +1,241 @@
+"""Where contenders meet: one data set, one network, the same batches; runs that are made once, and their figures."""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from contrastive_entropy.classifier import Classifier
+from contrastive_entropy.config import FitConfig
+from contrastive_entropy.data import Dataset
+from contrastive_entropy.errors import InputError
+from contrastive_entropy.evaluation import require_enough
+from contrastive_entropy.experiments.contenders import Loss
+from contrastive_entropy.experiments.record import Clock, StoppedError, read_json
+from contrastive_entropy.metrics import (
+    energy_distance,
+    frechet_distance,
+    kernel_distance,
+    neighbor_distance,
+    neighborhood_scores,
+    smaller_share,
+)
+from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.models import MixtureDensityNetwork
+from contrastive_entropy.progress import progress_line
+from contrastive_entropy.runs import Run, digest, load_for, write_atomically, write_json
+from contrastive_entropy.training import Fit, initial_network, step_generator
+
+EVALUATED = 10_000
+"""Most points per side in the Frechet distance; `NEIGHBORED` in the figures of neighbourhoods."""
+
+NEIGHBORED = 5000
+
+MOST_COORDINATES = 512
+"""Beyond, points without classes are compared along `COMPONENTS` principal components."""
+
+COMPONENTS = 256
+
+
+class Arena:
+    """A data set with its space of figures, and the folder of the runs.
+
+    Args:
+        config: of every run, but for what each changes.
+        folder: of the experiment; one file of figures and one of weights per run are in `runs/`.
+        clock: of the experiment.
+
+    Raises:
+        InputError: data that cannot be used.
+    """
+
+    def __init__(self, config: FitConfig, folder: Path, clock: Clock) -> None:
+        self.dataset = load_for(config)
+        require_enough(self.dataset)
+        base = Run.resolved(config, self.dataset)
+        assert isinstance(base, FitConfig)
+        assert base.variance_start is not None
+        self.base, self.variance_start = base, base.variance_start
+        self.folder, self.clock = folder / "runs", clock
+        self.space = Space(self.dataset)
+        self.real = self.space.real()
+        self.data_digest = digest(self.dataset)
+
+    def run(self, name: str, loss: Loss, config: FitConfig) -> dict[str, Any]:
+        """Milliseconds of a step, and figures of the samples; trained if that was not done before.
+
+        Args:
+            name: of the run, with the seed.
+            loss: what is minimised.
+            config: with both variances chosen.
+
+        Raises:
+            InputError: the folder holds the run with other settings, or something is not finite.
+            StoppedError: Ctrl-C.
+        """
+        path = self._path(name, config)
+        asked = {
+            "contender": name,
+            "fit": dataclasses.asdict(config),
+            "data": self.data_digest,
+            "space": f"{self.space.name} {self.space.digest}",
+        }
+        known = _known(path, asked)
+        if known is None:
+            self.clock.worked = True
+            label = f"{name}, seed {config.seed}"
+            network, seconds = train(loss, config, self.dataset, label)
+            samples = network.sample(EVALUATED, generator=torch.Generator().manual_seed(config.seed))
+            if not bool(samples.isfinite().all()):
+                raise _not_finite(label, config.steps)
+            known = {
+                **asked,
+                "step_milliseconds": 1e3 * seconds / config.steps,
+                "figures": self.space.figures(samples),
+            }
+            weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(path.with_name(f"{path.name}.safetensors"), save_tensors(weights))
+            write_json(path.with_name(f"{path.name}.json"), known)
+            self.clock.seconds()
+        return {name: known[name] for name in ("step_milliseconds", "figures")}
+
+    def samples(self, name: str, config: FitConfig, count: int) -> Tensor:
+        """(count, d) samples of a run that was made."""
+        path = self._path(name, config)
+        network = initial_network(config, self.dataset)
+        network.load_state_dict(load_tensors(path.with_name(f"{path.name}.safetensors").read_bytes()))
+        assert isinstance(network, MixtureDensityNetwork)
+        return network.sample(count, generator=torch.Generator().manual_seed(0))
+
+    def _path(self, name: str, config: FitConfig) -> Path:
+        return self.folder / f"{name.replace(':', '-')}-seed{config.seed}"
+
+
+def _known(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """The figures of a finished run.
+
+    Raises:
+        InputError: they are of other settings.
+    """
+    file = path.with_name(f"{path.name}.json")
+    known = read_json(file)
+    if known is None or not path.with_name(f"{path.name}.safetensors").is_file():
+        return None
+    if {name: known.get(name) for name in asked} != asked:
+        raise InputError(f"{file} holds a run with other settings; choose another --out")
+    return known
+
+
+def train(loss: Any, config: FitConfig, dataset: Dataset, label: str) -> tuple[MixtureDensityNetwork, float]:
+    """The steps of `training.Fit`, batches and schedules included, with any loss and without what surrounds them.
+
+    Args:
+        loss: of `contenders`.
+        config: with both variances chosen.
+        dataset: what is fitted.
+        label: of the progress line.
+
+    Returns:
+        The trained network, and the seconds of all its steps.
+
+    Raises:
+        InputError: the loss is not finite.
+        StoppedError: Ctrl-C.
+    """
+    network = initial_network(config, dataset)
+    assert isinstance(network, MixtureDensityNetwork)
+    schedule = Fit(config, network, dataset.train)
+    optimizer = torch.optim.Adam(network.parameters(), config.learning_rate, fused=True)
+    start = time.monotonic()
+    try:
+        with progress_line(label, config.steps, "steps", per=1) as show:
+            for step in range(config.steps):
+                generator = step_generator(config.seed, step, 0)
+                index = torch.randint(len(dataset.train), (config.batch_size,), generator=generator)
+                network.variance.fill_(schedule.scheduled_variance(step))
+                optimizer.param_groups[0]["lr"] = schedule.scheduled_rate(step)
+                q = network(network.draw_noise(config.components, generator=generator))
+                try:
+                    value = loss(GaussianMixture(dataset.train[index], network.variance), q)
+                except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+                    raise _not_finite(label, step) from error
+                if not bool(value.isfinite()):
+                    raise _not_finite(label, step)
+                optimizer.zero_grad()
+                value.backward()
+                optimizer.step()
+                show(step + 1)
+    except KeyboardInterrupt:
+        raise StoppedError("stopped; the same command continues the experiment at the run that was stopped") from None
+    return network, time.monotonic() - start
+
+
+def _not_finite(label: str, step: int) -> InputError:
+    return InputError(
+        f"{label}: the loss or the samples are not finite at step {step}; leave it out, change its parameter, or lower "
+        "--learning-rate"
+    )
+
+
+class Space:
+    """Where samples are compared: the classifier's features if the data have classes, else the points themselves, or in
+    more than 512 coordinates their 256 leading principal components.
+
+    Args:
+        dataset: whose held-out points are the reference.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.classifier: Classifier | None = None
+        self.axes: Tensor | None = None
+        self.name, self.digest = "the points themselves", ""
+        if dataset.train_labels is not None and dataset.test_labels is not None:
+            self.classifier = Classifier(dataset.train, dataset.train_labels, hidden=(256, 64), epochs=10)
+            accuracy = self.classifier.accuracy(dataset.test, dataset.test_labels)
+            self.name = f"the 64 last features of {self.classifier.name}, accuracy {accuracy:.3f}"
+            self.digest = self.classifier.digest
+        elif dataset.dimension > MOST_COORDINATES:
+            self.name = f"the {COMPONENTS} leading principal components of the training points"
+            self.mean = dataset.train.mean(0)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                self.axes = torch.pca_lowrank(dataset.train - self.mean, COMPONENTS, center=False)[2]
+        self.test = self._placed(dataset.test[:EVALUATED])
+        few = dataset.test[:NEIGHBORED]
+        self.held_out_distance = neighbor_distance(few, dataset.train)
+
+    def _placed(self, points: Tensor) -> Tensor:
+        if self.classifier is not None:
+            return self.classifier.features(points)
+        return points if self.axes is None else (points - self.mean) @ self.axes
+
+    def figures(self, points: Tensor) -> dict[str, float]:
+        """Figures of samples against the held-out points; energy distance and memorisation are of the points themselves."""
+        points = points[: min(EVALUATED, len(self.dataset.test), len(points))]
+        placed, few = self._placed(points), slice(NEIGHBORED)
+        scores = neighborhood_scores(self.test[few], placed[few])
+        figures = {
+            "frechet": frechet_distance(placed, self.test),
+            "kernel": kernel_distance(placed, self.test),
+            "energy": energy_distance(points[few], self.dataset.test[few]),
+            **dataclasses.asdict(scores),
+            "memorization": smaller_share(neighbor_distance(points[few], self.dataset.train), self.held_out_distance),
+        }
+        if self.classifier is not None:
+            shares = torch.bincount(self.classifier.positions(points), minlength=len(self.classifier.classes)) / len(
+                points
+            )
+            figures |= {"smallest_class": float(shares.min()), "largest_class": float(shares.max())}
+        return figures
+
+    def real(self) -> dict[str, float]:
+        """What training points reach in the samples' place; their memorisation is that of held-out points, one half."""
+        own = smaller_share(self.held_out_distance, self.held_out_distance)
+        return self.figures(self.dataset.train) | {"memorization": own}
