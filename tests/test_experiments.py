@@ -54,7 +54,9 @@ def test_mode_coverage(tmp_path):
     refused(call(*arguments, "--laws", "ring8", "--objective", "nuclear_norm"), "holds a run with other settings")
 
 
-@pytest.mark.parametrize("name", ["bound-tracking", "reconstruction-diversity", "mode-coverage", "compare"])
+@pytest.mark.parametrize(
+    "name", ["bound-tracking", "reconstruction-diversity", "mode-coverage", "compare", "variance-sweep"]
+)
 def test_every_experiment_explains_itself(name):
     result = call("experiment", name, "--help")
     assert result.exit_code == 0
@@ -159,3 +161,36 @@ def test_compare_points_without_classes(tmp_path):
     assert result.exit_code == 0, result.output
     assert "in the points themselves" in result.stdout
     assert "smallest class" not in (tmp_path / "out" / "compare.md").read_text()
+
+
+def test_variance_sweep(tmp_path):
+    out = tmp_path / "sweep"
+    small = ["--steps", 150, "--seeds", "0,1", "--width", 32, "--components", 64, "--batch-size", 64]
+    arguments = [
+        "experiment",
+        "variance-sweep",
+        "--out",
+        out,
+        *small,
+        "--objectives",
+        "debiased_normalized_inner_product",
+    ]
+    result = call(*arguments, "--factors", "0.0001,1,10000")
+    assert result.exit_code == 0, result.output
+    found = json.loads((out / "variance-sweep.json").read_text())
+    assert [row["factor"] for row in found["rows"]] == [0.0001, 1.0, 10000.0]
+    for row in found["rows"]:
+        assert row["variance"] == pytest.approx(found["auto"] * row["factor"])
+    diagnoses = {row["factor"]: row["diagnoses"] for row in found["rows"]}
+    assert (diagnoses[0.0001], diagnoses[1]) == (["vanishing"], [])  # at the ends, and not between
+    assert "blurred" in diagnoses[10000]
+    coverage = [row["runs"][0]["figures"]["coverage"] for row in found["rows"]]
+    assert coverage[1] > max(coverage[0], coverage[2])
+    assert (
+        "within 10% of its best coverage from 1 to 1; diagnosed vanishing at 0.0001 and blurred at 10000"
+        in result.stdout
+    )
+    assert (out / "variance-sweep.png").stat().st_size > 10_000
+    refused(call(*arguments, "--factors", "1,-2"), "--factors must be positive numbers, got '1,-2'")
+    refused(call(*arguments, "--factors", "1,x"), "--factors must be numbers with commas between them")
+    refused(call(*arguments, "--factors", "1,1.0"), "--factors names 1.0 twice")

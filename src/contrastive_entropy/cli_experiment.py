@@ -1,6 +1,7 @@
 """`contrastive-entropy experiment NAME`."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +16,12 @@ from contrastive_entropy.experiments.settings import (
     COMPARE_QUICK,
     MODE_COVERAGE_QUICK,
     RECONSTRUCTION_DIVERSITY_QUICK,
+    VARIANCE_SWEEP_QUICK,
     BoundTrackingConfig,
     CompareConfig,
     ModeCoverageConfig,
     ReconstructionDiversityConfig,
+    VarianceSweepConfig,
 )
 from contrastive_entropy.runs import write_atomically
 
@@ -38,10 +41,18 @@ def _listed(values: tuple[Any, ...]) -> str:
     return ",".join(map(str, values))
 
 
-Settings = TypeVar("Settings", BoundTrackingConfig, CompareConfig, ModeCoverageConfig, ReconstructionDiversityConfig)
+Settings = TypeVar(
+    "Settings",
+    BoundTrackingConfig,
+    CompareConfig,
+    ModeCoverageConfig,
+    ReconstructionDiversityConfig,
+    VarianceSweepConfig,
+)
 
 BOUND_TRACKING = BoundTrackingConfig()
 COMPARE = CompareConfig()
+SWEEP = VarianceSweepConfig()
 MODE_COVERAGE = ModeCoverageConfig()
 DIVERSITY = ReconstructionDiversityConfig()
 
@@ -164,6 +175,35 @@ def compare(
         _finish(out, "compare", experiment.table(found), experiment.reading(found))
 
 
+@experiment_app.command("variance-sweep")
+def variance_sweep(
+    context: typer.Context,
+    out: ExperimentOut,
+    quick: Quick = False,
+    objectives: Annotated[str, typer.Option(help="Contenders of `experiment compare`.")] = _listed(SWEEP.objectives),
+    factors: Annotated[str, typer.Option(help="Variances, relative to the one chosen from the data.")] = _listed(
+        SWEEP.factors
+    ),
+    seeds: Seeds = _listed(SWEEP.seeds),
+    data: options.Data = SWEEP.data,
+    data_root: options.DataRoot = None,
+    points: options.Points = None,
+    steps: options.Steps = SWEEP.steps,
+    batch_size: options.BatchSize = SWEEP.batch_size,
+    components: Annotated[int, typer.Option(help="Generated points per step.")] = SWEEP.components,
+    learning_rate: options.LearningRate = SWEEP.learning_rate,
+    body: options.Body = SWEEP.body,
+    width: options.Width = SWEEP.width,
+    noise_dimension: Annotated[int, typer.Option(help="Of the noise codes.")] = SWEEP.noise_dimension,
+) -> None:
+    """Diversity and meaning over the variance, and where the variance chosen from the data falls."""
+    with _experiment(out):
+        from contrastive_entropy.experiments import variance_sweep as experiment
+
+        found = experiment.run(_config(context, VarianceSweepConfig, VARIANCE_SWEEP_QUICK), out)
+        _finish(out, "variance-sweep", experiment.table(found), experiment.reading(found))
+
+
 @contextmanager
 def _experiment(out: Path) -> Iterator[None]:
     with options.errors_in_one_line():
@@ -187,7 +227,10 @@ def _config(context: typer.Context, kind: type[Settings], quick: dict[str, Any])
         if isinstance(default, tuple):
             least = 0 if name == "seeds" else 1
             words = tuple(part.strip() for part in values[name].split(","))
-            values[name] = _integers(name, values[name], least=least) if isinstance(default[0], int) else words
+            if isinstance(default[0], int):
+                values[name] = _integers(name, values[name], least=least)
+            else:
+                values[name] = words if isinstance(default[0], str) else _factors(name, words)
             twice = {value for value in values[name] if values[name].count(value) > 1}
             if twice:
                 raise InputError(f"--{name} names {min(twice)} twice; each counts once")
@@ -197,6 +240,16 @@ def _config(context: typer.Context, kind: type[Settings], quick: dict[str, Any])
         given = options.given_options(context, list(quick))
         values |= {name: value for name, value in quick.items() if name not in given}
     return kind(**values)
+
+
+def _factors(name: str, words: tuple[str, ...]) -> tuple[float, ...]:
+    try:
+        values = tuple(float(word) for word in words)
+    except ValueError:
+        raise InputError(f"--{name} must be numbers with commas between them, got {','.join(words)!r}") from None
+    if not all(0 < value < math.inf for value in values):
+        raise InputError(f"--{name} must be positive numbers, got {','.join(words)!r}")
+    return values
 
 
 def _integers(name: str, text: str, *, least: int = 1) -> tuple[int, ...]:

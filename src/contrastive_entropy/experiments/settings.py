@@ -128,3 +128,44 @@ class CompareConfig:
 
 COMPARE_QUICK: dict[str, Any] = {"seeds": (0,), "steps": 100, "contenders": ("debiased_nuclear_norm", "energy")}
 """Changes that `--quick` makes."""
+
+
+@dataclass(frozen=True)
+class VarianceSweepConfig:
+    """Settings.
+
+    Args:
+        objectives: contenders of `compare`, NAME or NAME:PARAMETER.
+        factors: variances at the end of annealing, relative to the one chosen from the data.
+        seeds: one repetition for each.
+        data, data_root, points, steps, batch_size, components, learning_rate, body, width, noise_dimension: as in
+            `FitConfig`.
+    """
+
+    objectives: tuple[str, ...] = (
+        "debiased_nuclear_norm",
+        "nuclear_norm:1e-2",
+        "normalized_inner_product",
+        "log_likelihood",
+    )
+    factors: tuple[float, ...] = (0.001, 0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    data: str = "moons"
+    data_root: str | None = None
+    points: int | None = None
+    steps: int = 2000
+    batch_size: int = 256
+    components: int = 512
+    learning_rate: float = 1e-3
+    body: str = "mlp"
+    width: int = 256
+    noise_dimension: int = 32
+
+
+VARIANCE_SWEEP_QUICK: dict[str, Any] = {
+    "seeds": (0,),
+    "steps": 200,
+    "factors": (0.01, 1.0, 100.0),
+    "objectives": ("debiased_nuclear_norm", "normalized_inner_product"),
+}
+"""Changes that `--quick` makes."""

@@ -1,0 +1,194 @@
+"""Diversity and meaning over the variance, per objective, and where the variance that is chosen from the data falls."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any, cast
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure, SubFigure
+from torch import Tensor
+
+from contrastive_entropy.config import FitConfig
+from contrastive_entropy.data import Dataset
+from contrastive_entropy.diagnostics import diagnose_training, monitors
+from contrastive_entropy.experiments.arena import Arena
+from contrastive_entropy.experiments.contenders import Contender
+from contrastive_entropy.experiments.record import Clock, cpu_name, mean_and_error, write_result
+from contrastive_entropy.experiments.settings import VarianceSweepConfig
+from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.report import DATA_COLOR, image_sheet, png_bytes, principal_axes
+from contrastive_entropy.runs import write_atomically
+
+LOWEST = {"energy": True, "frechet": True, "coverage": False}
+"""Figures that say which variance is best, and whether low is good."""
+
+
+def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
+    """Train what is missing, then write variance-sweep.json and variance-sweep.png.
+
+    Args:
+        config: settings.
+        folder: of the experiment; its runs are in `runs/`.
+
+    Returns:
+        The rows: one per objective and factor, with the figures of every seed; factor 1 is what the data chose.
+
+    Raises:
+        InputError: an unknown objective, data or a folder that cannot be used, or a signal stopped it.
+    """
+    clock = Clock(folder)
+    names = {field.name for field in dataclasses.fields(FitConfig)}
+    shared = {name: value for name, value in dataclasses.asdict(config).items() if name in names}
+    arena = Arena(FitConfig(**shared, seed=config.seeds[0]), folder, clock)
+    auto = arena.base.variance_end
+    assert auto is not None
+    losses = {name: Contender.named(name, arena.variance_start).loss() for name in config.objectives}
+    rows: list[dict[str, Any]] = []
+    strips: dict[str, list[tuple[float, Tensor]]] = {name: [] for name in config.objectives}
+    for name, loss in losses.items():
+        for factor in config.factors:
+            end = auto * factor
+            fits = [
+                dataclasses.replace(
+                    arena.base, seed=seed, variance_end=end, variance_start=max(end, arena.variance_start)
+                )
+                for seed in config.seeds
+            ]
+            label = f"{name}@{factor:g}"
+            results = [arena.run(label, loss, fit) for fit in fits]
+            samples = arena.samples(label, fits[0], 1024)
+            strips[name].append((end, samples))
+            p = GaussianMixture(arena.dataset.train[: config.batch_size], end)
+            seen = diagnose_training(monitors(p, GaussianMixture(samples[: config.components], end)), at_end=True)
+            rows.append(
+                {
+                    "objective": name,
+                    "factor": factor,
+                    "variance": end,
+                    "runs": results,
+                    "diagnoses": [diagnosis.name for diagnosis in seen],
+                }
+            )
+        found = {"space": arena.space.name, "auto": auto, "real": arena.real, "rows": rows}
+        write_result(
+            folder / "variance-sweep.json",
+            dataclasses.asdict(config),
+            list(config.seeds),
+            clock,
+            found,
+            device=cpu_name(),
+        )
+        write_atomically(folder / "variance-sweep.png", png_bytes(figure(found, strips, arena.dataset)))
+    return found
+
+
+def measured(row: dict[str, Any], name: str) -> list[float]:
+    """Mean and standard error of a figure over the seeds."""
+    return mean_and_error([run["figures"][name] for run in row["runs"]])
+
+
+def best(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """The row with the best mean of a figure of `LOWEST`."""
+    sign = 1 if LOWEST[name] else -1
+    return min(rows, key=lambda row: sign * measured(row, name)[0])
+
+
+def tolerated(rows: list[dict[str, Any]]) -> tuple[float, float]:
+    """The least and the largest factor around the best coverage that keep nine tenths of it, without a gap between."""
+    ordered = sorted(rows, key=lambda row: row["factor"])
+    top = measured(best(rows, "coverage"), "coverage")[0]
+    good = [measured(row, "coverage")[0] >= 0.9 * top for row in ordered]
+    low = high = ordered.index(best(rows, "coverage"))
+    while low > 0 and good[low - 1]:
+        low -= 1
+    while high + 1 < len(good) and good[high + 1]:
+        high += 1
+    return ordered[low]["factor"], ordered[high]["factor"]
+
+
+def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]], dataset: Dataset) -> Figure:
+    """Coverage, precision, recall and effective distance over the variance, and samples of the first seed per variance."""
+    shown = [name for name, strip in strips.items() if strip]
+    columns = max(len(strips[name]) for name in shown)
+    result = Figure(figsize=(max(9.0, 1.5 * columns), 3.4 + 1.6 * len(shown)), layout="constrained")
+    FigureCanvasAgg(result)
+    heights = [3.4, 1.6 * len(shown)]
+    top, bottom = cast("list[SubFigure]", result.subfigures(2, 1, height_ratios=heights))
+    for axis, name in zip(top.subplots(1, 4), ("coverage", "recall", "precision", "frechet"), strict=True):
+        for index, objective in enumerate(shown):
+            own = [row for row in found["rows"] if row["objective"] == objective]
+            means, errors = zip(*(measured(row, name) for row in own), strict=True)
+            variances = [row["variance"] for row in own]
+            axis.errorbar(variances, means, errors, fmt="o-", markersize=3, color=f"C{index}", label=objective)
+        axis.axvline(found["auto"], color="#777777", linestyle=":")
+        axis.axhline(found["real"][name], color="#777777", linewidth=0.5)
+        axis.set(
+            xscale="log", xlabel="variance at the end", title=name, yscale="log" if name == "frechet" else "linear"
+        )
+        axis.spines[["top", "right"]].set_visible(False)
+    top.axes[0].legend(fontsize=7)
+    axes = bottom.subplots(len(shown), columns, squeeze=False)
+    basis = principal_axes(dataset.test) if dataset.image_shape is None else dataset.test.new_zeros(0)
+    window = (dataset.test[:2000] @ basis).numpy() if dataset.image_shape is None else None
+    for row, objective in zip(axes, shown, strict=True):
+        for axis, (variance, samples) in zip(row, strips[objective], strict=False):
+            axis.set(xticks=[], yticks=[])
+            axis.set_title(f"{variance:.2g}", fontsize=8)
+            if dataset.image_shape is not None:
+                gray = "gray_r" if dataset.image_shape[0] == 1 else None
+                axis.imshow(image_sheet(samples[:16], dataset.image_shape, columns=4), cmap=gray, vmin=0, vmax=1)
+            else:
+                assert window is not None
+                axis.scatter(*(samples @ basis).T, s=0.5, color=DATA_COLOR, linewidths=0)
+                low, high = window.min(0), window.max(0)
+                axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        row[0].set_ylabel(objective.replace("_", "\n"), fontsize=7)
+    return result
+
+
+def table(found: dict[str, Any]) -> str:
+    """The markdown table of a result: per objective, the best variance, what the chosen one reaches, and the range."""
+    headings = (
+        "objective",
+        "best coverage, at factor",
+        "of it at factor 1",
+        "lowest energy distance, at factor",
+        "times it at factor 1",
+        "factors within 10% of the best coverage",
+    )
+    lines = [f"| {' | '.join(headings)} |", "|---" * len(headings) + "|"]
+    for objective in dict.fromkeys(row["objective"] for row in found["rows"]):
+        own = [row for row in found["rows"] if row["objective"] == objective]
+        chosen = min(own, key=lambda row: abs(math.log(row["factor"])))
+        top, low = best(own, "coverage"), best(own, "energy")
+        coverage, energy = measured(top, "coverage"), measured(low, "energy")
+        ratio = measured(chosen, "energy")[0] / energy[0] if energy[0] > 0 else math.nan
+        least, largest = tolerated(own)
+        cells = [
+            objective,
+            f"{coverage[0]:.3f} +- {coverage[1]:.3f}, {top['factor']:g}",
+            f"{measured(chosen, 'coverage')[0] / coverage[0]:.1%}",
+            f"{energy[0]:.4f} +- {energy[1]:.4f}, {low['factor']:g}",
+            f"{ratio:.2f}",
+            f"{least:g} to {largest:g}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def reading(found: dict[str, Any]) -> str:
+    """A paragraph on what was found, from the rows alone."""
+    lines = [f"The variance chosen from the data is {found['auto']:.4g}; factors are relative to it."]
+    for objective in dict.fromkeys(row["objective"] for row in found["rows"]):
+        own = [row for row in found["rows"] if row["objective"] == objective]
+        least, largest = tolerated(own)
+        ill = {
+            name: [f"{row['factor']:g}" for row in own if name in row["diagnoses"]] for name in ("vanishing", "blurred")
+        }
+        seen = [f"{name} at {', '.join(factors)}" for name, factors in ill.items() if factors]
+        lines.append(
+            f"{objective}: within 10% of its best coverage from {least:g} to {largest:g}"
+            + (f"; diagnosed {' and '.join(seen)}." if seen else "; nothing is diagnosed.")
+        )
+    return "\n".join(lines)
