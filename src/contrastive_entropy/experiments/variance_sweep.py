@@ -127,7 +127,8 @@ def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]],
             xscale="log", xlabel="variance at the end", title=name, yscale="log" if name == "frechet" else "linear"
         )
         axis.spines[["top", "right"]].set_visible(False)
-    top.axes[0].legend(fontsize=7)
+    handles, labels = top.axes[0].get_legend_handles_labels()
+    top.legend(handles, labels, loc="outside lower center", ncols=len(shown), fontsize=7)
     axes = bottom.subplots(len(shown), columns, squeeze=False)
     basis = principal_axes(dataset.test) if dataset.image_shape is None else dataset.test.new_zeros(0)
     window = (dataset.test[:2000] @ basis).numpy() if dataset.image_shape is None else None
