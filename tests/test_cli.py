@@ -194,7 +194,10 @@ def test_an_unwritable_output_folder(tmp_path):
 def test_an_existing_run_is_kept(digits_run):
     folder, _ = digits_run
     before = (folder / "weights.safetensors").read_bytes()
-    refused(call("fit", "mdn", "--out", folder, *SMALL), "already holds a run", "--resume", "--overwrite")
+    refused(
+        call("fit", "mdn", "--out", folder, *SMALL),
+        "already holds a finished run; replace it with --overwrite, or choose another --out",
+    )
     refused(call("fit", "mdn", "--out", folder, "--resume"), "finished all of its 20 steps")
     assert (folder / "weights.safetensors").read_bytes() == before
 
@@ -364,11 +367,19 @@ def test_the_variance_is_chosen_and_shown(tmp_path):
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["neighbors", "effective_rank", "leave_one_out"]
+    assert "`fit mdn` takes the first: it starts near --variance-start 0.66" in lines[3]
     assert (tmp_path / "curves.png").stat().st_size > 10_000
     np.savetxt(tmp_path / "same.csv", np.ones((50, 2)), delimiter=",")
     refused(call("variance", tmp_path / "same.csv"), "median distance between points is 0: the data are constant")
     fitted = call("fit", "mdn", "--data", "moons", "--out", tmp_path / "run", *SMALL, "--variance-start", 2)
     config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
     assert f"chosen from the data: --variance-end {config['variance_end']:.4g}\n" in fitted.stderr
+    refused(
+        call("variance", tmp_path / "run"), "is a run folder; draw points from it with `contrastive-entropy sample`"
+    )
+    uneven = np.random.default_rng(0).normal(size=(100, 2)) * [1, 1000]
+    np.savetxt(tmp_path / "uneven.csv", uneven, delimiter=",")
+    result = call("fit", "mdn", "--data", tmp_path / "uneven.csv", "--out", tmp_path / "uneven", *SMALL)
+    assert "the columns' standard deviations range from" in result.stderr
     fixed = ["--variance-end", 1, "--anneal-fraction", 0, "--overwrite"]
     assert "chosen" not in call("fit", "mdn", "--data", "moons", "--out", tmp_path / "run", *SMALL, *fixed).stderr

@@ -68,6 +68,12 @@ def test_sample_signatures_show_their_figures(changes, expected, shown):
     assert all(shown in str(diagnosis) and SIGNATURES[diagnosis.name] in str(diagnosis) for diagnosis in found)
 
 
+def test_a_variance_at_which_real_points_are_one_blur_is_named_alone():
+    found = diagnose_samples(REAL | {"precision": 0.1, "effective_rank": 1.0}, REAL | {"effective_rank": 1.1})
+    assert names(found) == ["blurred"]
+    assert "real points have an effective rank of 1.1 at it" in str(found[0])
+
+
 @pytest.mark.parametrize(
     ("changes", "seen"),
     [

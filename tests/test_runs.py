@@ -80,8 +80,11 @@ def test_creating_replaces_only_when_told(tmp_path, moons):
     run = Run.create(tmp_path / "run", CONFIG, moons)
     run.save_weights(run.config.network(2, None))
     (tmp_path / "run" / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="already holds a run; continue it with --resume, replace it with --overwrite"):
+    with pytest.raises(InputError, match="already holds a finished run; replace it with --overwrite"):
         Run.create(tmp_path / "run", CONFIG, moons)
+    Run.create(tmp_path / "begun", CONFIG, moons)
+    with pytest.raises(InputError, match="already holds a run; continue it with --resume, replace it with --overwrite"):
+        Run.create(tmp_path / "begun", CONFIG, moons)
     assert run.finished
     Run.create(tmp_path / "run", CONFIG, moons, overwrite=True)
     assert not run.finished

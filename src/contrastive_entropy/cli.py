@@ -154,7 +154,7 @@ def variance(
         options.check_seed(seed)
         options.check_output(out, overwrite=overwrite, suffixes=(".png",))
         from contrastive_entropy.data import load
-        from contrastive_entropy.variance import METHODS, select
+        from contrastive_entropy.variance import METHODS, median_pair_variance, select
 
         points = load(data, seed=seed, data_root=data_root).train
         try:
@@ -163,6 +163,10 @@ def variance(
             raise InputError(f"{data}: {error}") from error
         for choice in choices:
             typer.echo(f"{choice.method:>15}  {choice.reading}")
+        scale = median_pair_variance(points)
+        typer.echo(
+            f"`fit mdn` takes the first: it starts near --variance-start {scale:.4g} and ends near --variance-end {choices[0].variance:.4g}"
+        )
         if out is not None:
             from contrastive_entropy.report import png_bytes, variance_figure
 

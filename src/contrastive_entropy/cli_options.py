@@ -30,7 +30,12 @@ LearningRate = Annotated[
 VarianceStart = Annotated[
     float | None, typer.Option(help="Of the density, data units squared. [default: half the median squared distance]")
 ]
-VarianceEnd = Annotated[float | None, typer.Option(help="[default: from near-neighbour distances]")]
+VarianceEnd = Annotated[
+    float | None,
+    typer.Option(
+        help="Where it falls to: the finest detail that is asked for. [default: from near-neighbour distances]"
+    ),
+]
 AnnealFraction = Annotated[
     float, typer.Option(help="Share of the steps in which the variance falls; 0: fixed at its end.")
 ]

@@ -12,6 +12,9 @@ from contrastive_entropy.mixture import GaussianMixture
 ALONE = 3.0
 """A model point without data within so many standard deviations of the kernel gets no gradient worth mentioning."""
 
+ONE_DIRECTION = 1.5
+"""Real points with a smaller effective rank are one blur at this variance."""
+
 HALF = 0.5
 """A figure below this share of what real points reach is called low."""
 
@@ -105,6 +108,9 @@ def diagnose_samples(model: Mapping[str, float], reference: Mapping[str, float])
         reference: the same of training points in their place.
     """
     found = []
+    if reference["effective_rank"] < ONE_DIRECTION:
+        seen = f"real points have an effective rank of {reference['effective_rank']:.3g} at it"
+        return [Diagnosis("blurred", seen, "lower --variance-end; tightness means little here")]
     low = {
         name for name in ("precision", "recall", "coverage", "effective_rank") if model[name] < HALF * reference[name]
     }
@@ -116,8 +122,7 @@ def diagnose_samples(model: Mapping[str, float], reference: Mapping[str, float])
             Diagnosis(
                 "gibberish",
                 seen,
-                "train for more --steps; if the variance ended below the distances of neighbours, raise --variance-end; "
-                "if far above, lower it",
+                "train anew for more --steps, or look at what `contrastive-entropy variance` says of --variance-end",
             )
         )
     elif low:
@@ -125,7 +130,8 @@ def diagnose_samples(model: Mapping[str, float], reference: Mapping[str, float])
             Diagnosis(
                 "collapse",
                 ", ".join(shown[name] for name in sorted(low)),
-                "take a debiased objective, a larger --batch-size and --components, or a lower --variance-end",
+                "train anew for more --steps, with debiased_nuclear_norm if it was another objective, with a larger "
+                "--batch-size and --components, or a lower --variance-end",
             )
         )
     if model["memorization"] > 0.9 and not low:  # blurred samples, too, lie near to everything

@@ -35,6 +35,10 @@ def read_points(path: Path) -> tuple[Tensor, tuple[int, int, int] | None]:
     Raises:
         InputError: content that cannot be used; the message says where and why.
     """
+    if (path / "config.json").is_file() and (path / "metrics.csv").is_file():
+        raise InputError(
+            f"{path} is a run folder; draw points from it with `contrastive-entropy sample`, and give that file"
+        )
     pictures = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
     points, image_shape = _as_points(_read_images(path) if pictures else _read_file(path), path)
     bad = ~np.isfinite(points).all(1)

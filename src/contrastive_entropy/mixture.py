@@ -49,8 +49,11 @@ class GaussianMixture:
         log_weights: Tensor | None = None,
     ) -> None:
         if not isinstance(centers, Tensor) or not centers.is_floating_point():
-            kind = centers.dtype if isinstance(centers, Tensor) else type(centers).__name__
-            raise TypeError(f"centers must be a floating-point tensor, got {kind}; convert with .float()")
+            tensor = isinstance(centers, Tensor)
+            kind, convert = (
+                (centers.dtype, ".float()") if tensor else (type(centers).__name__, "torch.as_tensor(...).float()")
+            )
+            raise TypeError(f"centers must be a floating-point tensor, got {kind}; convert with {convert}")
         if centers.ndim < 2 or 0 in centers.shape[-2:]:
             raise ValueError(
                 f"centers must have shape (..., m, d) with m, d >= 1, got {tuple(centers.shape)}; "

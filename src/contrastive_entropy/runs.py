@@ -76,9 +76,10 @@ class Run:
             folder.mkdir(parents=True, exist_ok=True)
             if (folder / CONFIG).exists():
                 if not overwrite:
+                    done = (folder / WEIGHTS).is_file()
+                    state = "a finished run;" if done else "a run; continue it with --resume,"
                     raise InputError(
-                        f"{folder} already holds a run; continue it with --resume, replace it with --overwrite, "
-                        "or choose another --out"
+                        f"{folder} already holds {state} replace it with --overwrite, or choose another --out"
                     )
                 _remove_run(folder)
             elif any(folder.iterdir()):
@@ -112,7 +113,7 @@ class Run:
         folder = Path(folder)
         path = folder / CONFIG
         if not path.is_file():
-            raise InputError(f"no run in {folder}: {path} does not exist")
+            raise InputError(f"no run in {folder}: {path} does not exist; give a folder that `fit` wrote")
         try:
             description = json.loads(path.read_text(encoding="utf-8"))
             found = description.get("format")

@@ -50,6 +50,9 @@ from contrastive_entropy.variance import geometric_schedule
 PATIENCE = 10
 """Rows of metrics.csv in which a failure must show before it is reported."""
 
+UNEVEN = 30.0
+"""Ratio of columns' standard deviations beyond which one variance does not suit them all."""
+
 logger = logging.getLogger("contrastive_entropy")
 
 Network = MixtureDensityNetwork | EncoderMixtureDecoder
@@ -250,18 +253,28 @@ def fit(
     def create() -> Run:
         if is_main_process():
             run = Run.create(folder, config, dataset, machine=machine, overwrite=overwrite)
-            _announce_variance(config, run.config)
+            _announce_variance(config, run.config, dataset)
             return run
         return Run.open(folder)
 
     return _train(create, Path(folder), config.steps, machine, dataset, None, progress)
 
 
-def _announce_variance(asked: Config, resolved: Config) -> None:
-    """Say which variances the data chose."""
+def _announce_variance(asked: Config, resolved: Config, dataset: Dataset) -> None:
+    """Say which variances the data chose, and if one cannot suit all columns."""
     chosen = [name for name in ("variance_start", "variance_end") if getattr(asked, name) is None]
     if asked.anneal_fraction == 0:
         chosen = [name for name in chosen if name == "variance_end"]
+    if dataset.image_shape is None and dataset.dimension > 1:
+        deviations = dataset.train.double().std(0)
+        low, high = float(deviations[deviations > 0].amin()), float(deviations.amax())
+        if high > UNEVEN * low:
+            logger.warning(
+                "the columns' standard deviations range from %.3g to %.3g, and one variance serves all: the kernel sees "
+                "little of the small ones; bring columns to comparable scales first",
+                low,
+                high,
+            )
     if chosen:
         values = " and ".join(f"--{name.replace('_', '-')} {getattr(resolved, name):.4g}" for name in chosen)
         logger.info("chosen from the data: %s", values)
@@ -296,7 +309,10 @@ def resume(
     """
     run = Run.open(folder)
     if run.finished:
-        raise InputError(f"{run.folder} has finished all of its {run.config.steps} steps; there is nothing to resume")
+        raise InputError(
+            f"{run.folder} has finished all of its {run.config.steps} steps; there is nothing to resume: train longer "
+            "with --overwrite and more --steps"
+        )
     given: dict[str, Any] = {
         "accelerator": accelerator,
         "devices": None if devices is None else str(devices),
@@ -457,12 +473,13 @@ class _Recorder(Callback):
             self._write_rows()
 
     def _diagnose(self, module: Fit, step: int, row: dict[str, float]) -> None:
-        """Say what has been wrong for `PATIENCE` rows, once in a session."""
+        """Say what has been wrong for `PATIENCE` rows, or is at the end, once in a session."""
         at_end = module.scheduled_variance(step - 1) == module.config.variance_end
         found = {diagnosis.name: diagnosis for diagnosis in diagnose_training(row, at_end=at_end)}
         for name in SIGNATURES:
             self.ill[name] = self.ill[name] + 1 if name in found else 0
-            if self.ill[name] == PATIENCE and name not in self.reported:
+            last = step >= module.config.steps and name in found
+            if (self.ill[name] == PATIENCE or last) and name not in self.reported:
                 self.reported.add(name)
                 logger.warning("step %d: %s", step, found[name])
 

@@ -109,7 +109,7 @@ def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: 
         chosen.append(math.log(choose(squares, dimension, scale)))
     choices = torch.tensor(chosen, dtype=torch.float64)
     variance, error = float(choices.mean().exp()), float(choices.std() / DRAWS**0.5)
-    reading = f"{variance:.4g} +- {error:.1%}, {what}; the scale of the whole data set is {scale:.4g}"
+    reading = f"{variance:.4g} +- {error:.1%}, {what}"
     return VarianceChoice(method, variance, error, variances, torch.tensor(rows, dtype=torch.float64).mean(0), reading)
 
 

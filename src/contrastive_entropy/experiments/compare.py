@@ -113,6 +113,8 @@ def table(found: dict[str, Any]) -> str:
     def shown(values: list[float]) -> str:
         mean, error = mean_and_error(values)
         digits = 3 if abs(mean) < 10 else 1
+        if len(values) == 1:
+            return f"{mean:.{digits}f}"
         return f"{mean:.{digits}f} +- {error:.{digits}f}"
 
     def frechet(row: dict[str, Any]) -> float:
@@ -132,13 +134,19 @@ def reading(found: dict[str, Any]) -> str:
     means = {
         row["contender"]: mean_and_error([run["figures"]["frechet"] for run in row["runs"]]) for row in found["rows"]
     }
+    seeds = len(found["rows"][0]["runs"])
+
+    def shown(name: str) -> str:
+        mean, error = means[name]
+        return f"{mean:.3g} +- {error:.2g}" if seeds > 1 else f"{mean:.3g} (one seed)"
+
     order = sorted(means, key=lambda name: means[name][0])
     recalls = {
         row["contender"]: mean_and_error([run["figures"]["recall"] for run in row["runs"]])[0] for row in found["rows"]
     }
     parts = [
-        f"The lowest Frechet distance, {means[order[0]][0]:.3g} +- {means[order[0]][1]:.2g}, is {order[0]}'s",
-        f", before {order[1]}'s {means[order[1]][0]:.3g} +- {means[order[1]][1]:.2g}" if len(order) > 1 else "",
+        f"The lowest Frechet distance, {shown(order[0])}, is {order[0]}'s",
+        f", before {order[1]}'s {shown(order[1])}" if len(order) > 1 else "",
         f"; real points have {found['real']['frechet']:.3g}, in {found['space']}. ",
         f"The highest recall is {max(recalls, key=lambda name: recalls[name])}'s, {max(recalls.values()):.3f}.",
     ]
