@@ -230,7 +230,7 @@ def test_model_refusals(changes, message):
 def test_the_convolutional_encoder(shape):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = ConvolutionalEncoder(shape, 2, width=8)
+        network = ConvolutionalEncoder(shape, 2, width=8).eval()  # in training, a batch is normalised together
     images = torch.randn(4, int(np.prod(shape)), generator=generator(), requires_grad=True)
     features = network(images)
     assert features.shape == (4, 2)

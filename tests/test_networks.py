@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from contrastive_entropy.networks import MLP, ConvolutionalDecoder
+from contrastive_entropy.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 64), (1, 5, 9), (1, 1, 1), (3, 2, 7)]
 
@@ -91,3 +91,19 @@ def test_the_image_comes_out_channels_first():
 def test_more_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_encoded_images_spread_whatever_the_last_layer_does():
+    """Without normalisation a shift of the last layer, which nothing resists, takes all features to one end of tanh."""
+    encoder = ConvolutionalEncoder((1, 8, 8), 1, width=4)
+    images = torch.rand(64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        [layer for layer in encoder.modules() if isinstance(layer, torch.nn.Linear)][-1].bias += 70
+        for _ in range(200):
+            features = encoder(images)
+    assert float(features.mean()) == pytest.approx(0, abs=1e-3)
+    assert float(features.std()) == pytest.approx(1, abs=0.02)
+    encoder.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(images), features, atol=0.05, rtol=0.05)  # by the averages
+        torch.testing.assert_close(encoder(images[:1]), encoder(images)[:1])  # an image alone

@@ -71,7 +71,10 @@ class ConvolutionalDecoder(nn.Module):
 
 
 class ConvolutionalEncoder(nn.Module):
-    """An image to features: convolutions that halve the size down to about 4 x 4, then a linear layer.
+    """An image to features: convolutions that halve the size down to about 4 x 4, then a linear layer and normalisation.
+
+    The features have mean 0 and variance 1 over a batch, in evaluation by running averages (`nn.BatchNorm1d`). Without it
+    they start so close together that the noise of features hides them, and drift, all alike, to where tanh is flat.
 
     Args:
         image_shape: (channels, height, width).
@@ -97,7 +100,8 @@ class ConvolutionalEncoder(nn.Module):
         for fine, coarse in itertools.pairwise(counts):
             layers += [nn.Conv2d(fine, coarse, 3, stride=2, padding=1), nn.ReLU()]
         coarsest = -(-height // 2**halvings) * -(-columns // 2**halvings)
-        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(counts[-1] * coarsest, outputs))
+        normalized = nn.BatchNorm1d(outputs, affine=False)
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(counts[-1] * coarsest, outputs), normalized)
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, channels * height * width) -> (n, outputs)."""

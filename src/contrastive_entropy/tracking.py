@@ -39,8 +39,13 @@ class BoundTracker:
         self.seed = seed
 
     def measure(self, model: EncoderMixtureDecoder) -> dict[str, dict[str, float]]:
-        """Figures by part, `train` and `held_out`."""
-        return {part: figures(model, points, seed=self.seed) for part, points in self.parts.items()}
+        """Figures by part, `train` and `held_out`; the model is as it would be in evaluation, and then as it was."""
+        training = model.training
+        try:
+            model.eval()
+            return {part: figures(model, points, seed=self.seed) for part, points in self.parts.items()}
+        finally:
+            model.train(training)
 
 
 def read_bounds(path: Path) -> dict[str, dict[str, list[float]]]:

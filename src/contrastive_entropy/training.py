@@ -386,6 +386,7 @@ def _trainer(folder: Path, steps: int, machine: Machine, callbacks: list[Callbac
 def _save(run: Run, network: Network, points: Tensor) -> None:
     """Weights in, checkpoint out; the last update has not been through a step's checks."""
     generator = torch.Generator().manual_seed(0)
+    network.eval()
     if isinstance(network, MixtureDensityNetwork):
         outputs = network.sample(64, generator=generator)
     else:
