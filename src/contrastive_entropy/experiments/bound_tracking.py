@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from contrastive_entropy.conditional import JointMixture, conditional_bound
 from contrastive_entropy.config import AutoencoderConfig
-from contrastive_entropy.experiments.record import Clock, finished_run, mean_and_error, write_result
+from contrastive_entropy.experiments.record import Clock, finished_run, mean_and_error, shown, write_result
 from contrastive_entropy.experiments.settings import BoundTrackingConfig
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.reconstruction import load_autoencoder
@@ -182,11 +182,11 @@ def table(found: dict[str, Any]) -> str:
         cells = [
             str(row["features"]),
             str(row["centers"]),
-            *("{:.3f} +- {:.3f}".format(*row[f"{part}_tightness"]) for part in ("train", "held_out")),
+            *(shown(*row[f"{part}_tightness"], 3) for part in ("train", "held_out")),
             f"{row['train_iid_tightness'][0]:.3f}",
             free,
             f"{row['train_neighbors'][0]:.1f}",
-            "{:.1f} +- {:.1f}".format(*row["train_best_error"]),
+            shown(*row["train_best_error"], 1),
             f"{row['train_mean_error'][0]:.1f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")

@@ -151,3 +151,8 @@ def mean_and_error(values: list[float]) -> list[float]:
     """Mean, and standard error over the seeds (0 for a single one)."""
     error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
     return [statistics.fmean(values), error]
+
+
+def shown(mean: float, error: float, digits: int) -> str:
+    """`mean +- error`; the mean alone where there is but one seed."""
+    return f"{mean:.{digits}f} +- {error:.{digits}f}" if error else f"{mean:.{digits}f}"
