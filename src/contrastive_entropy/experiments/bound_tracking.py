@@ -182,11 +182,11 @@ def table(found: dict[str, Any]) -> str:
         cells = [
             str(row["features"]),
             str(row["centers"]),
-            *(shown(*row[f"{part}_tightness"], 3) for part in ("train", "held_out")),
+            *(shown(*row[f"{part}_tightness"], digits=3) for part in ("train", "held_out")),
             f"{row['train_iid_tightness'][0]:.3f}",
             free,
             f"{row['train_neighbors'][0]:.1f}",
-            shown(*row["train_best_error"], 1),
+            shown(*row["train_best_error"], digits=1),
             f"{row['train_mean_error'][0]:.1f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")

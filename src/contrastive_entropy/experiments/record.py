@@ -153,6 +153,6 @@ def mean_and_error(values: list[float]) -> list[float]:
     return [statistics.fmean(values), error]
 
 
-def shown(mean: float, error: float, digits: int) -> str:
+def shown(mean: float, error: float, *, digits: int) -> str:
     """`mean +- error`; the mean alone where there is but one seed."""
     return f"{mean:.{digits}f} +- {error:.{digits}f}" if error else f"{mean:.{digits}f}"
