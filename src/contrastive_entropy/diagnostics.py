@@ -15,6 +15,10 @@ ALONE = 3.0
 ONE_DIRECTION = 1.5
 """Real points with a smaller effective rank are one blur at this variance."""
 
+WIDE = 0.95
+"""A kernel that weighs more than this share of the data alike tells none of them apart. At a good variance it may well be
+half in many coordinates, where distances differ little."""
+
 HALF = 0.5
 """A figure below this share of what real points reach is called low."""
 
@@ -94,7 +98,7 @@ def diagnose_training(figures: Mapping[str, float], *, at_end: bool) -> list[Dia
         found.append(
             Diagnosis("vanishing", seen, "raise --variance-start or --variance-end, or anneal over more --steps")
         )
-    if at_end and figures["window"] > HALF:
+    if at_end and figures["window"] > WIDE:
         seen = f"a sample's kernel spreads over {figures['window']:.0%} of the data"
         found.append(Diagnosis("blurred", seen, "lower --variance-end"))
     return found
