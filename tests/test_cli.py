@@ -381,5 +381,8 @@ def test_the_variance_is_chosen_and_shown(tmp_path):
     np.savetxt(tmp_path / "uneven.csv", uneven, delimiter=",")
     result = call("fit", "mdn", "--data", tmp_path / "uneven.csv", "--out", tmp_path / "uneven", *SMALL)
     assert "the columns' standard deviations range from" in result.stderr
+    constant = ["--data", tmp_path / "same.csv", "--variance-start", 1, "--variance-end", 0.1]
+    result = call("fit", "mdn", *constant, "--out", tmp_path / "constant", *SMALL)
+    assert (result.exit_code, "range from" in result.stderr) == (0, False), result.output
     fixed = ["--variance-end", 1, "--anneal-fraction", 0, "--overwrite"]
     assert "chosen" not in call("fit", "mdn", "--data", "moons", "--out", tmp_path / "run", *SMALL, *fixed).stderr

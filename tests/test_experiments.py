@@ -191,6 +191,10 @@ def test_variance_sweep(tmp_path):
         in result.stdout
     )
     assert (out / "variance-sweep.png").stat().st_size > 10_000
+    untrained = [*arguments[:2], "--out", tmp_path / "untrained", "--steps", 1, "--seeds", 0, "--width", 4]
+    result = call(*untrained, "--objectives", "energy", "--factors", "1")
+    assert result.exit_code == 0, result.output
+    assert "| nan% |" in (tmp_path / "untrained" / "variance-sweep.md").read_text()  # no share of a coverage of 0
     refused(call(*arguments, "--factors", "1,-2"), "--factors must be positive numbers, got '1,-2'")
     refused(call(*arguments, "--factors", "1,x"), "--factors must be numbers with commas between them")
     refused(call(*arguments, "--factors", "1,1.0"), "--factors names 1.0 twice")

@@ -267,7 +267,8 @@ def _announce_variance(asked: Config, resolved: Config, dataset: Dataset) -> Non
         chosen = [name for name in chosen if name == "variance_end"]
     if dataset.image_shape is None and dataset.dimension > 1:
         deviations = dataset.train.double().std(0)
-        low, high = float(deviations[deviations > 0].amin()), float(deviations.amax())
+        varied = deviations[deviations > 0]
+        low, high = (float(edge) for edge in varied.aminmax()) if len(varied) else (0.0, 0.0)
         if high > UNEVEN * low:
             logger.warning(
                 "the columns' standard deviations range from %.3g to %.3g, and one variance serves all: the kernel sees "

@@ -164,12 +164,13 @@ def table(found: dict[str, Any]) -> str:
         chosen = min(own, key=lambda row: abs(math.log(row["factor"])))
         top, low = best(own, "coverage"), best(own, "energy")
         coverage, energy = measured(top, "coverage"), measured(low, "energy")
+        share = measured(chosen, "coverage")[0] / coverage[0] if coverage[0] > 0 else math.nan
         ratio = measured(chosen, "energy")[0] / energy[0] if energy[0] > 0 else math.nan
         least, largest = tolerated(own)
         cells = [
             objective,
             f"{coverage[0]:.3f} +- {coverage[1]:.3f}, {top['factor']:g}",
-            f"{measured(chosen, 'coverage')[0] / coverage[0]:.1%}",
+            f"{share:.1%}",
             f"{energy[0]:.4f} +- {energy[1]:.4f}, {low['factor']:g}",
             f"{ratio:.2f}",
             f"{least:g} to {largest:g}",
