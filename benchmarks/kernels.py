@@ -21,7 +21,7 @@ from torch import Tensor
 from contrastive_entropy.data import load
 from contrastive_entropy.metrics import energy_distance, neighborhood_scores
 from contrastive_entropy.networks import MLP
-from contrastive_entropy.report import image_sheet, png_bytes
+from contrastive_entropy.report import draw_sheet, png_bytes
 from contrastive_entropy.spectrum import effective_rank, matrix_nuclear_norm
 from contrastive_entropy.variance import geometric_schedule, median_pair_variance, neighbor_variance
 
@@ -96,7 +96,7 @@ def picture(sheets: dict[str, dict[str, Tensor]], shapes: dict[str, tuple[int, i
     grid = figure.subplots(len(sheets), len(columns), squeeze=False)
     for row, (data, found) in zip(grid, sheets.items(), strict=True):
         for axis, name in zip(row, columns, strict=True):
-            axis.imshow(image_sheet(found[name], shapes[data], columns=7), cmap="gray_r", vmin=0, vmax=1)
+            draw_sheet(axis, found[name], shapes[data], columns=7)
             axis.set_title(f"{data}: {name}", fontsize=10)
             axis.set_axis_off()
     return figure

@@ -121,8 +121,7 @@ def draw_alternatives(axis: Axes, inputs: Tensor, alternatives: Tensor, image_sh
         image_shape: (channels, height, width).
     """
     together = torch.cat([inputs.unsqueeze(1), alternatives], 1)
-    sheet = image_sheet(together.flatten(0, 1), image_shape, columns=together.shape[1])
-    axis.imshow(sheet, cmap="gray_r" if image_shape[0] == 1 else None, vmin=0, vmax=1)
+    draw_sheet(axis, together.flatten(0, 1), image_shape, columns=together.shape[1])
     axis.axvline(image_shape[2], color=MODEL_COLOR, linewidth=2)
     axis.set_axis_off()
 
@@ -174,17 +173,18 @@ def samples_figure(samples: Tensor, image_shape: tuple[int, int, int] | None, da
     for axis, (title, points, color) in zip(axes, sets, strict=True):
         axis.set_title(title)
         if image_shape is not None:
-            axis.imshow(
-                image_sheet(points[: GRID**2], image_shape),
-                cmap="gray_r" if image_shape[0] == 1 else None,
-                vmin=0,
-                vmax=1,
-            )
+            draw_sheet(axis, points[: GRID**2], image_shape)
             axis.set_axis_off()
         else:
             assert basis is not None
             _scatter(axis, points, basis, color)
     return figure
+
+
+def draw_sheet(axis: Axes, points: Tensor, image_shape: tuple[int, int, int], *, columns: int = GRID) -> None:
+    """`image_sheet` on an axis: gray images dark on light, colours as they are."""
+    sheet = image_sheet(points, image_shape, columns=columns)
+    axis.imshow(sheet, cmap="gray_r" if image_shape[0] == 1 else None, vmin=0, vmax=1)
 
 
 def image_sheet(points: Tensor, image_shape: tuple[int, int, int], *, columns: int = GRID) -> np.ndarray:

@@ -98,20 +98,28 @@ class Fit(L.LightningModule):
         tail = self.config.steps * max(1 - self.config.anneal_fraction, 0.1)
         return self.config.learning_rate * min(1.0, (self.config.steps - step) / tail)
 
+    def drawn(self, step: int, rank: int = 0) -> tuple[Tensor, torch.Generator]:
+        """The batch of a step, (s, d) on the module's device, and the generator of its noise; sets the variance."""
+        generator = step_generator(self.config.seed, step, rank)
+        index = torch.randint(len(self.points), (self.config.batch_size,), generator=generator)
+        self.network.variance.fill_(self.scheduled_variance(step))
+        return self.points[index].to(self.device), generator
+
+    def data_and_model(self, x: Tensor, generator: torch.Generator) -> tuple[GaussianMixture, GaussianMixture]:
+        """A batch (s, d) and fresh points of a mixture density network, as mixtures of the network's variance."""
+        assert isinstance(self.config, FitConfig)
+        assert isinstance(self.network, MixtureDensityNetwork)
+        q = self.network(self.network.draw_noise(self.config.components, generator=generator))
+        return GaussianMixture(x, q.variance), q
+
     def training_step(self, batch: Any, batch_index: int) -> Tensor:
         """Minus the objective's value on a fresh batch."""
         config, network, step = self.config, self.network, self.global_step
-        generator = step_generator(config.seed, step, self.global_rank)
-        index = torch.randint(len(self.points), (config.batch_size,), generator=generator)
-        network.variance.fill_(self.scheduled_variance(step))
+        x, generator = self.drawn(step, self.global_rank)
         for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
             group["lr"] = self.scheduled_rate(step)
-        x = self.points[index].to(self.device)
         if isinstance(config, FitConfig):
-            assert isinstance(network, MixtureDensityNetwork)
-            q = network(network.draw_noise(config.components, generator=generator))
-            p = GaussianMixture(x, q.variance)
-            self.mixtures = p, q
+            self.mixtures = p, q = self.data_and_model(x, generator)
             objective = partial(marginal_bound, config, p, q)
         else:
             assert isinstance(network, EncoderMixtureDecoder)

@@ -25,11 +25,10 @@ from contrastive_entropy.metrics import (
     neighborhood_scores,
     smaller_share,
 )
-from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.progress import progress_line
 from contrastive_entropy.runs import Run, digest, load_for, write_atomically, write_json
-from contrastive_entropy.training import Fit, initial_network, step_generator
+from contrastive_entropy.training import Fit, initial_network
 
 EVALUATED = 10_000
 """Most points per side in the Frechet distance; `NEIGHBORED` in the figures of neighbourhoods."""
@@ -132,7 +131,7 @@ def _known(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
     return known
 
 
-def train(loss: Any, config: FitConfig, dataset: Dataset, label: str) -> tuple[MixtureDensityNetwork, float]:
+def train(loss: Loss, config: FitConfig, dataset: Dataset, label: str) -> tuple[MixtureDensityNetwork, float]:
     """The steps of `training.Fit`, batches and schedules included, with any loss and without what surrounds them.
 
     Args:
@@ -150,19 +149,16 @@ def train(loss: Any, config: FitConfig, dataset: Dataset, label: str) -> tuple[M
     """
     network = initial_network(config, dataset)
     assert isinstance(network, MixtureDensityNetwork)
-    schedule = Fit(config, network, dataset.train)
+    fit = Fit(config, network, dataset.train)
     optimizer = torch.optim.Adam(network.parameters(), config.learning_rate, fused=True)
     start = time.monotonic()
     try:
         with progress_line(label, config.steps, "steps", per=1) as show:
             for step in range(config.steps):
-                generator = step_generator(config.seed, step, 0)
-                index = torch.randint(len(dataset.train), (config.batch_size,), generator=generator)
-                network.variance.fill_(schedule.scheduled_variance(step))
-                optimizer.param_groups[0]["lr"] = schedule.scheduled_rate(step)
-                q = network(network.draw_noise(config.components, generator=generator))
+                optimizer.param_groups[0]["lr"] = fit.scheduled_rate(step)
+                p, q = fit.data_and_model(*fit.drawn(step))
                 try:
-                    value = loss(GaussianMixture(dataset.train[index], network.variance), q)
+                    value = loss(p, q)
                 except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
                     raise _not_finite(label, step) from error
                 if not bool(value.isfinite()):
@@ -216,17 +212,24 @@ class Space:
             return self.classifier.features(points)
         return points if self.axes is None else (points - self.mean) @ self.axes
 
-    def figures(self, points: Tensor) -> dict[str, float]:
-        """Figures of samples against the held-out points; energy distance and memorisation are of the points themselves."""
-        points = points[: min(EVALUATED, len(self.dataset.test), len(points))]
+    def figures(self, points: Tensor, *, nearest: Tensor | None = None) -> dict[str, float]:
+        """Figures of samples against the held-out points; energy distance and memorisation are of the points themselves.
+
+        Args:
+            points: (n, d).
+            nearest: distances to the nearest training point for the memorisation; None is those of the points.
+        """
+        points = points[: min(EVALUATED, len(self.dataset.test))]
         placed, few = self._placed(points), slice(NEIGHBORED)
         scores = neighborhood_scores(self.test[few], placed[few])
+        if nearest is None:
+            nearest = neighbor_distance(points[few], self.dataset.train)
         figures = {
             "frechet": frechet_distance(placed, self.test),
             "kernel": kernel_distance(placed, self.test),
             "energy": energy_distance(points[few], self.dataset.test[few]),
             **dataclasses.asdict(scores),
-            "memorization": smaller_share(neighbor_distance(points[few], self.dataset.train), self.held_out_distance),
+            "memorization": smaller_share(nearest, self.held_out_distance),
         }
         if self.classifier is not None:
             shares = torch.bincount(self.classifier.positions(points), minlength=len(self.classifier.classes)) / len(
@@ -237,5 +240,4 @@ class Space:
 
     def real(self) -> dict[str, float]:
         """What training points reach in the samples' place; their memorisation is that of held-out points, one half."""
-        own = smaller_share(self.held_out_distance, self.held_out_distance)
-        return self.figures(self.dataset.train) | {"memorization": own}
+        return self.figures(self.dataset.train, nearest=self.held_out_distance)

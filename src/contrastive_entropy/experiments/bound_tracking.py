@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from contrastive_entropy.conditional import JointMixture, conditional_bound
 from contrastive_entropy.config import AutoencoderConfig
-from contrastive_entropy.experiments.record import Clock, finished_run, mean_and_error, shown, write_result
+from contrastive_entropy.experiments.record import Clock, finished_run, markdown, mean_and_error, shown, write_result
 from contrastive_entropy.experiments.settings import BoundTrackingConfig
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.reconstruction import load_autoencoder
@@ -173,24 +173,33 @@ def figure(rows: list[dict[str, Any]], curves: list[dict[str, Any]]) -> Figure:
 
 def table(found: dict[str, Any]) -> str:
     """The markdown table of a result."""
-    lines = [
-        "| features | C | tightness, train | held out | iid (E19) | free centers | neighbours | best of C | mean error |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    headings = (
+        "features",
+        "C",
+        "tightness, train",
+        "held out",
+        "iid (E19)",
+        "free centers",
+        "neighbours",
+        "best of C",
+        "mean error",
+    )
+    rows = []
     for row in found["rows"]:
         free = f"{row['free_tightness']:.3f}" if "free_tightness" in row else "-"
-        cells = [
-            str(row["features"]),
-            str(row["centers"]),
-            *(shown(*row[f"{part}_tightness"], digits=3) for part in ("train", "held_out")),
-            f"{row['train_iid_tightness'][0]:.3f}",
-            free,
-            f"{row['train_neighbors'][0]:.1f}",
-            shown(*row["train_best_error"], digits=1),
-            f"{row['train_mean_error'][0]:.1f}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(
+            [
+                str(row["features"]),
+                str(row["centers"]),
+                *(shown(*row[f"{part}_tightness"], digits=3) for part in ("train", "held_out")),
+                f"{row['train_iid_tightness'][0]:.3f}",
+                free,
+                f"{row['train_neighbors'][0]:.1f}",
+                shown(*row["train_best_error"], digits=1),
+                f"{row['train_mean_error'][0]:.1f}",
+            ]
+        )
+    return markdown(headings, rows)
 
 
 def reading(rows: list[dict[str, Any]]) -> str:

@@ -12,9 +12,16 @@ from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.experiments.arena import Arena
 from contrastive_entropy.experiments.contenders import Contender
-from contrastive_entropy.experiments.record import Clock, cpu_name, mean_and_error, write_result
+from contrastive_entropy.experiments.record import (
+    Clock,
+    cpu_name,
+    markdown,
+    mean_and_error,
+    shared_settings,
+    write_result,
+)
 from contrastive_entropy.experiments.settings import CompareConfig
-from contrastive_entropy.report import DATA_COLOR, MODEL_COLOR, image_sheet, png_bytes, principal_axes
+from contrastive_entropy.report import DATA_COLOR, MODEL_COLOR, draw_sheet, png_bytes, principal_axes
 from contrastive_entropy.runs import write_atomically
 
 SHEET = 8
@@ -49,7 +56,7 @@ def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
         InputError: an unknown contender, data or a folder that cannot be used, or a signal stopped it.
     """
     clock = Clock(folder)
-    arena = Arena(_fit_config(config), folder, clock)
+    arena = Arena(FitConfig(**shared_settings(FitConfig, config), seed=config.seeds[0]), folder, clock)
     base, dataset, space = arena.base, arena.dataset, arena.space
     contenders = [Contender.named(name, arena.variance_start) for name in config.contenders]
     losses = [contender.loss() for contender in contenders]
@@ -73,12 +80,6 @@ def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
     return found
 
 
-def _fit_config(config: CompareConfig) -> FitConfig:
-    names = {field.name for field in dataclasses.fields(FitConfig)}
-    shared = {name: value for name, value in dataclasses.asdict(config).items() if name in names}
-    return FitConfig(**shared, seed=config.seeds[0])
-
-
 def figure(samples: list[tuple[str, Tensor]], dataset: Dataset) -> Figure:
     """A sheet of images, or a scatter, per contender, beside held-out points."""
     columns = min(5, len(samples))
@@ -93,8 +94,7 @@ def figure(samples: list[tuple[str, Tensor]], dataset: Dataset) -> Figure:
         axis.set_title(name, fontsize=9)
         axis.set(xticks=[], yticks=[])
         if dataset.image_shape is not None:
-            sheet = image_sheet(points[: SHEET**2], dataset.image_shape, columns=SHEET)
-            axis.imshow(sheet, cmap="gray_r" if dataset.image_shape[0] == 1 else None, vmin=0, vmax=1)
+            draw_sheet(axis, points[: SHEET**2], dataset.image_shape, columns=SHEET)
         else:
             assert basis is not None
             color = DATA_COLOR if name == "held out" else MODEL_COLOR
@@ -108,7 +108,7 @@ def table(found: dict[str, Any]) -> str:
     """The markdown table of a result, the lowest Frechet distance first."""
     names = [name for name in MEANINGS if name in found["real"]]
     goals = [f"{name.replace('_', ' ')} ({MEANINGS[name]})" for name in names]
-    lines = [f"| | {' | '.join(goals)} | ms a step |", "|---" * (len(names) + 2) + "|"]
+    rows = []
 
     def shown(values: list[float]) -> str:
         mean, error = mean_and_error(values)
@@ -123,10 +123,9 @@ def table(found: dict[str, Any]) -> str:
     for row in sorted(found["rows"], key=frechet):
         cells = [shown([run["figures"][name] for run in row["runs"]]) for name in names]
         milliseconds = mean_and_error([run["step_milliseconds"] for run in row["runs"]])[0]
-        lines.append(f"| {row['contender']} | {' | '.join(cells)} | {milliseconds:.1f} |")
-    real = " | ".join(f"{found['real'][name]:.3f}" for name in names)
-    lines.append(f"| real points | {real} | |")
-    return "\n".join(lines)
+        rows.append([row["contender"], *cells, f"{milliseconds:.1f}"])
+    rows.append(["real points", *(f"{found['real'][name]:.3f}" for name in names), ""])
+    return markdown(["", *goals, "ms a step"], rows)
 
 
 def reading(found: dict[str, Any]) -> str:

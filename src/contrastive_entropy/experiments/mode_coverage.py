@@ -12,7 +12,14 @@ from torch import Tensor
 from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data import sample_toy, toy_modes
 from contrastive_entropy.evaluation import generate
-from contrastive_entropy.experiments.record import Clock, finished_run, mean_and_error, training_seconds, write_result
+from contrastive_entropy.experiments.record import (
+    Clock,
+    finished_run,
+    markdown,
+    mean_and_error,
+    training_seconds,
+    write_result,
+)
 from contrastive_entropy.experiments.settings import ModeCoverageConfig
 from contrastive_entropy.modes import mode_scores
 from contrastive_entropy.report import DATA_COLOR, MODEL_COLOR, png_bytes, principal_axes
@@ -128,10 +135,17 @@ def figure(pictures: list[tuple[str, Tensor, Tensor]]) -> Figure:
 
 def table(found: dict[str, Any]) -> str:
     """The markdown table of a result."""
-    lines = [
-        "| law | modes | high quality | reverse KL | spread within modes | seconds a run | real points | reported |",
-        "|---" * 8 + "|",
-    ]
+    headings = (
+        "law",
+        "modes",
+        "high quality",
+        "reverse KL",
+        "spread within modes",
+        "seconds a run",
+        "real points",
+        "reported",
+    )
+    rows = []
     for row in found["rows"]:
 
         def shown(name: str, scale: float = 1.0, digits: int = 1, own: dict[str, Any] = row) -> str:
@@ -140,18 +154,19 @@ def table(found: dict[str, Any]) -> str:
 
         real = [mean_and_error([score[name] for score in row["real"]])[0] for name in ("high_quality", "reverse_kl")]
         name, *reported = PUBLISHED[row["law"]]
-        cells = [
-            row["law"],
-            f"{shown('modes')} of {row['modes']}",
-            f"{shown('high_quality', 100)}%",
-            shown("reverse_kl", digits=4),
-            spread(row),
-            f"{max(row['seconds']):.0f} at most",
-            f"{real[0]:.1%}, {real[1]:.4f}",
-            f"{name}: {', '.join(filter(None, reported))}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(
+            [
+                row["law"],
+                f"{shown('modes')} of {row['modes']}",
+                f"{shown('high_quality', 100)}%",
+                shown("reverse_kl", digits=4),
+                spread(row),
+                f"{max(row['seconds']):.0f} at most",
+                f"{real[0]:.1%}, {real[1]:.4f}",
+                f"{name}: {', '.join(filter(None, reported))}",
+            ]
+        )
+    return markdown(headings, rows)
 
 
 def spread(row: dict[str, Any]) -> str:

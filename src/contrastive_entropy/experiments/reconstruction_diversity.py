@@ -10,7 +10,7 @@ from torch import Tensor
 
 from contrastive_entropy.config import AutoencoderConfig
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.experiments.record import Clock, finished_run, write_result
+from contrastive_entropy.experiments.record import Clock, finished_run, markdown, shared_settings, write_result
 from contrastive_entropy.experiments.settings import ReconstructionDiversityConfig
 from contrastive_entropy.reconstruction import evaluate_reconstruction
 from contrastive_entropy.report import draw_alternatives, png_bytes
@@ -34,9 +34,7 @@ def run(config: ReconstructionDiversityConfig, folder: Path) -> dict[str, Any]:
         InputError: data that are not images, a folder that cannot be used, or a signal stopped it.
     """
     clock = Clock(folder)
-    names = [field.name for field in dataclasses.fields(AutoencoderConfig)]
-    shared = {name: value for name, value in dataclasses.asdict(config).items() if name in names}
-    mixture = AutoencoderConfig(**shared, variance_end=config.variance)
+    mixture = AutoencoderConfig(**shared_settings(AutoencoderConfig, config), variance_end=config.variance)
     plain = dataclasses.replace(mixture, centers=1, objective="log_likelihood", codes="one_hot")
     dataset = load_for(mixture)
     if dataset.image_shape is None:
@@ -74,13 +72,13 @@ def table(found: dict[str, Any]) -> str:
     """The markdown table of a result."""
     columns = ("diversity", "clarity", "purity", "best_error", "mean_error", "precision", "far_share")
     kept = [name for name in columns if name in found["models"]["mixture decoder"]]
-    lines = [f"| | {' | '.join(kept).replace('_', ' ')} | held-out tightness |", "|---" * (len(kept) + 2) + "|"]
+    rows = []
     for model, figures in found["models"].items():
         cells = [f"{figures[name]:.3g}" if "error" in name else f"{figures[name]:.3f}" for name in kept]
         bounds = figures.get("bounds")
         tightness = f"{bounds['held_out']['tightness']:.3f}" if bounds else "1"
-        lines.append(f"| {model} | {' | '.join(cells)} | {tightness} |")
-    return "\n".join(lines)
+        rows.append([model, *cells, tightness])
+    return markdown(["", *(name.replace("_", " ") for name in kept), "held-out tightness"], rows)
 
 
 def reading(found: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """What every experiment shares: runs that are made once, and results with the command that made them."""
 
+import dataclasses
 import json
 import platform
 import shlex
@@ -7,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,23 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def shared_settings(kind: type, config: Any) -> dict[str, Any]:
+    """Those of an experiment's settings that a fit has, too, by name.
+
+    Args:
+        kind: `FitConfig` or `AutoencoderConfig`.
+        config: of `settings`.
+    """
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {name: value for name, value in dataclasses.asdict(config).items() if name in names}
+
+
+def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A markdown table."""
+    lines = ["".join(f"| {cell} " if cell else "| " for cell in cells) + "|" for cells in (headings, *rows)]
+    return "\n".join([lines[0], "|---" * len(headings) + "|", *lines[1:]])
 
 
 def finished_run(config: Config, folder: Path, dataset: Dataset, clock: Clock) -> Run:

@@ -14,14 +14,18 @@ from contrastive_entropy.data import Dataset
 from contrastive_entropy.diagnostics import diagnose_training, monitors
 from contrastive_entropy.experiments.arena import Arena
 from contrastive_entropy.experiments.contenders import Contender
-from contrastive_entropy.experiments.record import Clock, cpu_name, mean_and_error, write_result
+from contrastive_entropy.experiments.record import (
+    Clock,
+    cpu_name,
+    markdown,
+    mean_and_error,
+    shared_settings,
+    write_result,
+)
 from contrastive_entropy.experiments.settings import VarianceSweepConfig
 from contrastive_entropy.mixture import GaussianMixture
-from contrastive_entropy.report import DATA_COLOR, image_sheet, png_bytes, principal_axes
+from contrastive_entropy.report import DATA_COLOR, draw_sheet, png_bytes, principal_axes
 from contrastive_entropy.runs import write_atomically
-
-LOWEST = {"energy": True, "frechet": True, "coverage": False}
-"""Figures that say which variance is best, and whether low is good."""
 
 
 def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
@@ -38,9 +42,7 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
         InputError: an unknown objective, data or a folder that cannot be used, or a signal stopped it.
     """
     clock = Clock(folder)
-    names = {field.name for field in dataclasses.fields(FitConfig)}
-    shared = {name: value for name, value in dataclasses.asdict(config).items() if name in names}
-    arena = Arena(FitConfig(**shared, seed=config.seeds[0]), folder, clock)
+    arena = Arena(FitConfig(**shared_settings(FitConfig, config), seed=config.seeds[0]), folder, clock)
     auto = arena.base.variance_end
     assert auto is not None
     losses = {name: Contender.named(name, arena.variance_start).loss() for name in config.objectives}
@@ -88,18 +90,18 @@ def measured(row: dict[str, Any], name: str) -> list[float]:
     return mean_and_error([run["figures"][name] for run in row["runs"]])
 
 
-def best(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    """The row with the best mean of a figure of `LOWEST`."""
-    sign = 1 if LOWEST[name] else -1
-    return min(rows, key=lambda row: sign * measured(row, name)[0])
+def highest_coverage(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The row with the highest mean coverage, the first of several."""
+    return max(rows, key=lambda row: measured(row, "coverage")[0])
 
 
 def tolerated(rows: list[dict[str, Any]]) -> tuple[float, float]:
     """The least and the largest factor around the best coverage that keep nine tenths of it, without a gap between."""
     ordered = sorted(rows, key=lambda row: row["factor"])
-    top = measured(best(rows, "coverage"), "coverage")[0]
+    best = highest_coverage(rows)
+    top = measured(best, "coverage")[0]
     good = [measured(row, "coverage")[0] >= 0.9 * top for row in ordered]
-    low = high = ordered.index(best(rows, "coverage"))
+    low = high = ordered.index(best)
     while low > 0 and good[low - 1]:
         low -= 1
     while high + 1 < len(good) and good[high + 1]:
@@ -130,20 +132,20 @@ def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]],
     handles, labels = top.axes[0].get_legend_handles_labels()
     top.legend(handles, labels, loc="outside lower center", ncols=len(shown), fontsize=7)
     axes = bottom.subplots(len(shown), columns, squeeze=False)
-    basis = principal_axes(dataset.test) if dataset.image_shape is None else dataset.test.new_zeros(0)
-    window = (dataset.test[:2000] @ basis).numpy() if dataset.image_shape is None else None
+    basis = None if dataset.image_shape else principal_axes(dataset.test)
+    low, high = (None, None) if basis is None else (dataset.test[:2000] @ basis).aminmax(dim=0)
     for row, objective in zip(axes, shown, strict=True):
         for axis, (variance, samples) in zip(row, strips[objective], strict=False):
             axis.set(xticks=[], yticks=[])
             axis.set_title(f"{variance:.2g}", fontsize=8)
             if dataset.image_shape is not None:
-                gray = "gray_r" if dataset.image_shape[0] == 1 else None
-                axis.imshow(image_sheet(samples[:16], dataset.image_shape, columns=4), cmap=gray, vmin=0, vmax=1)
+                draw_sheet(axis, samples[:16], dataset.image_shape, columns=4)
             else:
-                assert window is not None
+                assert basis is not None
+                assert low is not None
+                assert high is not None
                 axis.scatter(*(samples @ basis).T, s=0.5, color=DATA_COLOR, linewidths=0)
-                low, high = window.min(0), window.max(0)
-                axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+                axis.set(xlim=(float(low[0]), float(high[0])), ylim=(float(low[1]), float(high[1])))
         row[0].set_ylabel(objective.replace("_", "\n"), fontsize=7)
     return result
 
@@ -158,25 +160,26 @@ def table(found: dict[str, Any]) -> str:
         "times it at factor 1",
         "factors within 10% of the best coverage",
     )
-    lines = [f"| {' | '.join(headings)} |", "|---" * len(headings) + "|"]
+    rows = []
     for objective in dict.fromkeys(row["objective"] for row in found["rows"]):
         own = [row for row in found["rows"] if row["objective"] == objective]
         chosen = min(own, key=lambda row: abs(math.log(row["factor"])))
-        top, low = best(own, "coverage"), best(own, "energy")
+        top, low = highest_coverage(own), min(own, key=lambda row: measured(row, "energy")[0])
         coverage, energy = measured(top, "coverage"), measured(low, "energy")
         share = measured(chosen, "coverage")[0] / coverage[0] if coverage[0] > 0 else math.nan
         ratio = measured(chosen, "energy")[0] / energy[0] if energy[0] > 0 else math.nan
         least, largest = tolerated(own)
-        cells = [
-            objective,
-            f"{coverage[0]:.3f} +- {coverage[1]:.3f}, {top['factor']:g}",
-            f"{share:.1%}",
-            f"{energy[0]:.4f} +- {energy[1]:.4f}, {low['factor']:g}",
-            f"{ratio:.2f}",
-            f"{least:g} to {largest:g}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(
+            [
+                objective,
+                f"{coverage[0]:.3f} +- {coverage[1]:.3f}, {top['factor']:g}",
+                f"{share:.1%}",
+                f"{energy[0]:.4f} +- {energy[1]:.4f}, {low['factor']:g}",
+                f"{ratio:.2f}",
+                f"{least:g} to {largest:g}",
+            ]
+        )
+    return markdown(headings, rows)
 
 
 def reading(found: dict[str, Any]) -> str:
