@@ -7,7 +7,6 @@ they are apart at the density's variance; the rest is what `fit autoencoder` eva
 """
 
 import argparse
-import statistics
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from contrastive_entropy import training
 from contrastive_entropy.conditional import CONDITIONAL_OBJECTIVES
 from contrastive_entropy.config import AutoencoderConfig
 from contrastive_entropy.data import load
+from contrastive_entropy.experiments.record import mean_and_error
 from contrastive_entropy.reconstruction import evaluate_reconstruction
 
 VARIANCES = (0.23, 0.93, 3.0)
@@ -56,8 +56,7 @@ def table(result: dict) -> str:
         cells = []
         for name in names:
             values = [run[name] for run in case["runs"]]
-            error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-            cells.append(f"{statistics.fmean(values):.2f} +- {error:.2f}")
+            cells.append("{:.2f} +- {:.2f}".format(*mean_and_error(values)))
         row = [case["objective"], case["codes"], str(case["variance"]), *cells]
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)

@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from typer.testing import CliRunner
 
+from commands import call, refused
 from contrastive_entropy import InputError, training
 from contrastive_entropy.classifier import Classifier
-from contrastive_entropy.cli import app
 from contrastive_entropy.conditional import JointMixture
 from contrastive_entropy.config import AutoencoderConfig, FitConfig
 from contrastive_entropy.data import Dataset, load
@@ -52,18 +51,6 @@ OPTIONS = [
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-def call(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def refused(result, *parts):
-    assert result.exit_code == 2, result.output
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    for part in parts:
-        assert part in lines[0]
 
 
 def model(codes="one_hot", centers=3, features=2, **changes):

@@ -4,10 +4,9 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
+from commands import call, refused
 from contrastive_entropy import __version__
-from contrastive_entropy.cli import app
 from contrastive_entropy.cli_tables import BOUND_MEANINGS, MEANINGS
 
 SMALL = [
@@ -24,20 +23,6 @@ SMALL = [
     "--accelerator",
     "cpu",
 ]
-
-
-def call(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def refused(result, *parts, code=2):
-    """One line on standard error, no traceback, the given exit code."""
-    assert result.exit_code == code, result.output
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("error: " if code == 2 else "training stopped: ")
-    for part in parts:
-        assert part in lines[0]
 
 
 @pytest.fixture(scope="module")

@@ -159,13 +159,13 @@ def compare(
     points: options.Points = None,
     steps: options.Steps = COMPARE.steps,
     batch_size: options.BatchSize = COMPARE.batch_size,
-    components: Annotated[int, typer.Option(help="Generated points per step.")] = COMPARE.components,
+    components: options.Components = COMPARE.components,
     learning_rate: options.LearningRate = COMPARE.learning_rate,
     variance_start: options.VarianceStart = None,
     variance_end: options.VarianceEnd = None,
     body: options.Body = COMPARE.body,
     width: options.Width = COMPARE.width,
-    noise_dimension: Annotated[int, typer.Option(help="Of the noise codes.")] = COMPARE.noise_dimension,
+    noise_dimension: options.NoiseDimension = COMPARE.noise_dimension,
 ) -> None:
     """Every objective beside the losses that people would use instead: same network, steps, data and batches."""
     with _experiment(out):
@@ -190,11 +190,11 @@ def variance_sweep(
     points: options.Points = None,
     steps: options.Steps = SWEEP.steps,
     batch_size: options.BatchSize = SWEEP.batch_size,
-    components: Annotated[int, typer.Option(help="Generated points per step.")] = SWEEP.components,
+    components: options.Components = SWEEP.components,
     learning_rate: options.LearningRate = SWEEP.learning_rate,
     body: options.Body = SWEEP.body,
     width: options.Width = SWEEP.width,
-    noise_dimension: Annotated[int, typer.Option(help="Of the noise codes.")] = SWEEP.noise_dimension,
+    noise_dimension: options.NoiseDimension = SWEEP.noise_dimension,
 ) -> None:
     """Diversity and meaning over the variance, and where the variance chosen from the data falls."""
     with _experiment(out):

@@ -33,7 +33,7 @@ def fit_mdn(
     overwrite: options.Overwrite = False,
     steps: options.Steps = MDN.steps,
     batch_size: options.BatchSize = MDN.batch_size,
-    components: Annotated[int, typer.Option(help="Generated points per step.")] = MDN.components,
+    components: options.Components = MDN.components,
     learning_rate: options.LearningRate = MDN.learning_rate,
     smoothing: Annotated[
         float | None,
@@ -50,7 +50,7 @@ def fit_mdn(
     width: options.Width = MDN.width,
     depth: options.Depth = MDN.depth,
     noise: Annotated[str, typer.Option(help=f"Noise codes: {' or '.join(NOISES)}.")] = MDN.noise,
-    noise_dimension: Annotated[int, typer.Option(help="Of the noise codes.")] = MDN.noise_dimension,
+    noise_dimension: options.NoiseDimension = MDN.noise_dimension,
     points: options.Points = None,
     held_out: options.HeldOut = MDN.held_out,
     data_root: options.DataRoot = None,

@@ -24,6 +24,8 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in
 ReplaceFile = Annotated[bool, typer.Option("--overwrite", help="Replace the file.")]
 Steps = Annotated[int, typer.Option(help="Optimiser steps.")]
 BatchSize = Annotated[int, typer.Option(help="Data points per step.")]
+Components = Annotated[int, typer.Option(help="Generated points per step.")]
+NoiseDimension = Annotated[int, typer.Option(help="Of the noise codes.")]
 LearningRate = Annotated[
     float, typer.Option(help="Of Adam; falls to 0 once the variance is at its end (at least over the last tenth).")
 ]

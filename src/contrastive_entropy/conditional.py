@@ -217,19 +217,21 @@ class JointMixture:
         """
         if self.features.shape[1] != 1:
             raise ValueError(f"quadrature is for one-dimensional features, got {self.features.shape[1]} dimensions")
-        deviation = self.feature_variance**0.5
-        low, high = (float(edge) for edge in self.features.double().aminmax())
-        low, high = low - 9 * deviation, high + 9 * deviation
-        count = self.quadrature_size
+        low, high, count = self._quadrature_range()
         nodes = torch.linspace(low, high, count, dtype=torch.float64, device=self.features.device)[:, None]
         density = GaussianMixture(self.features.double(), self.feature_variance).log_prob(nodes)
         return nodes, torch.log_softmax(density, 0)
 
     @property
     def quadrature_size(self) -> int:
-        """Nodes that `quadrature` takes: as many as standard deviations of the noise fit between the features."""
+        """Nodes that `quadrature` takes: 8 per standard deviation of the noise, over 9 on either side of the features."""
+        return self._quadrature_range()[2]
+
+    def _quadrature_range(self) -> tuple[float, float, int]:
+        deviation = self.feature_variance**0.5
         low, high = (float(edge) for edge in self.features.double().aminmax())
-        return math.ceil(((high - low) / self.feature_variance**0.5 + 18) * NODES_PER_DEVIATION) + 1
+        low, high = low - 9 * deviation, high + 9 * deviation
+        return low, high, math.ceil((high - low) / deviation * NODES_PER_DEVIATION) + 1
 
     def conditional(self, conditions: Tensor) -> GaussianMixture:
         """p(.|y_s) for every condition, a batch (s,) of mixtures of all n components.

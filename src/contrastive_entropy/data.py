@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.files import map_points, read_points
+from contrastive_entropy.files import map_points, read_points, split
 from contrastive_entropy.hub import HUB, PREFIX, load_images
 
 
@@ -89,8 +89,9 @@ def load(
         return _hub(name, data_root, seed, held_out, points)
     if not _exists(name):
         raise InputError(_not_found(name))
-    pixels, image_shape = read_points(Path(source))
-    return _subset(_split(name, pixels, image_shape, seed, held_out), points, seed)
+    rows, image_shape = read_points(Path(source))
+    train, test = split(name, len(rows), held_out=held_out, most=MOST_HELD_OUT, seed=seed)
+    return _subset(Dataset(name, rows[train], rows[test], image_shape), points, seed)
 
 
 def names() -> list[str]:
@@ -272,21 +273,6 @@ def _hub(name: str, data_root: str | Path | None, seed: int, held_out: float, po
     if test.pixels.shape[1:] != train.pixels.shape[1:]:
         raise InputError(f"{name}: training images are {shape} and held-out ones {tuple(test.pixels.shape[1:])}")
     return Dataset(name, train.pixels.flatten(1), test.pixels.flatten(1), shape, train.labels, test.labels)
-
-
-def _split(
-    name: str,
-    points: Tensor,
-    image_shape: tuple[int, int, int] | None,
-    seed: int,
-    held_out: float,
-) -> Dataset:
-    if len(points) < 10:
-        raise InputError(f"{name}: {len(points)} rows are too few to train and hold out; at least 10 are needed")
-    order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))
-    count = min(MOST_HELD_OUT, max(1, round(held_out * len(points))), len(points) - 1)
-    train, test = order[count:], order[:count]
-    return Dataset(name, points[train], points[test], image_shape)
 
 
 def _subset(dataset: Dataset, points: int | None, seed: int) -> Dataset:

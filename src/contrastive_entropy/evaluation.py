@@ -146,10 +146,9 @@ def evaluate(run: Run, dataset: Dataset, *, seed: int = 1, from_density: bool = 
     distances = neighbor_distance(dataset.test, dataset.train)
     radius = float(distances.quantile(FAR_QUANTILE))
     for figures, nearest in ((model, neighbor_distance(generated, dataset.train)), (reference, distances)):
-        figures["far_share"] = float(
-            (nearest > radius).double().mean()
-        )  # of real points 1 - FAR_QUANTILE by definition
-        figures["memorization"] = smaller_share(nearest, distances)  # and this one half
+        # of real points 1 - FAR_QUANTILE and one half by definition
+        figures["far_share"] = float((nearest > radius).double().mean())
+        figures["memorization"] = smaller_share(nearest, distances)
     settings = {
         "seed": seed,
         "from_density": from_density,

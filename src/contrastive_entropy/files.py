@@ -20,6 +20,29 @@ FILE_SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
 _MISSING = {"", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "<na>"}
 
 
+def split(name: str, count: int, *, held_out: float, most: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Which rows are trained on and which are held out, drawn at random.
+
+    Args:
+        name: of the data, for the message.
+        count: of the rows.
+        held_out: share that is held out: at least 1 row, and at most `most`.
+        most: rows that are held out at most.
+        seed: of the draw.
+
+    Returns:
+        Indices of both.
+
+    Raises:
+        InputError: fewer than 10 rows.
+    """
+    if count < 10:
+        raise InputError(f"{name}: {count} rows are too few to train and hold out; at least 10 are needed")
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    few = min(most, max(1, round(held_out * count)), count - 1)
+    return order[few:], order[:few]
+
+
 def read_points(path: Path) -> tuple[Tensor, tuple[int, int, int] | None]:
     """Read one point per row.
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.files import as_intensities, pixels_of
+from contrastive_entropy.files import as_intensities, pixels_of, split
 
 PREFIX = "hub:"
 """Before the identifier of any other data set on the hub, `hub:owner/name`."""
@@ -139,11 +139,8 @@ def load_images(
         raise InputError(f"{source}: expected the parts train and test, found {', '.join(parts)}")
     train = parts["train"]
     if held_out_name is None:
-        order = np.random.default_rng(seed).permutation(len(train))
-        count = min(most_held_out, max(1, round(held_out * len(train))), len(train) - 1)
-        if len(train) < 10:
-            raise InputError(f"{name}: {len(train)} images are too few to train and hold out; at least 10 are needed")
-        train, test = train.select(np.sort(order[count:])), train.select(np.sort(order[:count]))
+        rows = split(name, len(train), held_out=held_out, most=most_held_out, seed=seed)
+        train, test = (train.select(index.sort().values.numpy()) for index in rows)
     else:
         test = parts[held_out_name]
     return _as_images(train, wanted, source, points, seed), _as_images(test, wanted, source, most_held_out, seed)

@@ -255,9 +255,9 @@ def smaller_share(own: Tensor, other: Tensor) -> float:
         In [0, 1].
     """
     other = other.sort().values
-    above = len(other) - torch.searchsorted(other, own, right=True)
-    equal = torch.searchsorted(other, own, right=True) - torch.searchsorted(other, own)
-    return float((above + equal / 2).double().mean() / len(other))
+    below, not_above = torch.searchsorted(other, own), torch.searchsorted(other, own, right=True)
+    equal = not_above - below
+    return float((len(other) - not_above + equal / 2).double().mean() / len(other))
 
 
 @dataclass(frozen=True)
@@ -328,6 +328,24 @@ def neighbor_distance(x: Tensor, y: Tensor, *, rank: int = 1) -> Tensor:
         raise ValueError(f"rank must lie in 1..{len(y)}, the number of points, got {rank}")
     x, y = x.double(), y.double()
     return torch.cat([distance.kthvalue(rank, dim=1).values for distance in _distances(x, y)])
+
+
+def nearest_neighbor(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance from each x_i to the nearest point of y, and which that is.
+
+    Args:
+        x: (n, d).
+        y: (m, d).
+
+    Returns:
+        (n,) in data units, float64, and (n,) int64. O(n m d) time, linear memory.
+
+    Raises:
+        ValueError: no points, different numbers of coordinates, or values that are not finite.
+    """
+    _check_sets(x, y, least=1)
+    found = [distance.min(1) for distance in _distances(x.double(), y.double())]
+    return torch.cat([part.values for part in found]), torch.cat([part.indices for part in found])
 
 
 def far_share(samples: Tensor, data: Tensor, *, radius: float) -> float:

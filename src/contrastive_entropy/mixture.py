@@ -48,12 +48,13 @@ class GaussianMixture:
         weights: Tensor | None = None,
         log_weights: Tensor | None = None,
     ) -> None:
-        if not isinstance(centers, Tensor) or not centers.is_floating_point():
-            tensor = isinstance(centers, Tensor)
-            kind, convert = (
-                (centers.dtype, ".float()") if tensor else (type(centers).__name__, "torch.as_tensor(...).float()")
+        if not isinstance(centers, Tensor):
+            kind = type(centers).__name__
+            raise TypeError(
+                f"centers must be a floating-point tensor, got {kind}; convert with torch.as_tensor(...).float()"
             )
-            raise TypeError(f"centers must be a floating-point tensor, got {kind}; convert with {convert}")
+        if not centers.is_floating_point():
+            raise TypeError(f"centers must be a floating-point tensor, got {centers.dtype}; convert with .float()")
         if centers.ndim < 2 or 0 in centers.shape[-2:]:
             raise ValueError(
                 f"centers must have shape (..., m, d) with m, d >= 1, got {tuple(centers.shape)}; "

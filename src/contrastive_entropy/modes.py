@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from contrastive_entropy.metrics import neighbor_distance
+from contrastive_entropy.metrics import nearest_neighbor
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,8 @@ def mode_scores(samples: Tensor, modes: Tensor, *, radius: float) -> ModeScores:
     >>> mode_scores(torch.tensor([[0.5], [5.0]]), torch.tensor([[0.0], [9.0]]), radius=1.0)
     ModeScores(modes=1, high_quality=0.5, reverse_kl=0.0, distance=0.5)
     """
-    distance = neighbor_distance(samples, modes)  # also checks both
+    distance, nearest = nearest_neighbor(samples, modes)
     good = distance <= radius
-    nearest = torch.cat([torch.cdist(part, modes.double()).argmin(1) for part in samples.double().split(4096)])
     scores = _mode_scores(nearest, good, len(modes))
     if not bool(good.any()):
         return scores

@@ -77,27 +77,28 @@ def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: 
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    if data.ndim == 2 and not bool(data.isfinite().all()):
+    _check_shape(data)
+    if not bool(data.isfinite().all()):
         raise ValueError("data hold NaN or infinite values")
     if not 2 * RANK <= points <= MOST_POINTS:
         raise ValueError(f"a batch must have from {2 * RANK} to {MOST_POINTS} points, got {points}")
-    varied = data[:, data.amax(0) > data.amin(0)] if data.ndim == 2 and len(data) else data
-    dimension = varied.shape[-1]
+    varied = data[:, data.amax(0) > data.amin(0)]
+    dimension = varied.shape[1]
     scale = median_pair_variance(varied, seed=seed)
     variances = scale * torch.logspace(-5, 1, CURVE, dtype=torch.float64)
-    score, choose, what = {
+    curve, choose, what = {
         "neighbors": (
             _within_reach,
             _reach,
             "a quarter of the median squared distance to the 8th neighbour in a batch",
         ),
         "effective_rank": (
-            _rank_share,
+            _rank_shares,
             _half_rank,
             "where the Gram matrix of a batch has an effective rank of half its points",
         ),
         "leave_one_out": (
-            _left_out,
+            _all_left_out,
             _likeliest,
             "where points are likeliest under Gaussians on the others of their batch",
         ),
@@ -105,7 +106,7 @@ def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: 
     rows, chosen = [], []
     for draw in range(DRAWS):
         squares = _different_squares(_subset(varied, points, seed + draw))
-        rows.append([score(squares, dimension, float(v)) for v in variances])
+        rows.append(curve(squares, dimension, variances.tolist()))
         chosen.append(math.log(choose(squares, dimension, scale)))
     choices = torch.tensor(chosen, dtype=torch.float64)
     variance, error = float(choices.mean().exp()), float(choices.std() / DRAWS**0.5)
@@ -124,18 +125,23 @@ def _different_squares(points: Tensor) -> Tensor:
     return torch.cdist(different, different, compute_mode="donot_use_mm_for_euclid_dist").square()
 
 
-# Scores and choices of the methods, each of the squared distances of a batch (n, n) and the number of coordinates
+# Curves and choices of the methods, each of the squared distances of a batch (n, n) and the number of coordinates
 
 
-def _within_reach(squares: Tensor, dimension: int, variance: float) -> float:
-    return float((squares.kthvalue(RANK + 1, dim=1).values <= 4 * variance).double().mean())
+def _within_reach(squares: Tensor, dimension: int, variances: list[float]) -> list[float]:
+    reach = squares.kthvalue(RANK + 1, dim=1).values
+    return [float((reach <= 4 * variance).double().mean()) for variance in variances]
 
 
 def _reach(squares: Tensor, dimension: int, scale: float) -> float:
     return float(squares.kthvalue(RANK + 1, dim=1).values.median()) / 4
 
 
-def _rank_share(squares: Tensor, dimension: int, variance: float) -> float:
+def _rank_shares(squares: Tensor, dimension: int, variances: list[float]) -> list[float]:
+    return [_rank_share(squares, variance) for variance in variances]
+
+
+def _rank_share(squares: Tensor, variance: float) -> float:
     values = torch.linalg.eigvalsh((squares / (-4 * variance)).exp()).clamp_min(0)
     return float(effective_rank(values)) / len(squares)
 
@@ -145,9 +151,13 @@ def _half_rank(squares: Tensor, dimension: int, scale: float) -> float:
     low, high = math.log(scale) - 40, math.log(scale) + 5
     for _ in range(40):
         middle = (low + high) / 2
-        above = _rank_share(squares, dimension, math.exp(middle)) > RANK_SHARE
+        above = _rank_share(squares, math.exp(middle)) > RANK_SHARE
         low, high = (middle, high) if above else (low, middle)
     return math.exp((low + high) / 2)
+
+
+def _all_left_out(squares: Tensor, dimension: int, variances: list[float]) -> list[float]:
+    return [_left_out(squares, dimension, variance) for variance in variances]
 
 
 def _left_out(squares: Tensor, dimension: int, variance: float) -> float:
@@ -239,9 +249,13 @@ def geometric_schedule(step: int, *, steps: int, start: float, end: float, fract
     return start * math.exp(math.log(end / start) * step / (fraction * steps))
 
 
-def _subset(data: Tensor, points: int, seed: int) -> Tensor:
+def _check_shape(data: Tensor) -> None:
     if data.ndim != 2 or len(data) < 2:
         raise ValueError(f"data must have shape (n, d) with n >= 2, got {tuple(data.shape)}")
+
+
+def _subset(data: Tensor, points: int, seed: int) -> Tensor:
+    _check_shape(data)
     if points < 2:
         raise ValueError(f"points must be at least 2, got {points}")
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
