@@ -110,6 +110,8 @@ def reconstruction_diversity(
     variance: Annotated[float | None, typer.Option(help="At the end. [default: from the data]")] = None,
     feature_variance: FeatureVariance = DIVERSITY.feature_variance,
     seed: options.Seed = DIVERSITY.seed,
+    precision: options.Precision = DIVERSITY.precision,
+    track_every: options.TrackEvery = None,
 ) -> None:
     """Many alternatives for one input, beside the plain autoencoder's mean."""
     with _experiment(out):
@@ -166,6 +168,7 @@ def compare(
     body: options.Body = COMPARE.body,
     width: options.Width = COMPARE.width,
     noise_dimension: options.NoiseDimension = COMPARE.noise_dimension,
+    precision: options.Precision = COMPARE.precision,
 ) -> None:
     """Every objective beside the losses that people would use instead: same network, steps, data and batches."""
     with _experiment(out):

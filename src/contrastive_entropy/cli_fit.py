@@ -104,9 +104,7 @@ def fit_autoencoder(
     precision: options.Precision = "32-true",
     log_every: options.LogEvery = 10,
     checkpoint_every: options.CheckpointEvery = 100,
-    track_every: Annotated[
-        int | None, typer.Option(help="Steps between rows of bounds.csv. [default: 20 rows in all]")
-    ] = None,
+    track_every: options.TrackEvery = None,
 ) -> None:
     """Train an encoder whose decoder answers with several alternatives, and track the bound against its limit."""
     with options.errors_in_one_line():

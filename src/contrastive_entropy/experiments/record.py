@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from contrastive_entropy import __version__, training
-from contrastive_entropy.config import Config
+from contrastive_entropy.config import Config, Machine
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.runs import CONFIG, Run, write_json
@@ -73,7 +73,15 @@ def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([lines[0], "|---" * len(headings) + "|", *lines[1:]])
 
 
-def finished_run(config: Config, folder: Path, dataset: Dataset, clock: Clock) -> Run:
+def finished_run(
+    config: Config,
+    folder: Path,
+    dataset: Dataset,
+    clock: Clock,
+    *,
+    precision: str = Machine.precision,
+    track_every: int | None = None,
+) -> Run:
     """The run of a config in a folder: as it is if finished, continued if begun, made if not there.
 
     Raises:
@@ -83,13 +91,16 @@ def finished_run(config: Config, folder: Path, dataset: Dataset, clock: Clock) -
     begun = (folder / CONFIG).is_file()
     if begun:
         run = Run.open(folder)
-        if run.config != Run.resolved(config, dataset):
+        if run.config != Run.resolved(config, dataset) or run.machine.precision != precision:
             raise InputError(f"{folder} holds a run with other settings; choose another --out")
         if run.finished:
             return run
     clock.worked = True
     start = clock.seconds()
-    run = training.resume(folder, progress=True) if begun else training.fit(config, folder, dataset, progress=True)
+    if begun:
+        run = training.resume(folder, progress=True)
+    else:
+        run = training.fit(config, folder, dataset, progress=True, precision=precision, track_every=track_every)
     write_json(_seconds_of(run), {"seconds": round(training_seconds(run) + clock.seconds() - start, 1)})
     if not run.finished:
         raise StoppedError("stopped; the same command continues the experiment where it stood")

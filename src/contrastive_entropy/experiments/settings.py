@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from contrastive_entropy.config import Machine
+
 
 @dataclass(frozen=True)
 class BoundTrackingConfig:
@@ -45,6 +47,7 @@ class ReconstructionDiversityConfig:
         data, data_root, points, features, centers, codes, steps, body, width, variance, feature_variance, seed: as in
             `AutoencoderConfig`; variance is what the density's falls to.
         batch_size: of both models.
+        precision, track_every: as in `Machine`.
     """
 
     data: str = "digits"
@@ -60,6 +63,8 @@ class ReconstructionDiversityConfig:
     variance: float | None = None
     feature_variance: float = 0.0025
     seed: int = 0
+    precision: str = Machine.precision
+    track_every: int | None = None
 
 
 RECONSTRUCTION_DIVERSITY_QUICK: dict[str, Any] = {"steps": 200, "centers": 4}
@@ -98,6 +103,7 @@ class CompareConfig:
         seeds: one repetition for each.
         data, data_root, points, steps, batch_size, components, learning_rate, variance_start, variance_end, body, width,
             noise_dimension: as in `FitConfig`, for all contenders alike.
+        precision: of the network, as in `Machine`.
     """
 
     contenders: tuple[str, ...] = (
@@ -124,6 +130,7 @@ class CompareConfig:
     body: str = "mlp"
     width: int = 256
     noise_dimension: int = 32
+    precision: str = Machine.precision
 
 
 COMPARE_QUICK: dict[str, Any] = {"seeds": (0,), "steps": 100, "contenders": ("debiased_nuclear_norm", "energy")}
