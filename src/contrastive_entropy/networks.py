@@ -63,7 +63,7 @@ class ConvolutionalDecoder(nn.Module):
         for coarse, fine in itertools.pairwise(channel_counts):
             layers += [nn.ReLU(), nn.ConvTranspose2d(coarse, fine, 4, stride=2, padding=1)]
         layers += [nn.ReLU(), nn.Conv2d(width, channels, 3, padding=1)]
-        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # faster on CPUs: 1.2 to 1.5 times
+        self.layers = _channels_last(layers)
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, inputs) -> (n, channels * height * width)."""
@@ -104,12 +104,17 @@ class ConvolutionalEncoder(nn.Module):
         coarsest = -(-height // 2**halvings) * -(-columns // 2**halvings)
         normalized = nn.BatchNorm1d(outputs, affine=False)
         layers += [nn.Flatten(), nn.Linear(counts[-1] * coarsest, outputs), normalized]
-        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+        self.layers = _channels_last(layers)
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, channels * height * width) -> (n, outputs)."""
         features: Tensor = self.layers(images.unflatten(-1, self.image_shape))
         return features
+
+
+def _channels_last(layers: list[nn.Module]) -> nn.Sequential:
+    """In memory with the channels together, where CPUs convolve 1.2 to 1.5 times faster."""
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _check_positive(**sizes: int) -> None:
