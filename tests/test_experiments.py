@@ -36,7 +36,8 @@ def test_mode_coverage(tmp_path):
     assert again["rows"][0]["seconds"] == seconds  # what training took, not what reading it takes
     assert again["rows"][0]["model"] == found["rows"][0]["model"]
     refused(
-        call(*arguments, "--laws", "moons"), "moons has no separate modes; those that have are ring8, grid25, modes1200"
+        call(*arguments, "--laws", "moons"),
+        "moons has no separate modes; those that have are ring8, grid25, modes1200, stacked_mnist",
     )
     refused(call(*arguments, "--laws", "ring8", "--objective", "nuclear_norm"), "holds a run with other settings")
 

@@ -1,7 +1,10 @@
+import json
+
 import numpy as np
 import pytest
 import torch
 
+from commands import call
 from contrastive_entropy import InputError, hub
 from contrastive_entropy.data import load
 from contrastive_entropy.hub import HUB, load_images
@@ -31,6 +34,36 @@ def test_a_copy_in_the_layout_of_the_hub(copy):
     torch.testing.assert_close(data.train * 255, torch.from_numpy(pixels[:20]).flatten(1).float())
     assert data.train_labels.tolist() == [*range(10)] * 2
     assert data.test_labels.tolist() == [*range(10)]
+
+
+def test_stacked_digits(copy):
+    root, pixels = copy
+    data = load("stacked_mnist", data_root=root, points=50)
+    assert data.image_shape == (3, 28, 28)
+    assert (len(data.train), len(data.test)) == (50, 10)
+    known = {tuple(row) for row in pixels[:20].reshape(20, -1).tolist()}
+    channels = (data.train * 255).round().int().reshape(-1, 784)
+    drawn = [tuple(row) for row in channels.tolist()]
+    assert set(drawn) == known  # every digit, in every colour's place, and nothing else
+    assert len({drawn[3 * row : 3 * row + 3][0] for row in range(50)}) > 10
+    assert not torch.equal(channels[::3], channels[1::3])
+    torch.testing.assert_close(load("stacked_mnist", data_root=root, points=50).train, data.train)
+
+
+def test_modes_of_stacked_digits(copy):
+    root, _ = copy
+    out = root / "modes"
+    result = call(
+        *("experiment", "mode-coverage", "--laws", "stacked_mnist", "--data-root", root, "--out", out),
+        *("--steps", 2, "--seeds", 0, "--samples", 300),
+    )
+    assert result.exit_code == 0, result.output
+    found = json.loads((out / "mode-coverage.json").read_text())["rows"][0]
+    assert found["modes"] == 1000
+    assert "accuracy" in found["classifier"]
+    assert found["model"][0]["modes"] < found["real"][0]["modes"] <= 20  # of 20 stacks; two steps reach less
+    assert found["model"][0]["reverse_kl"] > found["real"][0]["reverse_kl"] > 3.5  # log(1000 / 20) = 3.9
+    assert "not judged" in (out / "mode-coverage.md").read_text()
 
 
 def test_what_is_missing_is_named(copy, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from contrastive_entropy.cli_experiment import experiment_app
 from contrastive_entropy.cli_fit import fit_app
 from contrastive_entropy.cli_options import errors_in_one_line
 from contrastive_entropy.cli_tables import BOUND_MEANINGS, evaluate_run, print_figures
-from contrastive_entropy.data import TOYS, names
+from contrastive_entropy.data import STACKED, TOYS, names
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.hub import HUB
 from contrastive_entropy.runs import Run, write_atomically
@@ -210,7 +210,10 @@ def data_list() -> None:
         table.add_row(name, f"10000 + 5000 held out, {dimensions}", "toy law, drawn afresh for each seed")
     for name, entry in HUB.items():
         table.add_row(name, entry.description, f"{entry.identifier} on the hub, {entry.cost}, or a copy in --data-root")
+    table.add_row(
+        STACKED, "60000 + 10000 held out, 28 x 28 colour", "three digits of mnist, one per colour: 1,000 modes"
+    )
     Console().print(table)
-    assert set(names()) == {"digits", *TOYS, *HUB}
+    assert set(names()) == {"digits", *TOYS, *HUB, STACKED}
     typer.echo("or hub:owner/name, any data set of images on the hub, or a copy of it in --data-root")
     typer.echo("or a path: .npy, .npz, .csv, .parquet with one point per row, or a folder of images of one size")

@@ -129,17 +129,21 @@ def mode_coverage(
     context: typer.Context,
     out: ExperimentOut,
     quick: Quick = False,
-    laws: Annotated[str, typer.Option(help="Toy laws of separate modes.")] = _listed(MODE_COVERAGE.laws),
+    laws: Annotated[
+        str, typer.Option(help="Laws of separate modes: ring8, grid25, modes1200, stacked_mnist.")
+    ] = _listed(MODE_COVERAGE.laws),
     seeds: Seeds = _listed(MODE_COVERAGE.seeds),
     objective: Annotated[str, typer.Option(help="As in `fit mdn`.")] = MODE_COVERAGE.objective,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps. [default: each law's own]")] = None,
-    samples: Annotated[int, typer.Option(help="That are looked at.")] = MODE_COVERAGE.samples,
+    samples: Annotated[int | None, typer.Option(help="That are looked at. [default: as published]")] = None,
+    data_root: options.DataRoot = None,
 ) -> None:
     """Modes reached, share of samples on one, and evenness, beside the published figures."""
     with _experiment(out):
         from contrastive_entropy.experiments import mode_coverage as experiment
 
-        options.check_number_and_seed(samples, 0)
+        if samples is not None:
+            options.check_number_and_seed(samples, 0)
         found = experiment.run(_config(context, ModeCoverageConfig, MODE_COVERAGE_QUICK), out)
         _finish(out, "mode-coverage", experiment.table(found), experiment.reading(found["rows"]))
 

@@ -56,8 +56,9 @@ def load(
     """Load a data set by name or path.
 
     Args:
-        source: `digits`; a toy of `TOYS`; a data set of `HUB`; hub:owner/name, images of the hub; or a path to .npy, .npz,
-            .csv or .parquet with one point per row, or to a folder of images of one size: see `files.read_points`.
+        source: `digits`; a toy of `TOYS`; a data set of `HUB`; `stacked_mnist`; hub:owner/name, images of the hub; or a
+            path to .npy, .npz, .csv or .parquet with one point per row, or to a folder of images of one size: see
+            `files.read_points`.
         seed: of the toys' draws and of the split of files, from 0; `digits` is always split the same way.
         held_out: share of a file's points that is held out, in (0, 1); at least 1 point and at most 10,000.
         data_root: folder of copies of hub data sets (`mnist`), each in a folder of its name; None takes the hub.
@@ -87,6 +88,8 @@ def load(
         return _subset(Dataset(name, train, test), points, seed)
     if name in HUB or name.startswith(PREFIX):
         return _hub(name, data_root, seed, held_out, points)
+    if name == STACKED:
+        return _stacked(data_root, seed, points)
     if not _exists(name):
         raise InputError(_not_found(name))
     rows, image_shape = read_points(Path(source))
@@ -96,7 +99,7 @@ def load(
 
 def names() -> list[str]:
     """The data sets that need no file."""
-    return ["digits", *TOYS, *HUB]
+    return ["digits", *TOYS, *HUB, STACKED]
 
 
 def load_points(source: str | Path, *, seed: int = 0, data_root: str | Path | None = None) -> Tensor | np.ndarray:
@@ -254,6 +257,10 @@ MODES = ("ring8", "grid25", "modes1200")
 """Toy laws of separate modes (std .01, .05 and .5), the benchmarks of mode coverage."""
 
 
+STACKED = "stacked_mnist"
+"""Three digits of MNIST, one per colour."""
+
+
 def _digits() -> Dataset:
     from sklearn.datasets import load_digits
 
@@ -273,6 +280,19 @@ def _hub(name: str, data_root: str | Path | None, seed: int, held_out: float, po
     if test.pixels.shape[1:] != train.pixels.shape[1:]:
         raise InputError(f"{name}: training images are {shape} and held-out ones {tuple(test.pixels.shape[1:])}")
     return Dataset(name, train.pixels.flatten(1), test.pixels.flatten(1), shape, train.labels, test.labels)
+
+
+def _stacked(data_root: str | Path | None, seed: int, points: int | None) -> Dataset:
+    """Three digits of MNIST drawn independently, one per colour: a thousand modes (arXiv 1611.02163)."""
+    digits = _hub("mnist", data_root, seed, 0.2, None)
+    parts = []
+    for index, (images, count) in enumerate(
+        ((digits.train, points or len(digits.train)), (digits.test, len(digits.test)))
+    ):
+        generator = torch.Generator().manual_seed(2 * seed + index)
+        parts.append(images[torch.randint(len(images), (count, 3), generator=generator)].flatten(1))
+    assert digits.image_shape is not None
+    return Dataset(STACKED, parts[0], parts[1], (3, *digits.image_shape[1:]))
 
 
 def _subset(dataset: Dataset, points: int | None, seed: int) -> Dataset:

@@ -11,7 +11,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from contrastive_entropy.classifier import Classifier
-from contrastive_entropy.config import FitConfig
+from contrastive_entropy.config import FitConfig, Machine
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import require_enough
@@ -48,12 +48,14 @@ class Arena:
         config: of every run, but for what each changes.
         folder: of the experiment; one file of figures and one of weights per run are in `runs/`.
         clock: of the experiment.
+        precision: of the networks, as in `Machine`.
 
     Raises:
-        InputError: data that cannot be used.
+        InputError: data that cannot be used, or an unknown precision.
     """
 
-    def __init__(self, config: FitConfig, folder: Path, clock: Clock) -> None:
+    def __init__(self, config: FitConfig, folder: Path, clock: Clock, *, precision: str = Machine.precision) -> None:
+        self.precision = Machine(precision=precision).precision
         self.dataset = load_for(config)
         require_enough(self.dataset)
         base = Run.resolved(config, self.dataset)
@@ -81,6 +83,7 @@ class Arena:
         asked = {
             "contender": name,
             "fit": dataclasses.asdict(config),
+            "precision": self.precision,
             "data": self.data_digest,
             "space": f"{self.space.name} {self.space.digest}",
         }
@@ -88,7 +91,7 @@ class Arena:
         if known is None:
             self.clock.worked = True
             label = f"{name}, seed {config.seed}"
-            network, seconds = train(loss, config, self.dataset, label)
+            network, seconds = train(loss, config, self.dataset, label, precision=self.precision)
             samples = network.sample(EVALUATED, generator=torch.Generator().manual_seed(config.seed))
             if not bool(samples.isfinite().all()):
                 raise _not_finite(label, config.steps)
@@ -131,7 +134,9 @@ def _known(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
     return known
 
 
-def train(loss: Loss, config: FitConfig, dataset: Dataset, label: str) -> tuple[MixtureDensityNetwork, float]:
+def train(
+    loss: Loss, config: FitConfig, dataset: Dataset, label: str, *, precision: str = Machine.precision
+) -> tuple[MixtureDensityNetwork, float]:
     """The steps of `training.Fit`, batches and schedules included, with any loss and without what surrounds them.
 
     Args:
@@ -139,6 +144,7 @@ def train(loss: Loss, config: FitConfig, dataset: Dataset, label: str) -> tuple[
         config: with both variances chosen.
         dataset: what is fitted.
         label: of the progress line.
+        precision: of the network, as in `Machine`; the loss is evaluated in float32.
 
     Returns:
         The trained network, and the seconds of all its steps.
@@ -151,12 +157,14 @@ def train(loss: Loss, config: FitConfig, dataset: Dataset, label: str) -> tuple[
     assert isinstance(network, MixtureDensityNetwork)
     fit = Fit(config, network, dataset.train)
     optimizer = torch.optim.Adam(network.parameters(), config.learning_rate, fused=True)
+    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
     start = time.monotonic()
     try:
         with progress_line(label, config.steps, "steps", per=1) as show:
             for step in range(config.steps):
                 optimizer.param_groups[0]["lr"] = fit.scheduled_rate(step)
-                p, q = fit.data_and_model(*fit.drawn(step))
+                with torch.autocast("cpu", half, enabled=half is not None):
+                    p, q = fit.data_and_model(*fit.drawn(step))
                 try:
                     value = loss(p, q)
                 except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]

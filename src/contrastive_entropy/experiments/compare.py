@@ -56,7 +56,9 @@ def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
         InputError: an unknown contender, data or a folder that cannot be used, or a signal stopped it.
     """
     clock = Clock(folder)
-    arena = Arena(FitConfig(**shared_settings(FitConfig, config), seed=config.seeds[0]), folder, clock)
+    arena = Arena(
+        FitConfig(**shared_settings(FitConfig, config), seed=config.seeds[0]), folder, clock, precision=config.precision
+    )
     base, dataset, space = arena.base, arena.dataset, arena.space
     contenders = [Contender.named(name, arena.variance_start) for name in config.contenders]
     losses = [contender.loss() for contender in contenders]

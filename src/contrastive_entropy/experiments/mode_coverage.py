@@ -1,6 +1,8 @@
 """How many separate modes a generator reaches, how many samples lie on one, and how evenly: the published protocol."""
 
 import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from contrastive_entropy.classifier import Classifier
 from contrastive_entropy.config import FitConfig
-from contrastive_entropy.data import sample_toy, toy_modes
+from contrastive_entropy.data import MODES, STACKED, Dataset, load, sample_toy, suggestion, toy_modes
+from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import generate
 from contrastive_entropy.experiments.record import (
     Clock,
@@ -21,8 +25,8 @@ from contrastive_entropy.experiments.record import (
     write_result,
 )
 from contrastive_entropy.experiments.settings import ModeCoverageConfig
-from contrastive_entropy.modes import mode_scores
-from contrastive_entropy.report import DATA_COLOR, MODEL_COLOR, png_bytes, principal_axes
+from contrastive_entropy.modes import ModeScores, class_mode_scores, mode_scores
+from contrastive_entropy.report import DATA_COLOR, MODEL_COLOR, draw_sheet, png_bytes, principal_axes
 from contrastive_entropy.runs import load_for, write_atomically
 
 LAWS: dict[str, dict[str, Any]] = {
@@ -55,6 +59,12 @@ LAWS: dict[str, dict[str, Any]] = {
         "width": 128,
         "depth": 4,
     },
+    STACKED: {
+        "steps": 4000,
+        "body": "convolutional",
+        "width": 32,
+        "noise_dimension": 64,
+    },
 }
 """What each law's runs set. The noise has as many dimensions as the modes' arrangement, so that each mode borders on its
 neighbours alone; a deep, narrow network crosses from one to the next in little of the noise. The variances of the first two
@@ -64,6 +74,7 @@ PUBLISHED = {
     "ring8": ("PacGAN4", "7.8", "95.9%", ".07"),
     "grid25": ("PacGAN4", "24.8", "93.6%", ".04"),
     "modes1200": ("VEEGAN", "5.5", "28%", ""),
+    STACKED: ("PacGAN4", "1000", "", ".06"),
 }
 """Modes, high quality and reverse KL as reported (arXiv 1712.04086, 1705.07761); of the 1,200 dimensions' law their texts
 give too little to repeat it exactly."""
@@ -83,27 +94,31 @@ def run(config: ModeCoverageConfig, folder: Path) -> dict[str, Any]:
         InputError: a law without modes, a folder that cannot be used, or a signal stopped it.
     """
     clock = Clock(folder)
-    found_modes = {law: toy_modes(law) for law in config.laws}
+    judges = {law: judge(law, config) for law in config.laws}
     rows: list[dict[str, Any]] = []
-    pictures: list[tuple[str, Tensor, Tensor]] = []
+    pictures: list[tuple[Dataset, Tensor, Tensor]] = []
     asked = {law: {"objective": config.objective, **LAWS[law]} for law in config.laws}
     if config.steps is not None:
         asked = {law: settings | {"steps": config.steps} for law, settings in asked.items()}
-    for law, (modes, radius) in found_modes.items():
+    for law, judged in judges.items():
         scores: dict[str, list[dict[str, float]]] = {"model": [], "real": []}
         seconds = []
         for seed in config.seeds:
-            settings = FitConfig(data=law, seed=seed, **asked[law])
+            settings = FitConfig(
+                data=law, seed=seed, data_root=config.data_root if law == STACKED else None, **asked[law]
+            )
             dataset = load_for(settings)
             trained = finished_run(settings, folder / "runs" / f"{law}-seed{seed}", dataset, clock)
             seconds.append(training_seconds(trained))
-            samples = generate(trained, config.samples, generator=torch.Generator().manual_seed(seed))
-            real = sample_toy(law, config.samples, seed=2 * seed + 1)  # as the held-out part
+            samples = generate(trained, judged.samples, generator=torch.Generator().manual_seed(seed))
+            real = dataset.train[: judged.samples]
+            if law in MODES:
+                real = sample_toy(law, judged.samples, seed=2 * seed + 1)  # as the held-out part
             for name, points in (("model", samples), ("real", real)):
-                scores[name].append(dataclasses.asdict(mode_scores(points, modes, radius=radius)))
+                scores[name].append(dataclasses.asdict(judged.scores(points)))
             if seed == config.seeds[0]:
-                pictures.append((law, real, samples))
-        rows.append({"law": law, "modes": len(modes), "radius": radius, "seconds": seconds, **scores})
+                pictures.append((dataset, real, samples))
+        rows.append({"law": law, **judged.description, "seconds": seconds, **scores})
         write_result(
             folder / "mode-coverage.json",
             dataclasses.asdict(config),
@@ -115,17 +130,70 @@ def run(config: ModeCoverageConfig, folder: Path) -> dict[str, Any]:
     return {"rows": rows}
 
 
-def figure(pictures: list[tuple[str, Tensor, Tensor]]) -> Figure:
+@dataclass(frozen=True)
+class Judge:
+    """How samples of a law are scored.
+
+    Args:
+        samples: how many.
+        description: number of modes, and the radius or the classifier that tells what lies on one.
+        scores: of (n, d) samples.
+    """
+
+    samples: int
+    description: dict[str, Any]
+    scores: Callable[[Tensor], ModeScores]
+
+
+def judge(law: str, config: ModeCoverageConfig) -> Judge:
+    """The published protocol of a law.
+
+    Raises:
+        InputError: a law without modes, or MNIST cannot be loaded.
+    """
+    if law != STACKED:
+        if law not in MODES:
+            known = (*MODES, STACKED)
+            raise InputError(
+                f"{law} has no separate modes{suggestion(law, known)}; those that have are {', '.join(known)}"
+            )
+        modes, radius = toy_modes(law)
+        toy = {"modes": len(modes), "radius": radius}
+        return Judge(config.samples or 2500, toy, lambda points: mode_scores(points, modes, radius=radius))
+    digits = load("mnist", data_root=config.data_root)
+    assert digits.train_labels is not None
+    assert digits.test_labels is not None
+    classifier = Classifier(digits.train, digits.train_labels, epochs=10)
+    kinds = len(classifier.classes)
+
+    def scores(points: Tensor) -> ModeScores:
+        hundreds, tens, ones = classifier.positions(points.reshape(-1, digits.dimension)).reshape(-1, 3).T
+        return class_mode_scores((hundreds * kinds + tens) * kinds + ones, modes=kinds**3)
+
+    description = {
+        "modes": kinds**3,
+        "classifier": f"{classifier.name}, accuracy {classifier.accuracy(digits.test, digits.test_labels):.3f}",
+        "classifier_digest": classifier.digest,
+    }
+    return Judge(config.samples or 26_000, description, scores)
+
+
+def figure(pictures: list[tuple[Dataset, Tensor, Tensor]]) -> Figure:
     """Held-out points and samples of the first seed; in many dimensions along their two principal axes."""
     result = Figure(figsize=(4 * len(pictures), 8), layout="constrained")
     FigureCanvasAgg(result)
     grid = result.subplots(2, len(pictures), squeeze=False)
-    for column, (law, real, samples) in enumerate(pictures):
-        basis = principal_axes(real)
+    for column, (dataset, real, samples) in enumerate(pictures):
+        basis = None if dataset.image_shape else principal_axes(real)
         for axis, points, color, title in (
-            (grid[0, column], real, DATA_COLOR, f"{law}: held out"),
+            (grid[0, column], real, DATA_COLOR, f"{dataset.name}: real"),
             (grid[1, column], samples, MODEL_COLOR, "generated"),
         ):
+            if basis is None:
+                assert dataset.image_shape is not None
+                draw_sheet(axis, points[:64], dataset.image_shape, columns=8)
+                axis.set(title=title, xticks=[], yticks=[])
+                continue
             axis.scatter(*(points @ basis).T, s=2, color=color, linewidths=0)
             axis.set(
                 title=title, xticks=[], yticks=[], xlim=grid[0, column].get_xlim(), ylim=grid[0, column].get_ylim()
@@ -158,11 +226,11 @@ def table(found: dict[str, Any]) -> str:
             [
                 row["law"],
                 f"{shown('modes')} of {row['modes']}",
-                f"{shown('high_quality', 100)}%",
+                f"{shown('high_quality', 100)}%" if row["law"] in MODES else "not judged",
                 shown("reverse_kl", digits=4),
                 spread(row),
                 f"{max(row['seconds']):.0f} at most",
-                f"{real[0]:.1%}, {real[1]:.4f}",
+                f"{real[0]:.1%}, {real[1]:.4f}" if row["law"] in MODES else f"{real[1]:.4f}",
                 f"{name}: {', '.join(filter(None, reported))}",
             ]
         )
@@ -172,6 +240,8 @@ def table(found: dict[str, Any]) -> str:
 def spread(row: dict[str, Any]) -> str:
     """Root mean square distance of samples from their mode, over that of real points."""
     own, real = ([score["distance"] for score in row[name] if score["distance"]] for name in ("model", "real"))
+    if row["law"] not in MODES:
+        return "not measured"
     return f"{mean_and_error(own)[0] / mean_and_error(real)[0]:.2f} of real" if own and real else "no sample on a mode"
 
 
@@ -183,7 +253,12 @@ def reading(rows: list[dict[str, Any]]) -> str:
         good = [score["high_quality"] for score in row["model"]]
         uneven = [score["reverse_kl"] for score in row["model"]]
         lines.append(
-            f"{row['law']}: {all_modes} of {len(row['model'])} runs reach all {row['modes']} modes; {min(good):.1%} to "
-            f"{max(good):.1%} of the samples are of high quality; the reverse KL is {min(uneven):.4f} to {max(uneven):.4f}."
+            f"{row['law']}: {all_modes} of {len(row['model'])} runs reach all {row['modes']} modes; "
+            + (
+                f"{min(good):.1%} to {max(good):.1%} of the samples are of high quality; "
+                if row["law"] in MODES
+                else ""
+            )
+            + f"the reverse KL is {min(uneven):.4f} to {max(uneven):.4f}."
         )
     return "\n".join(lines)

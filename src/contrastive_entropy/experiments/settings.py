@@ -76,18 +76,20 @@ class ModeCoverageConfig:
     """Settings.
 
     Args:
-        laws: of `data.MODES`.
+        laws: of `data.MODES`, or stacked_mnist.
         seeds: one repetition for each.
         objective: as in `FitConfig`.
         steps: of every run; None is each law's own, below.
-        samples: that are looked at, 2,500 in the published protocol.
+        samples: that are looked at; None is as published, 2,500, or 26,000 for stacked_mnist.
+        data_root: as in `FitConfig`, for stacked_mnist.
     """
 
     laws: tuple[str, ...] = ("ring8", "grid25", "modes1200")
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
     objective: str = "debiased_nuclear_norm"
     steps: int | None = None
-    samples: int = 2500
+    samples: int | None = None
+    data_root: str | None = None
 
 
 MODE_COVERAGE_QUICK: dict[str, Any] = {"seeds": (0,), "steps": 300}
