@@ -1,11 +1,13 @@
 import csv
 import dataclasses
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,33 @@ def test_training_improves_the_fit(tmp_path, moons):
     recorded = rows(tmp_path / "run")
     first, last = (sum(float(row["tightness"]) for row in part) for part in (recorded[:5], recorded[-5:]))
     assert last > first + 0.5
+
+
+def test_an_adaptive_variance_waits_for_samples_without_data_near_them(tmp_path, moons, monkeypatch):
+    config = dataclasses.replace(SMALL, schedule="adaptive", steps=100, variance_end=1e-6)
+    falls = {}
+    for name, threshold in (("never", -1.0), ("always", 1.0), ("default", training.ADAPT_ALONE)):
+        monkeypatch.setattr(training, "ADAPT_ALONE", threshold)
+        run = training.fit(config, tmp_path / name, moons, accelerator="cpu")
+        falls[name] = [float(row["variance"]) for row in rows(tmp_path / name)]
+        assert float(run.load_network().variance) == pytest.approx(falls[name][-1], rel=1e-6)
+    start, end = run.config.variance_start, run.config.variance_end
+    assert falls["never"] == pytest.approx([start] * 10, rel=1e-6)
+    assert falls["always"][3] == pytest.approx(end, rel=1e-6)  # at twice the geometric pace, in half of the 80 steps
+    assert falls["default"] == sorted(falls["default"], reverse=True)
+    assert end * 1.01 < falls["default"][-1] < start / 1.01  # the network is too small to keep up to the end
+
+
+def test_an_adaptive_run_resumes_to_the_same_bytes(tmp_path, moons, monkeypatch):
+    config = dataclasses.replace(SMALL, schedule="adaptive", steps=60)
+    training.fit(config, tmp_path / "whole", moons, accelerator="cpu", log_every=1)
+    with monkeypatch.context() as patch:
+        asked = itertools.count(1)
+        patch.setattr(training, "_stop_on_signal", lambda: nullcontext(lambda: next(asked) == 31))
+        assert not training.fit(config, tmp_path / "run", moons, accelerator="cpu", log_every=1).finished
+    assert training.resume(tmp_path / "run").finished
+    for name in ("weights.safetensors", "metrics.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_same_seed_same_bytes_and_other_seed_other_bytes(tmp_path, moons):

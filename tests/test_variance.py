@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from contrastive_entropy.variance import METHODS, geometric_schedule, median_pair_variance, neighbor_variance, select
+from contrastive_entropy.variance import (
+    METHODS,
+    cosine_schedule,
+    geometric_schedule,
+    median_pair_variance,
+    neighbor_variance,
+    select,
+)
 
 
 def points(n=200, d=3, seed=0):
@@ -58,6 +65,17 @@ def test_the_schedule_falls_geometrically_and_stays():
     assert all(a > b for a, b in itertools.pairwise(values[:81]))
     ratios = np.array(values[1:80]) / np.array(values[:79])
     np.testing.assert_allclose(ratios, ratios[0])
+
+
+def test_the_cosine_is_slow_at_both_ends_and_meets_the_geometric_one_midway():
+    steps = range(81)
+    values = [cosine_schedule(step, steps=100, start=16.0, end=1.0) for step in steps]
+    assert values[0] == 16
+    assert values[40] == pytest.approx(4)
+    assert values[80] == cosine_schedule(95, steps=100, start=16.0, end=1.0) == 1
+    falls = -np.diff(np.log(values))
+    np.testing.assert_allclose(falls, falls[::-1], atol=1e-12)  # the same from either end
+    assert falls[39] > 1.5 * np.log(16) / 80 > 20 * falls[0] > 0
 
 
 def test_the_schedule_at_its_extremes():

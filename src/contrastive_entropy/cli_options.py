@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from contrastive_entropy.config import BODIES, PRECISIONS, SEEDS, AutoencoderConfig, Config
+from contrastive_entropy.config import ADAPTIVE, BODIES, PRECISIONS, SEEDS, AutoencoderConfig, Config
 from contrastive_entropy.data import located, names
 from contrastive_entropy.errors import InputError, TrainingError
+from contrastive_entropy.variance import SCHEDULES
 
 DATA_HELP = "Name (see `data list`), hub:owner/name, or path: .npy, .npz, .csv, .parquet, image folder."
 
@@ -40,6 +41,13 @@ VarianceEnd = Annotated[
 ]
 AnnealFraction = Annotated[
     float, typer.Option(help="Share of the steps in which the variance falls; 0: fixed at its end.")
+]
+Schedule = Annotated[
+    str,
+    typer.Option(
+        help=f"How the variance falls: {', '.join(SCHEDULES)}; for mdn also {ADAPTIVE}, which waits for samples without data "
+        "near them and may end higher."
+    ),
 ]
 Body = Annotated[str, typer.Option(help=f"Network: {' or '.join(BODIES)} (images).")]
 Width = Annotated[int, typer.Option(help="Of the hidden layers; channels at full size if convolutional.")]
@@ -95,6 +103,7 @@ def refuse_ignored(config: Config, given: dict[str, Any]) -> None:
     ignored: dict[str, tuple[bool, str]] = {
         "held_out": (config.data in names(), f"{config.data} comes with held-out points"),
         "variance_start": (config.anneal_fraction == 0, "with --anneal-fraction 0 the variance is fixed at its end"),
+        "schedule": (config.anneal_fraction == 0, "with --anneal-fraction 0 nothing falls"),
         "depth": (config.body == "convolutional", "a convolutional body's depth follows from the images' size"),
     }
     if isinstance(config, AutoencoderConfig):

@@ -13,12 +13,15 @@ from contrastive_entropy.errors import InputError
 from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.models import CODES, NOISES, EncoderMixtureDecoder, MixtureDensityNetwork, code_dimensions
 from contrastive_entropy.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder
-from contrastive_entropy.variance import median_pair_variance, neighbor_variance
+from contrastive_entropy.variance import SCHEDULES, median_pair_variance, neighbor_variance
 
 SEEDS = 2**32
 """Seeds lie below this."""
 
 BODIES = ("mlp", "convolutional")
+ADAPTIVE = "adaptive"
+"""Schedule of the variance that watches the batches."""
+
 SMOOTHED = ("nuclear_norm", "debiased_nuclear_norm")
 """Objectives that take a smoothing."""
 
@@ -38,7 +41,9 @@ class FitConfig:
         learning_rate: of Adam; linear to 0 over the steps after annealing, and over the last tenth at least.
         variance_start: of the density, in data units squared; None is half the median squared pair distance.
         variance_end: None is from the distances to near neighbours within a batch.
-        anneal_fraction: share of the steps in which the variance falls geometrically; 0 is fixed at variance_end.
+        anneal_fraction: share of the steps in which the variance falls; 0 is fixed at variance_end.
+        schedule: how it falls, of `SCHEDULES`, or `adaptive`: twice as fast as geometric, but only while nearly all model
+            points have data near enough to be drawn to, so it may end above variance_end.
         body: of `BODIES`.
         width: of the hidden layers; of the convolutional body, channels before its last layer.
         depth: hidden layers of the MLP.
@@ -64,6 +69,7 @@ class FitConfig:
     variance_start: float | None = None
     variance_end: float | None = None
     anneal_fraction: float = 0.8
+    schedule: str = "geometric"
     body: str = "mlp"
     width: int = 256
     depth: int = 3
@@ -81,6 +87,7 @@ class FitConfig:
             raise InputError("trace pairs each center with its own data point, which a network on noise has not")
         _check_choice("objective", self.objective, [name for name in OBJECTIVES if name != "trace"])
         _check_choice("noise", self.noise, NOISES)
+        _check_choice("schedule", self.schedule, [*SCHEDULES, ADAPTIVE])
         _check_at_least("noise_dimension", self.noise_dimension, 1)
         _check_at_least("components", self.components, 2)
         _check_training(self)
@@ -141,6 +148,7 @@ class AutoencoderConfig:
         learning_rate: of Adam, as in `FitConfig`.
         variance_start, variance_end, anneal_fraction: of the density, v_x = v_q, as in `FitConfig`; the end's default is a
             quarter of the generator's, so that neighbours in feature space count as alternatives, not as one blur.
+        schedule: how both variances fall, of `SCHEDULES`.
         body: of `BODIES`, for both halves.
         width, depth: as in `FitConfig`.
         points, held_out, data_root, seed: as in `FitConfig`.
@@ -163,6 +171,7 @@ class AutoencoderConfig:
     variance_start: float | None = None
     variance_end: float | None = None
     anneal_fraction: float = 0.8
+    schedule: str = "geometric"
     body: str = "mlp"
     width: int = 256
     depth: int = 3
@@ -176,6 +185,7 @@ class AutoencoderConfig:
     def __post_init__(self) -> None:
         _check_choice("objective", self.objective, CONDITIONAL_OBJECTIVES)
         _check_choice("codes", self.codes, CODES)
+        _check_choice("schedule", self.schedule, list(SCHEDULES))
         for name in ("features", "centers", "code_dimension"):
             _check_at_least(name, getattr(self, name), 1)
         _check_training(self)

@@ -35,7 +35,7 @@ from contrastive_entropy.conditional import (
     conditional_normalized_inner_product,
     conditional_trace,
 )
-from contrastive_entropy.config import AutoencoderConfig, Config, FitConfig, Machine
+from contrastive_entropy.config import ADAPTIVE, AutoencoderConfig, Config, FitConfig, Machine
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.diagnostics import SIGNATURES, diagnose_training, monitors
 from contrastive_entropy.errors import InputError, TrainingError
@@ -45,7 +45,7 @@ from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork
 from contrastive_entropy.runs import BOUNDS, CHECKPOINT, METRICS, TENSORBOARD, Run, write_atomically
 from contrastive_entropy.tracking import BoundTracker
-from contrastive_entropy.variance import geometric_schedule
+from contrastive_entropy.variance import SCHEDULES
 
 PATIENCE = 10
 """Rows of metrics.csv in which a failure must show before it is reported."""
@@ -56,6 +56,11 @@ UNEVEN = 30.0
 logger = logging.getLogger("contrastive_entropy")
 
 Network = MixtureDensityNetwork | EncoderMixtureDecoder
+
+
+ADAPT_EVERY, ADAPT_PACE, ADAPT_ALONE = 10, 2.0, 0.1
+"""Of the adaptive schedule: steps between looks at a batch, its pace in units of the geometric one's, and the share of
+model points without data near enough from which on it waits."""
 
 
 class Fit(L.LightningModule):
@@ -88,9 +93,39 @@ class Fit(L.LightningModule):
         c = self.config
         assert c.variance_start is not None  # both are chosen by FitConfig.resolve
         assert c.variance_end is not None
-        return geometric_schedule(
+        if c.schedule == ADAPTIVE and step > 0:
+            return float(self.network.variance)
+        return SCHEDULES.get(c.schedule, SCHEDULES["geometric"])(
             step, steps=c.steps, start=c.variance_start, end=c.variance_end, fraction=c.anneal_fraction
         )
+
+    def adapt(self, step: int, p: GaussianMixture, q: GaussianMixture) -> None:
+        """Behind a step: with the adaptive schedule, every tenth step lets the variance fall if the samples keep up.
+
+        Args:
+            step: that was made.
+            p, q: its data and model points.
+        """
+        c = self.config
+        last = c.anneal_fraction * c.steps
+        if c.schedule != ADAPTIVE or step % ADAPT_EVERY or self.annealed(step) or monitors(p, q)["alone"] > ADAPT_ALONE:
+            return
+        assert c.variance_start is not None
+        assert c.variance_end is not None
+        fall = (c.variance_end / c.variance_start) ** (ADAPT_PACE * ADAPT_EVERY / last)
+        # a new tensor: the step's mixtures keep theirs
+        self.network.variance = (self.network.variance * fall).clamp_min(c.variance_end)
+
+    def annealed(self, step: int) -> bool:
+        """Whether the variance falls no more."""
+        return step >= self.config.anneal_fraction * self.config.steps
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Also let an adaptive variance fall, before anything is recorded or saved."""
+        step = self.global_step
+        super().optimizer_step(*args, **kwargs)
+        if self.mixtures is not None:
+            self.adapt(step, *self.mixtures)
 
     def scheduled_rate(self, step: int) -> float:
         """The learning rate at a step: constant while the variance anneals, then linear to 0."""
@@ -204,7 +239,7 @@ def conditional_step_bound(
 def scheduled_feature_variance(config: AutoencoderConfig, step: int) -> float:
     """The features' noise at a step, on the schedule of the density's variance."""
     start = config.feature_variance_start or config.feature_variance
-    return geometric_schedule(
+    return SCHEDULES[config.schedule](
         step, steps=config.steps, start=start, end=config.feature_variance, fraction=config.anneal_fraction
     )
 
@@ -484,7 +519,7 @@ class _Recorder(Callback):
 
     def _diagnose(self, module: Fit, step: int, row: dict[str, float]) -> None:
         """Say what has been wrong for `PATIENCE` rows, or is at the end, once in a session."""
-        at_end = module.scheduled_variance(step - 1) == module.config.variance_end
+        at_end = module.annealed(step - 1)
         found = {diagnosis.name: diagnosis for diagnosis in diagnose_training(row, at_end=at_end)}
         for name in SIGNATURES:
             self.ill[name] = self.ill[name] + 1 if name in found else 0

@@ -174,6 +174,7 @@ def train(
                 optimizer.zero_grad()
                 value.backward()
                 optimizer.step()
+                fit.adapt(step, p, q)
                 show(step + 1)
     except KeyboardInterrupt:
         raise StoppedError("stopped; the same command continues the experiment at the run that was stopped") from None
