@@ -234,3 +234,48 @@ def test_leave_one_out_finds_the_noise_of_a_known_law():
 def test_select_refuses(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def torus(n, m, seed=0):
+    """Uniform on m circles of circumference 1: a flat manifold without an edge, of dimension m, in 2 m coordinates."""
+    angle = 2 * np.pi * torch.rand(n, m, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.cat([angle.cos(), angle.sin()], 1) / (2 * np.pi)
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 3])
+def test_the_choice_on_a_manifold_follows_its_dimension(dimension):
+    """A ball of radius r holds n V_m r^m of n points on a manifold of unit volume, in the mean: v = (8 / n V_m)^(2 / m) / 4,
+    with the median of the gamma law for 8."""
+    from scipy.stats import gamma
+
+    ball = {1: 2.0, 2: np.pi, 3: 4 / 3 * np.pi}[dimension]
+    data = torus(40_000, dimension)
+    expected, found = [], []
+    for n in (256, 1024):
+        expected.append((gamma.median(8) / (n * ball)) ** (2 / dimension) / 4)
+        found.append(select(data, points=n).variance)
+    np.testing.assert_allclose(found, expected, rtol=0.06)  # chords are shorter than arcs
+    slope = np.log(found[1] / found[0]) / np.log(1024 / 256)
+    assert slope == pytest.approx(-2 / dimension, abs=0.05)
+
+
+@pytest.mark.parametrize("deviation", [0.003, 0.03])
+def test_the_choice_has_the_noise_for_a_floor(deviation):
+    """Neighbours on a manifold are 2 tr(noise) farther apart in squared distance: v gains tr(noise) / 2."""
+    coordinates = 50
+    circle = torch.nn.functional.pad(torus(20_000, 1), (0, coordinates - 2))
+    noisy = circle + deviation * points(20_000, coordinates, 1)
+    floor = coordinates * deviation**2 / 2
+    clean, found = (select(data, points=512).variance for data in (circle, noisy))
+    assert 0.75 * floor < found < clean + floor
+
+
+@pytest.mark.parametrize("dimension", [2, 8, 32])
+def test_the_choice_on_a_gaussian(dimension):
+    """The ball round a typical point that holds 8 of n others, by the noncentral chi-squared law of their distance."""
+    from scipy.stats import ncx2
+
+    n = 512
+    x = points(20_000, dimension)
+    typical = ncx2.ppf(8 / n, dimension, x[:2000].square().sum(-1).numpy())
+    assert select(x, points=n).variance == pytest.approx(np.median(typical) / 4, rel=0.06)
