@@ -149,6 +149,7 @@ class VarianceSweepConfig:
         seeds: one repetition for each.
         data, data_root, points, steps, batch_size, components, learning_rate, body, width, noise_dimension: as in
             `FitConfig`.
+        precision: of the network, as in `Machine`.
     """
 
     objectives: tuple[str, ...] = (
@@ -169,6 +170,7 @@ class VarianceSweepConfig:
     body: str = "mlp"
     width: int = 256
     noise_dimension: int = 32
+    precision: str = Machine.precision
 
 
 VARIANCE_SWEEP_QUICK: dict[str, Any] = {

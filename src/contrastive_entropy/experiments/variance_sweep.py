@@ -42,7 +42,8 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
         InputError: an unknown objective, data or a folder that cannot be used, or a signal stopped it.
     """
     clock = Clock(folder)
-    arena = Arena(FitConfig(**shared_settings(FitConfig, config), seed=config.seeds[0]), folder, clock)
+    fit = FitConfig(**shared_settings(FitConfig, config), seed=config.seeds[0])
+    arena = Arena(fit, folder, clock, precision=config.precision)
     auto = arena.base.variance_end
     assert auto is not None
     losses = {name: Contender.named(name, arena.variance_start).loss() for name in config.objectives}
