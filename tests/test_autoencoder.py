@@ -134,7 +134,6 @@ def test_a_class_that_was_not_there_to_learn_is_not_taken_for_another():
         (["--codes", "heads", "--code-dimension", 3], "--code-dimension would be ignored: codes heads"),
         (["--anneal-fraction", 0, "--feature-variance-start", 1], "--feature-variance-start would be ignored"),
         (["--anneal-fraction", 0, "--variance-start", 9], "--variance-start would be ignored"),
-        (["--body", "convolutional", "--codes", "learned", "--depth", 2], "--depth would be ignored"),
         (["--held-out", 0.3], "--held-out would be ignored: digits comes with held-out points"),
     ],
 )

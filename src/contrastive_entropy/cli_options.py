@@ -51,7 +51,7 @@ Schedule = Annotated[
 ]
 Body = Annotated[str, typer.Option(help=f"Network: {' or '.join(BODIES)} (images).")]
 Width = Annotated[int, typer.Option(help="Of the hidden layers; channels at full size if convolutional.")]
-Depth = Annotated[int, typer.Option(help="Hidden layers of the MLP.")]
+Depth = Annotated[int, typer.Option(help="Hidden layers of the MLP, also of the one before the convolutions.")]
 HeldOut = Annotated[float, typer.Option(help="Share of a file's points to hold out.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same bytes.")]
 Accelerator = Annotated[str, typer.Option(help="As Lightning takes it: auto, cpu, gpu, ...")]
@@ -104,7 +104,6 @@ def refuse_ignored(config: Config, given: dict[str, Any]) -> None:
         "held_out": (config.data in names(), f"{config.data} comes with held-out points"),
         "variance_start": (config.anneal_fraction == 0, "with --anneal-fraction 0 the variance is fixed at its end"),
         "schedule": (config.anneal_fraction == 0, "with --anneal-fraction 0 nothing falls"),
-        "depth": (config.body == "convolutional", "a convolutional body's depth follows from the images' size"),
     }
     if isinstance(config, AutoencoderConfig):
         ignored |= {

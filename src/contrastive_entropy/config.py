@@ -46,7 +46,7 @@ class FitConfig:
             points have data near enough to be drawn to, so it may end above variance_end.
         body: of `BODIES`.
         width: of the hidden layers; of the convolutional body, channels before its last layer.
-        depth: hidden layers of the MLP.
+        depth: hidden layers of the MLP, also of the one before the convolutions.
         noise: kind of noise codes.
         noise_dimension: of the codes.
         points: how many of the training points are used; None is all.
@@ -117,7 +117,9 @@ class FitConfig:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             if self.body == "convolutional":
-                body = ConvolutionalDecoder(self.noise_dimension, _image_shape(self, image_shape), width=self.width)
+                body = ConvolutionalDecoder(
+                    self.noise_dimension, _image_shape(self, image_shape), width=self.width, depth=self.depth
+                )
             else:
                 body = MLP(self.noise_dimension, dimension, width=self.width, depth=self.depth)
         return MixtureDensityNetwork(
@@ -223,7 +225,7 @@ class AutoencoderConfig:
                 if self.codes == "heads":
                     raise InputError("codes heads are outputs of an MLP; use body mlp or other codes")
                 encoder = ConvolutionalEncoder(shape, self.features, width=self.width)
-                decoder = ConvolutionalDecoder(inputs, shape, width=self.width)
+                decoder = ConvolutionalDecoder(inputs, shape, width=self.width, depth=self.depth)
             else:
                 outputs = dimension * (self.centers if self.codes == "heads" else 1)
                 encoder = MLP(dimension, self.features, width=self.width, depth=self.depth)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 _COARSEST = 4  # height or width at which the convolutional decoder starts
+_HIDDEN = 256  # width of the layers before that
 
 
 class MLP(nn.Sequential):
@@ -34,12 +35,15 @@ class MLP(nn.Sequential):
 
 
 class ConvolutionalDecoder(nn.Module):
-    """Features to an image: a linear layer at about 4 x 4, then transposed convolutions that double the size.
+    """Features to an image: an MLP gives maps of about 4 x 4, then transposed convolutions double the size.
+
+    Without the MLP a few features bend the maps little: codes only add to each other, and a feature's fine detail is lost.
 
     Args:
         inputs: number of input features.
         image_shape: (channels, height, width); sizes that are not 4 x 2^k or 7 x 2^k are made larger and cropped.
         width: channels before the last layer; doubled for every coarser level.
+        depth: hidden layers of the MLP, 256 wide.
 
     Raises:
         ValueError: a size is not positive.
@@ -49,7 +53,7 @@ class ConvolutionalDecoder(nn.Module):
     torch.Size([5, 784])
     """
 
-    def __init__(self, inputs: int, image_shape: tuple[int, int, int], *, width: int = 32) -> None:
+    def __init__(self, inputs: int, image_shape: tuple[int, int, int], *, width: int = 32, depth: int = 3) -> None:
         super().__init__()
         channels, height, columns = image_shape
         _check_positive(inputs=inputs, channels=channels, height=height, columns=columns, width=width)
@@ -57,7 +61,7 @@ class ConvolutionalDecoder(nn.Module):
         self.image_shape = image_shape
         coarsest = (-(-height // 2**doublings), -(-columns // 2**doublings))
         channel_counts = [width * 2**level for level in reversed(range(doublings + 1))]
-        self.stem = nn.Linear(inputs, channel_counts[0] * coarsest[0] * coarsest[1])
+        self.stem = MLP(inputs, channel_counts[0] * math.prod(coarsest), width=_HIDDEN, depth=depth)
         self.coarsest_shape = (channel_counts[0], *coarsest)
         layers: list[nn.Module] = []
         for coarse, fine in itertools.pairwise(channel_counts):
