@@ -170,13 +170,16 @@ def test_variance_sweep(tmp_path):
     for row in found["rows"]:
         assert row["variance"] == pytest.approx(found["auto"] * row["factor"])
     diagnoses = {row["factor"]: row["diagnoses"] for row in found["rows"]}
-    assert (diagnoses[0.0001], diagnoses[1]) == (["vanishing"], [])  # at the ends, and not between
-    assert "blurred" in diagnoses[10000]
+    # at the ends, and not between; gibberish at all, for so few steps
+    ill = {factor: set(names) - {"gibberish"} for factor, names in diagnoses.items()}
+    assert (ill[0.0001], ill[1]) == ({"vanishing"}, set())
+    assert "blurred" in ill[10000]
+    assert all(0 < row["effective_rank"] <= 512 for row in found["rows"])
+    assert found["rows"][0]["real_effective_rank"] > 400 > 1.5 > found["rows"][2]["real_effective_rank"]
     coverage = [row["runs"][0]["figures"]["coverage"] for row in found["rows"]]
     assert coverage[1] > max(coverage[0], coverage[2])
     assert (
-        "within 10% of its best coverage from 1 to 1; diagnosed vanishing at 0.0001 and blurred at 10000"
-        in result.stdout
+        "within 10% of its best coverage from 1 to 1; diagnosed: vanishing at 0.0001; blurred at 10000" in result.stdout
     )
     assert (out / "variance-sweep.png").stat().st_size > 10_000
     untrained = [*arguments[:2], "--out", tmp_path / "untrained", "--steps", 1, "--seeds", 0, "--width", 4]

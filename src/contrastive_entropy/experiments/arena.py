@@ -41,6 +41,10 @@ MOST_COORDINATES = 512
 COMPONENTS = 256
 
 
+POINTS = "the points themselves"
+"""Name of the space without features."""
+
+
 class Arena:
     """A data set with its space of figures, and the folder of the runs.
 
@@ -200,7 +204,7 @@ class Space:
         self.dataset = dataset
         self.classifier: Classifier | None = None
         self.axes: Tensor | None = None
-        self.name, self.digest = "the points themselves", ""
+        self.name, self.digest = POINTS, ""
         if dataset.train_labels is not None and dataset.test_labels is not None:
             self.classifier = Classifier(dataset.train, dataset.train_labels, hidden=(256, 64), epochs=10)
             accuracy = self.classifier.accuracy(dataset.test, dataset.test_labels)

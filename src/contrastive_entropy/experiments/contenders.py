@@ -10,6 +10,7 @@ from torch import Tensor
 from contrastive_entropy.config import SMOOTHED
 from contrastive_entropy.data import suggestion
 from contrastive_entropy.errors import InputError
+from contrastive_entropy.gaussian import squared_distances
 from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.mixture import GaussianMixture
 
@@ -81,14 +82,24 @@ class Contender:
 
 def energy_loss(x: Tensor, z: Tensor) -> Tensor:
     """2 E|x - z| - E|z - z'|, pairs of a point with itself left out: the energy distance, but for what z cannot change."""
-    return 2 * torch.cdist(x, z).mean() - torch.pdist(z).mean()
+    return 2 * _distances(squared_distances(x, z)).mean() - _distances(_others(z)).mean()
 
 
 def mmd_loss(x: Tensor, z: Tensor, variances: list[float]) -> Tensor:
     """Squared MMD of the sum of Gaussian kernels, without self terms, but for what z cannot change."""
-    cross, own = torch.cdist(x, z).square(), torch.pdist(z).square()
+    cross, own = squared_distances(x, z), _others(z)
     kernels = [(own / (-2 * v)).exp().mean() - 2 * (cross / (-2 * v)).exp().mean() for v in variances]
     return torch.stack(kernels).sum()
+
+
+def _others(z: Tensor) -> Tensor:
+    """Squared distances of each pair of different points, by one matrix product: torch.pdist takes several times as long."""
+    rows, columns = torch.triu_indices(len(z), len(z), 1)
+    return squared_distances(z, z)[rows, columns]
+
+
+def _distances(squares: Tensor) -> Tensor:
+    return squares.clamp_min(torch.finfo(squares.dtype).tiny).sqrt()
 
 
 def sinkhorn_loss(*, debiased: bool, blur: float) -> Loss:

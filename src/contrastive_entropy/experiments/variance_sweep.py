@@ -11,8 +11,9 @@ from torch import Tensor
 
 from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data import Dataset
-from contrastive_entropy.diagnostics import diagnose_training, monitors
-from contrastive_entropy.experiments.arena import Arena
+from contrastive_entropy.diagnostics import SIGNATURES, diagnose_samples, diagnose_training, monitors
+from contrastive_entropy.evaluation import FAR_QUANTILE
+from contrastive_entropy.experiments.arena import POINTS, Arena
 from contrastive_entropy.experiments.contenders import Contender
 from contrastive_entropy.experiments.record import (
     Clock,
@@ -23,9 +24,13 @@ from contrastive_entropy.experiments.record import (
     write_result,
 )
 from contrastive_entropy.experiments.settings import VarianceSweepConfig
+from contrastive_entropy.metrics import far_share, vendi_score
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.report import DATA_COLOR, draw_sheet, png_bytes, principal_axes
 from contrastive_entropy.runs import write_atomically
+
+RANKED = 512
+"""Samples whose effective rank is taken."""
 
 
 def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
@@ -47,6 +52,7 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
     auto = arena.base.variance_end
     assert auto is not None
     losses = {name: Contender.named(name, arena.variance_start).loss() for name in config.objectives}
+    radius = float(arena.space.held_out_distance.quantile(FAR_QUANTILE))
     rows: list[dict[str, Any]] = []
     strips: dict[str, list[tuple[float, Tensor]]] = {name: [] for name in config.objectives}
     for name, loss in losses.items():
@@ -64,13 +70,23 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
             strips[name].append((end, samples))
             p = GaussianMixture(arena.dataset.train[: config.batch_size], end)
             seen = diagnose_training(monitors(p, GaussianMixture(samples[: config.components], end)), at_end=True)
+            rank, real_rank = (
+                vendi_score(some[:RANKED].double(), variance=2 * end) for some in (samples, arena.dataset.test)
+            )
+            seen += diagnose_samples(
+                results[0]["figures"]
+                | {"effective_rank": rank, "far_share": far_share(samples, arena.dataset.train, radius=radius)},
+                arena.real | {"effective_rank": real_rank, "far_share": 1 - FAR_QUANTILE},
+            )
             rows.append(
                 {
                     "objective": name,
                     "factor": factor,
                     "variance": end,
                     "runs": results,
-                    "diagnoses": [diagnosis.name for diagnosis in seen],
+                    "effective_rank": rank,
+                    "real_effective_rank": real_rank,
+                    "diagnoses": sorted({diagnosis.name for diagnosis in seen}),
                 }
             )
         found = {"space": arena.space.name, "auto": auto, "real": arena.real, "rows": rows}
@@ -89,6 +105,11 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
 def measured(row: dict[str, Any], name: str) -> list[float]:
     """Mean and standard error of a figure over the seeds."""
     return mean_and_error([run["figures"][name] for run in row["runs"]])
+
+
+def distance_of(found: dict[str, Any]) -> str:
+    """The distance that counts: energy between points, Frechet between features."""
+    return "energy" if found["space"] == POINTS else "frechet"
 
 
 def highest_coverage(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -157,25 +178,25 @@ def table(found: dict[str, Any]) -> str:
         "objective",
         "best coverage, at factor",
         "of it at factor 1",
-        "lowest energy distance, at factor",
+        f"lowest {distance_of(found)} distance, at factor",
         "times it at factor 1",
         "factors within 10% of the best coverage",
     )
-    rows = []
+    rows, distance = [], distance_of(found)
     for objective in dict.fromkeys(row["objective"] for row in found["rows"]):
         own = [row for row in found["rows"] if row["objective"] == objective]
         chosen = min(own, key=lambda row: abs(math.log(row["factor"])))
-        top, low = highest_coverage(own), min(own, key=lambda row: measured(row, "energy")[0])
-        coverage, energy = measured(top, "coverage"), measured(low, "energy")
+        top, low = highest_coverage(own), min(own, key=lambda row: measured(row, distance)[0])
+        coverage, least_distance = measured(top, "coverage"), measured(low, distance)
         share = measured(chosen, "coverage")[0] / coverage[0] if coverage[0] > 0 else math.nan
-        ratio = measured(chosen, "energy")[0] / energy[0] if energy[0] > 0 else math.nan
+        ratio = measured(chosen, distance)[0] / least_distance[0] if least_distance[0] > 0 else math.nan
         least, largest = tolerated(own)
         rows.append(
             [
                 objective,
                 f"{coverage[0]:.3f} +- {coverage[1]:.3f}, {top['factor']:g}",
                 f"{share:.1%}",
-                f"{energy[0]:.4f} +- {energy[1]:.4f}, {low['factor']:g}",
+                f"{least_distance[0]:.3g} +- {least_distance[1]:.2g}, {low['factor']:g}",
                 f"{ratio:.2f}",
                 f"{least:g} to {largest:g}",
             ]
@@ -189,12 +210,10 @@ def reading(found: dict[str, Any]) -> str:
     for objective in dict.fromkeys(row["objective"] for row in found["rows"]):
         own = [row for row in found["rows"] if row["objective"] == objective]
         least, largest = tolerated(own)
-        ill = {
-            name: [f"{row['factor']:g}" for row in own if name in row["diagnoses"]] for name in ("vanishing", "blurred")
-        }
+        ill = {name: [f"{row['factor']:g}" for row in own if name in row["diagnoses"]] for name in SIGNATURES}
         seen = [f"{name} at {', '.join(factors)}" for name, factors in ill.items() if factors]
         lines.append(
             f"{objective}: within 10% of its best coverage from {least:g} to {largest:g}"
-            + (f"; diagnosed {' and '.join(seen)}." if seen else "; nothing is diagnosed.")
+            + (f"; diagnosed: {'; '.join(seen)}." if seen else "; nothing is diagnosed.")
         )
     return "\n".join(lines)
