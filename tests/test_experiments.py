@@ -178,9 +178,9 @@ def test_variance_sweep(tmp_path):
     assert found["rows"][0]["real_effective_rank"] > 400 > 1.5 > found["rows"][2]["real_effective_rank"]
     coverage = [row["runs"][0]["figures"]["coverage"] for row in found["rows"]]
     assert coverage[1] > max(coverage[0], coverage[2])
-    assert (
-        "within 10% of its best coverage from 1 to 1; diagnosed: vanishing at 0.0001; blurred at 10000" in result.stdout
-    )
+    assert "within 10% of its best coverage from 1 to 1; diagnosed: " in result.stdout
+    assert "vanishing at 0.0001" in result.stdout
+    assert "blurred at 10000" in result.stdout
     assert (out / "variance-sweep.png").stat().st_size > 10_000
     untrained = [*arguments[:2], "--out", tmp_path / "untrained", "--steps", 1, "--seeds", 0, "--width", 4]
     result = call(*untrained, "--objectives", "energy", "--factors", "1")
