@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from contrastive_entropy.experiments import bound_tracking, compare, mode_coverage, reconstruction_diversity
+from contrastive_entropy.experiments import (
+    bound_tracking,
+    compare,
+    mode_coverage,
+    reconstruction_diversity,
+    variance_sweep,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -24,7 +30,7 @@ def _benchmarks_importable(monkeypatch):
 
 def table(name):
     """What the experiment or script that wrote a result prints of it: objectives.py for objectives_moons.json."""
-    for experiment in (bound_tracking, compare, mode_coverage, reconstruction_diversity):
+    for experiment in (bound_tracking, compare, mode_coverage, reconstruction_diversity, variance_sweep):
         if name.startswith(experiment.__name__.rpartition(".")[2]):
             return experiment.table(json.loads((ROOT / "results" / name).read_text()))
     script = ROOT / "benchmarks" / f"{re.split('[_.]', name)[0]}.py"

@@ -137,6 +137,7 @@ def mode_coverage(
     steps: Annotated[int | None, typer.Option(help="Optimiser steps. [default: each law's own]")] = None,
     samples: Annotated[int | None, typer.Option(help="That are looked at. [default: as published]")] = None,
     data_root: options.DataRoot = None,
+    precision: options.Precision = MODE_COVERAGE.precision,
 ) -> None:
     """Modes reached, share of samples on one, and evenness, beside the published figures."""
     with _experiment(out):

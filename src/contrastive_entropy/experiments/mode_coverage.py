@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from contrastive_entropy.classifier import Classifier
-from contrastive_entropy.config import FitConfig
+from contrastive_entropy.config import SMOOTHED, FitConfig
 from contrastive_entropy.data import MODES, STACKED, Dataset, load, sample_toy, suggestion, toy_modes
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import generate
@@ -60,10 +60,9 @@ LAWS: dict[str, dict[str, Any]] = {
         "depth": 4,
     },
     STACKED: {
-        "steps": 4000,
-        "body": "convolutional",
-        "width": 32,
-        "noise_dimension": 64,
+        "steps": 3000,
+        "width": 512,
+        "smoothing": 1e-4,
     },
 }
 """What each law's runs set. The noise has as many dimensions as the modes' arrangement, so that each mode borders on its
@@ -98,6 +97,10 @@ def run(config: ModeCoverageConfig, folder: Path) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     pictures: list[tuple[Dataset, Tensor, Tensor]] = []
     asked = {law: {"objective": config.objective, **LAWS[law]} for law in config.laws}
+    if config.objective not in SMOOTHED:
+        asked = {
+            law: {name: value for name, value in given.items() if name != "smoothing"} for law, given in asked.items()
+        }
     if config.steps is not None:
         asked = {law: settings | {"steps": config.steps} for law, settings in asked.items()}
     for law, judged in judges.items():
@@ -108,7 +111,9 @@ def run(config: ModeCoverageConfig, folder: Path) -> dict[str, Any]:
                 data=law, seed=seed, data_root=config.data_root if law == STACKED else None, **asked[law]
             )
             dataset = load_for(settings)
-            trained = finished_run(settings, folder / "runs" / f"{law}-seed{seed}", dataset, clock)
+            trained = finished_run(
+                settings, folder / "runs" / f"{law}-seed{seed}", dataset, clock, precision=config.precision
+            )
             seconds.append(training_seconds(trained))
             samples = generate(trained, judged.samples, generator=torch.Generator().manual_seed(seed))
             real = dataset.train[: judged.samples]

@@ -82,6 +82,7 @@ class ModeCoverageConfig:
         steps: of every run; None is each law's own, below.
         samples: that are looked at; None is as published, 2,500, or 26,000 for stacked_mnist.
         data_root: as in `FitConfig`, for stacked_mnist.
+        precision: of the networks, as in `Machine`.
     """
 
     laws: tuple[str, ...] = ("ring8", "grid25", "modes1200")
@@ -90,6 +91,7 @@ class ModeCoverageConfig:
     steps: int | None = None
     samples: int | None = None
     data_root: str | None = None
+    precision: str = Machine.precision
 
 
 MODE_COVERAGE_QUICK: dict[str, Any] = {"seeds": (0,), "steps": 300}
