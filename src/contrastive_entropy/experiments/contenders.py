@@ -93,7 +93,7 @@ def mmd_loss(x: Tensor, z: Tensor, variances: list[float]) -> Tensor:
 
 
 def _others(z: Tensor) -> Tensor:
-    """Squared distances of each pair of different points, by one matrix product: torch.pdist takes several times as long."""
+    """Squared distances of each pair of different points, by one matrix product: several times faster than torch.pdist."""
     rows, columns = torch.triu_indices(len(z), len(z), 1)
     return squared_distances(z, z)[rows, columns]
 
