@@ -174,7 +174,7 @@ def test_variance_sweep(tmp_path):
     ill = {factor: set(names) - {"gibberish"} for factor, names in diagnoses.items()}
     assert (ill[0.0001], ill[1]) == ({"vanishing"}, set())
     assert "blurred" in ill[10000]
-    assert all(0 < row["effective_rank"] <= 512 for row in found["rows"])
+    assert all(0 < rank <= 512 for row in found["rows"] for rank in row["effective_ranks"])
     assert found["rows"][0]["real_effective_rank"] > 400 > 1.5 > found["rows"][2]["real_effective_rank"]
     coverage = [row["runs"][0]["figures"]["coverage"] for row in found["rows"]]
     assert coverage[1] > max(coverage[0], coverage[2])
@@ -183,9 +183,13 @@ def test_variance_sweep(tmp_path):
     assert "blurred at 10000" in result.stdout
     assert (out / "variance-sweep.png").stat().st_size > 10_000
     untrained = [*arguments[:2], "--out", tmp_path / "untrained", "--steps", 1, "--seeds", 0, "--width", 4]
-    result = call(*untrained, "--objectives", "energy", "--factors", "1")
+    result = call(*untrained, "--objectives", "log_likelihood", "--factors", "1")
     assert result.exit_code == 0, result.output
     assert "| nan% |" in (tmp_path / "untrained" / "variance-sweep.md").read_text()  # no share of a coverage of 0
+    refused(
+        call(*untrained, "--objectives", "nuclear_norm,energy", "--factors", "1"),
+        "energy has no variance to sweep; --objectives takes ",
+    )
     refused(call(*arguments, "--factors", "1,-2"), "--factors must be positive numbers, got '1,-2'")
     refused(call(*arguments, "--factors", "1,x"), "--factors must be numbers with commas between them")
     refused(call(*arguments, "--factors", "1,1.0"), "--factors names 1.0 twice")

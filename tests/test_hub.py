@@ -41,12 +41,14 @@ def test_stacked_digits(copy):
     data = load("stacked_mnist", data_root=root, points=50)
     assert data.image_shape == (3, 28, 28)
     assert (len(data.train), len(data.test)) == (50, 10)
-    known = {tuple(row) for row in pixels[:20].reshape(20, -1).tolist()}
-    channels = (data.train * 255).round().int().reshape(-1, 784)
-    drawn = [tuple(row) for row in channels.tolist()]
-    assert set(drawn) == known  # every digit, in every colour's place, and nothing else
-    assert len({drawn[3 * row : 3 * row + 3][0] for row in range(50)}) > 10
-    assert not torch.equal(channels[::3], channels[1::3])
+    for part, rows in (("train", slice(0, 20)), ("test", slice(20, 30))):
+        known = {tuple(row) for row in pixels[rows].reshape(-1, 784).tolist()}
+        channels = (getattr(data, part) * 255).round().int().reshape(-1, 3, 784)
+        for channel in range(3):
+            drawn = {tuple(row) for row in channels[:, channel].tolist()}
+            assert drawn <= known  # whole digits of this part
+            assert len(drawn) >= 0.5 * len(known)
+            assert not torch.equal(channels[:, channel], channels[:, channel - 1])  # independent of each other
     torch.testing.assert_close(load("stacked_mnist", data_root=root, points=50).train, data.train)
 
 
@@ -61,8 +63,8 @@ def test_modes_of_stacked_digits(copy):
     found = json.loads((out / "mode-coverage.json").read_text())["rows"][0]
     assert found["modes"] == 1000
     assert "accuracy" in found["classifier"]
-    assert found["model"][0]["modes"] < found["real"][0]["modes"] <= 20  # of 20 stacks; two steps reach less
-    assert found["model"][0]["reverse_kl"] > found["real"][0]["reverse_kl"] > 3.5  # log(1000 / 20) = 3.9
+    assert found["model"][0]["modes"] < 60 < found["real"][0]["modes"] <= 300  # two steps reach little
+    assert found["model"][0]["reverse_kl"] > found["real"][0]["reverse_kl"] > 1.2  # log(1000 / 300) = 1.2
     assert "not judged" in (out / "mode-coverage.md").read_text()
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from contrastive_entropy import InputError, TrainingError, training
-from contrastive_entropy.config import FitConfig, Machine
+from contrastive_entropy.config import AutoencoderConfig, FitConfig, Machine
 from contrastive_entropy.data import Dataset, load
 from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.runs import Run
@@ -70,13 +70,22 @@ def test_an_adaptive_variance_waits_for_samples_without_data_near_them(tmp_path,
     assert end * 1.01 < falls["default"][-1] < start / 1.01  # the network is too small to keep up to the end
 
 
-def test_an_adaptive_run_resumes_to_the_same_bytes(tmp_path, moons, monkeypatch):
-    config = dataclasses.replace(SMALL, schedule="adaptive", steps=60)
-    training.fit(config, tmp_path / "whole", moons, accelerator="cpu", log_every=1)
+@pytest.mark.parametrize(
+    "config",
+    [
+        dataclasses.replace(SMALL, schedule="adaptive", steps=60),
+        dataclasses.replace(SMALL, data="digits", body="convolutional", width=4, depth=1, steps=40),
+        AutoencoderConfig("digits", body="convolutional", codes="learned", centers=2, width=4, depth=1, steps=40),
+    ],
+    ids=["adaptive", "convolutional", "autoencoder"],
+)
+def test_more_runs_resume_to_the_same_bytes(tmp_path, monkeypatch, config):
+    data = load(config.data)
+    training.fit(config, tmp_path / "whole", data, accelerator="cpu", log_every=1)
     with monkeypatch.context() as patch:
         asked = itertools.count(1)
         patch.setattr(training, "_stop_on_signal", lambda: nullcontext(lambda: next(asked) == 31))
-        assert not training.fit(config, tmp_path / "run", moons, accelerator="cpu", log_every=1).finished
+        assert not training.fit(config, tmp_path / "run", data, accelerator="cpu", log_every=1).finished
     assert training.resume(tmp_path / "run").finished
     for name in ("weights.safetensors", "metrics.csv"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from contrastive_entropy import cli_options as options
+from contrastive_entropy.data import STACKED
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.experiments.settings import (
     BOUND_TRACKING_QUICK,
@@ -143,6 +144,8 @@ def mode_coverage(
     with _experiment(out):
         from contrastive_entropy.experiments import mode_coverage as experiment
 
+        if data_root is not None and STACKED not in laws:
+            raise InputError(f"--data-root would be ignored: only {STACKED} reads a copy; leave it out")
         if samples is not None:
             options.check_number_and_seed(samples, 0)
         found = experiment.run(_config(context, ModeCoverageConfig, MODE_COVERAGE_QUICK), out)

@@ -290,9 +290,14 @@ def _stacked(data_root: str | Path | None, seed: int, points: int | None) -> Dat
         ((digits.train, points or len(digits.train)), (digits.test, len(digits.test)))
     ):
         generator = torch.Generator().manual_seed(2 * seed + index)
-        parts.append(images[torch.randint(len(images), (count, 3), generator=generator)].flatten(1))
+        parts.append(stacks(images, count, generator))
     assert digits.image_shape is not None
     return Dataset(STACKED, parts[0], parts[1], (3, *digits.image_shape[1:]))
+
+
+def stacks(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Three images (n, d) each, drawn independently, one behind the other: (count, 3 d)."""
+    return images[torch.randint(len(images), (count, 3), generator=generator)].flatten(1)
 
 
 def _subset(dataset: Dataset, points: int | None, seed: int) -> Dataset:

@@ -130,8 +130,7 @@ def evaluate(run: Run, dataset: Dataset, *, seed: int = 1, from_density: bool = 
     require_enough(dataset)
     generator = torch.Generator().manual_seed(seed)
     generated, again = generate(run, count + few, generator=generator, from_density=from_density).split([count, few])
-    variance = run.config.variance_end
-    assert variance is not None  # a run's config is resolved
+    variance = float(run.load_network().variance)  # where an adaptive schedule ended
     test, train, train_again = dataset.test[:count], dataset.train[:count], dataset.train[-few:]
     model, spectrum = _figures(generated, again, test, variance)
     reference, reference_spectrum = _figures(train, train_again, test, variance)

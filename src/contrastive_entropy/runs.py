@@ -171,8 +171,10 @@ class Run:
         try:
             network.load_state_dict(load_tensors(path.read_bytes()))
         except (SafetensorError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{path} is corrupt ({reason}); restore it, or train again with --overwrite") from error
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"{path} is corrupt, or of another version ({reason}); restore it, or train again with --overwrite"
+            ) from error
         return network.eval()
 
     @property

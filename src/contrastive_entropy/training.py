@@ -88,6 +88,14 @@ class Fit(L.LightningModule):
         fused = self.device.type in ("cpu", "cuda")
         return torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate, fused=fused)
 
+    def on_train_start(self) -> None:
+        """Bring an optimiser's loaded state to its weights' order in memory: fused kernels take that for granted."""
+        for optimizer in self.trainer.optimizers:
+            for weights, state in optimizer.state.items():
+                for name, value in state.items():
+                    if isinstance(value, Tensor) and value.shape == weights.shape:
+                        state[name] = torch.empty_like(weights, dtype=value.dtype).copy_(value)
+
     def scheduled_variance(self, step: int) -> float:
         """The density's variance at a step."""
         c = self.config
@@ -113,7 +121,7 @@ class Fit(L.LightningModule):
         assert c.variance_start is not None
         assert c.variance_end is not None
         fall = (c.variance_end / c.variance_start) ** (ADAPT_PACE * ADAPT_EVERY / last)
-        # a new tensor: the step's mixtures keep theirs
+        # a new tensor: the step's mixtures keep theirs; on several devices the first one's is sent to all before a step
         self.network.variance = (self.network.variance * fall).clamp_min(c.variance_end)
 
     def annealed(self, step: int) -> bool:
@@ -519,7 +527,7 @@ class _Recorder(Callback):
 
     def _diagnose(self, module: Fit, step: int, row: dict[str, float]) -> None:
         """Say what has been wrong for `PATIENCE` rows, or is at the end, once in a session."""
-        at_end = module.annealed(step - 1)
+        at_end = module.annealed(step - 1) or row["variance"] <= float(module.config.variance_end or 0)
         found = {diagnosis.name: diagnosis for diagnosis in diagnose_training(row, at_end=at_end)}
         for name in SIGNATURES:
             self.ill[name] = self.ill[name] + 1 if name in found else 0
@@ -569,7 +577,7 @@ def measured(module: Fit, step: int) -> dict[str, float]:
         "objective": float(bound.value.detach()),
         "limit": float(bound.limit.detach()),
         "tightness": float(bound.tightness.detach()),
-        "variance": float(network.variance),
+        "variance": float(network.variance if module.mixtures is None else module.mixtures[1].variance),
         **noise,
         "learning_rate": module.scheduled_rate(step - 1),
         **{name: float(term.detach()) for name, term in bound.terms.items()},

@@ -41,6 +41,9 @@ MOST_COORDINATES = 512
 COMPONENTS = 256
 
 
+HALVES = {"32-true": None, "bf16-mixed": torch.bfloat16}
+"""What the network computes in, by precision."""
+
 POINTS = "the points themselves"
 """Name of the space without features."""
 
@@ -60,6 +63,8 @@ class Arena:
 
     def __init__(self, config: FitConfig, folder: Path, clock: Clock, *, precision: str = Machine.precision) -> None:
         self.precision = Machine(precision=precision).precision
+        if precision not in HALVES:
+            raise InputError(f"{precision} needs a scaled loss, which is for GPUs; take {' or '.join(HALVES)}")
         self.dataset = load_for(config)
         require_enough(self.dataset)
         base = Run.resolved(config, self.dataset)
@@ -161,7 +166,7 @@ def train(
     assert isinstance(network, MixtureDensityNetwork)
     fit = Fit(config, network, dataset.train)
     optimizer = torch.optim.Adam(network.parameters(), config.learning_rate, fused=True)
-    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
+    half = HALVES[precision]
     start = time.monotonic()
     try:
         with progress_line(label, config.steps, "steps", per=1) as show:

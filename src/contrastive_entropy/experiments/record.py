@@ -98,7 +98,7 @@ def finished_run(
     clock.worked = True
     start = clock.seconds()
     if begun:
-        run = training.resume(folder, progress=True)
+        run = training.resume(folder, progress=True, track_every=track_every)
     else:
         run = training.fit(config, folder, dataset, progress=True, precision=precision, track_every=track_every)
     write_json(_seconds_of(run), {"seconds": round(training_seconds(run) + clock.seconds() - start, 1)})

@@ -146,7 +146,7 @@ class VarianceSweepConfig:
     """Settings.
 
     Args:
-        objectives: contenders of `compare`, NAME or NAME:PARAMETER.
+        objectives: our contenders of `compare`, NAME or NAME:PARAMETER.
         factors: variances at the end of annealing, relative to the one chosen from the data.
         seeds: one repetition for each.
         data, data_root, points, steps, batch_size, components, learning_rate, body, width, noise_dimension: as in

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
@@ -12,9 +13,10 @@ from torch import Tensor
 from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.diagnostics import SIGNATURES, diagnose_samples, diagnose_training, monitors
+from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import FAR_QUANTILE
 from contrastive_entropy.experiments.arena import POINTS, Arena
-from contrastive_entropy.experiments.contenders import Contender
+from contrastive_entropy.experiments.contenders import OBJECTIVE_NAMES, PEERS, Contender
 from contrastive_entropy.experiments.record import (
     Clock,
     cpu_name,
@@ -30,7 +32,9 @@ from contrastive_entropy.report import DATA_COLOR, draw_sheet, png_bytes, princi
 from contrastive_entropy.runs import write_atomically
 
 RANKED = 512
-"""Samples whose effective rank is taken."""
+"""Samples whose effective rank is taken; `SHOWN` are looked at for the diagnoses and the strip."""
+
+SHOWN = 1024
 
 
 def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
@@ -51,8 +55,10 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
     arena = Arena(fit, folder, clock, precision=config.precision)
     auto = arena.base.variance_end
     assert auto is not None
+    peers = [name for name in config.objectives if name.partition(":")[0] in PEERS]
+    if peers:
+        raise InputError(f"{peers[0]} has no variance to sweep; --objectives takes {', '.join(OBJECTIVE_NAMES)}")
     losses = {name: Contender.named(name, arena.variance_start).loss() for name in config.objectives}
-    radius = float(arena.space.held_out_distance.quantile(FAR_QUANTILE))
     rows: list[dict[str, Any]] = []
     strips: dict[str, list[tuple[float, Tensor]]] = {name: [] for name in config.objectives}
     for name, loss in losses.items():
@@ -66,27 +72,22 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
             ]
             label = f"{name}@{factor:g}"
             results = [arena.run(label, loss, fit) for fit in fits]
-            samples = arena.samples(label, fits[0], 1024)
-            strips[name].append((end, samples))
-            p = GaussianMixture(arena.dataset.train[: config.batch_size], end)
-            seen = diagnose_training(monitors(p, GaussianMixture(samples[: config.components], end)), at_end=True)
-            rank, real_rank = (
-                vendi_score(some[:RANKED].double(), variance=2 * end) for some in (samples, arena.dataset.test)
-            )
-            seen += diagnose_samples(
-                results[0]["figures"]
-                | {"effective_rank": rank, "far_share": far_share(samples, arena.dataset.train, radius=radius)},
-                arena.real | {"effective_rank": real_rank, "far_share": 1 - FAR_QUANTILE},
-            )
+            samples = [arena.samples(label, fit, SHOWN) for fit in fits]
+            strips[name].append((end, samples[0]))
+            ranks = [effective_rank_of(some, end) for some in (*samples, arena.dataset.test)]
+            seen = [
+                diagnosed(arena, some, result["figures"], (rank, ranks[-1]), end)
+                for some, result, rank in zip(samples, results, ranks, strict=False)
+            ]
             rows.append(
                 {
                     "objective": name,
                     "factor": factor,
                     "variance": end,
                     "runs": results,
-                    "effective_rank": rank,
-                    "real_effective_rank": real_rank,
-                    "diagnoses": sorted({diagnosis.name for diagnosis in seen}),
+                    "effective_ranks": ranks[:-1],
+                    "real_effective_rank": ranks[-1],
+                    "diagnoses": [name for name in SIGNATURES if 2 * sum(name in names for names in seen) > len(seen)],
                 }
             )
         found = {"space": arena.space.name, "auto": auto, "real": arena.real, "rows": rows}
@@ -100,6 +101,36 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
         )
         write_atomically(folder / "variance-sweep.png", png_bytes(figure(found, strips, arena.dataset)))
     return found
+
+
+def effective_rank_of(points: Tensor, variance: float) -> float:
+    """Of the Gram matrix of the first 512, at this variance of the density."""
+    return vendi_score(points[:RANKED].double(), variance=2 * variance)
+
+
+def diagnosed(
+    arena: Arena, samples: Tensor, figures: dict[str, float], ranks: tuple[float, float], variance: float
+) -> set[str]:
+    """Names of what training and evaluation would say of a run's samples, against a random batch and real points.
+
+    Args:
+        arena: of the run.
+        samples: (n, d).
+        figures: of the run, in the arena's space.
+        ranks: effective rank of the samples and of real points.
+        variance: at the end.
+    """
+    train, base = arena.dataset.train, arena.base
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
+    p, q = (
+        GaussianMixture(points, variance) for points in (train[order[: base.batch_size]], samples[: base.components])
+    )
+    radius = float(arena.space.held_out_distance.quantile(FAR_QUANTILE))
+    seen = diagnose_training(monitors(p, q), at_end=True) + diagnose_samples(
+        figures | {"effective_rank": ranks[0], "far_share": far_share(samples, train, radius=radius)},
+        arena.real | {"effective_rank": ranks[1], "far_share": 1 - FAR_QUANTILE},
+    )
+    return {diagnosis.name for diagnosis in seen}
 
 
 def measured(row: dict[str, Any], name: str) -> list[float]:
