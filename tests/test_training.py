@@ -18,6 +18,7 @@ from contrastive_entropy.config import AutoencoderConfig, FitConfig, Machine
 from contrastive_entropy.data import Dataset, load
 from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.runs import Run
+from contrastive_entropy.variance import geometric_schedule
 
 SMALL = FitConfig(data="moons", steps=30, batch_size=32, components=32, width=16, depth=1, noise_dimension=4)
 
@@ -65,7 +66,9 @@ def test_an_adaptive_variance_waits_for_samples_without_data_near_them(tmp_path,
         assert float(run.load_network().variance) == pytest.approx(falls[name][-1], rel=1e-6)
     start, end = run.config.variance_start, run.config.variance_end
     assert falls["never"] == pytest.approx([start] * 10, rel=1e-6)
-    assert falls["always"][3] == pytest.approx(end, rel=1e-6)  # at twice the geometric pace, in half of the 80 steps
+    geometric = [geometric_schedule(step, steps=100, start=start, end=end) for step in range(9, 100, 10)]
+    assert falls["always"] == pytest.approx(geometric, rel=1e-6)  # without waiting
+    assert all(found >= least / 1.0001 for found, least in zip(falls["default"], geometric, strict=True))
     assert falls["default"] == sorted(falls["default"], reverse=True)
     assert end * 1.01 < falls["default"][-1] < start / 1.01  # the network is too small to keep up to the end
 

@@ -206,6 +206,7 @@ def variance_sweep(
     body: options.Body = SWEEP.body,
     width: options.Width = SWEEP.width,
     noise_dimension: options.NoiseDimension = SWEEP.noise_dimension,
+    schedule: options.Schedule = SWEEP.schedule,
     precision: options.Precision = SWEEP.precision,
 ) -> None:
     """Diversity and meaning over the variance, and where the variance chosen from the data falls."""

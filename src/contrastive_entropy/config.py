@@ -42,8 +42,9 @@ class FitConfig:
         variance_start: of the density, in data units squared; None is half the median squared pair distance.
         variance_end: None is from the distances to near neighbours within a batch.
         anneal_fraction: share of the steps in which the variance falls; 0 is fixed at variance_end.
-        schedule: how it falls, of `SCHEDULES`, or `adaptive`: twice as fast as geometric, but only while nearly all model
-            points have data near enough to be drawn to, so it may end above variance_end.
+        schedule: how it falls, of `SCHEDULES`, or `adaptive`: as geometric, but it waits while more than a
+            tenth of the model points have no data near enough to be drawn to, then catches up at twice the pace, and may
+            end above variance_end.
         body: of `BODIES`.
         width: of the hidden layers; of the convolutional body, channels before its last layer.
         depth: hidden layers of the MLP, also of the one before the convolutions.
@@ -69,7 +70,7 @@ class FitConfig:
     variance_start: float | None = None
     variance_end: float | None = None
     anneal_fraction: float = 0.8
-    schedule: str = "geometric"
+    schedule: str = ADAPTIVE
     body: str = "mlp"
     width: int = 256
     depth: int = 3

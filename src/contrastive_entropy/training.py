@@ -45,7 +45,7 @@ from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork
 from contrastive_entropy.runs import BOUNDS, CHECKPOINT, METRICS, TENSORBOARD, Run, write_atomically
 from contrastive_entropy.tracking import BoundTracker
-from contrastive_entropy.variance import SCHEDULES
+from contrastive_entropy.variance import SCHEDULES, geometric_schedule
 
 PATIENCE = 10
 """Rows of metrics.csv in which a failure must show before it is reported."""
@@ -58,9 +58,9 @@ logger = logging.getLogger("contrastive_entropy")
 Network = MixtureDensityNetwork | EncoderMixtureDecoder
 
 
-ADAPT_EVERY, ADAPT_PACE, ADAPT_ALONE = 10, 2.0, 0.1
-"""Of the adaptive schedule: steps between looks at a batch, its pace in units of the geometric one's, and the share of
-model points without data near enough from which on it waits."""
+ADAPT_ALONE, ADAPT_PACE, ADAPT_LOOKED = 0.1, 2.0, 128
+"""Of the adaptive schedule: the share of model points without data near enough from which on it waits, its pace in units of
+the geometric one's when it catches up, and how many model points it looks at."""
 
 
 class Fit(L.LightningModule):
@@ -98,31 +98,34 @@ class Fit(L.LightningModule):
 
     def scheduled_variance(self, step: int) -> float:
         """The density's variance at a step."""
-        c = self.config
-        assert c.variance_start is not None  # both are chosen by FitConfig.resolve
-        assert c.variance_end is not None
-        if c.schedule == ADAPTIVE and step > 0:
+        if self.config.schedule == ADAPTIVE and step > 0:
             return float(self.network.variance)
-        return SCHEDULES.get(c.schedule, SCHEDULES["geometric"])(
-            step, steps=c.steps, start=c.variance_start, end=c.variance_end, fraction=c.anneal_fraction
-        )
+        return self._scheduled(step)
 
     def adapt(self, step: int, p: GaussianMixture, q: GaussianMixture) -> None:
-        """Behind a step: with the adaptive schedule, every tenth step lets the variance fall if the samples keep up.
+        """Behind a step of the adaptive schedule: the next variance. Where no step waits, the geometric schedule's.
 
         Args:
             step: that was made.
             p, q: its data and model points.
         """
         c = self.config
-        last = c.anneal_fraction * c.steps
-        if c.schedule != ADAPTIVE or step % ADAPT_EVERY or self.annealed(step) or monitors(p, q)["alone"] > ADAPT_ALONE:
+        if c.schedule != ADAPTIVE or self.annealed(step):
             return
-        assert c.variance_start is not None
-        assert c.variance_end is not None
-        fall = (c.variance_end / c.variance_start) ** (ADAPT_PACE * ADAPT_EVERY / last)
+        some = GaussianMixture(q.centers[:ADAPT_LOOKED].detach(), q.variance)
+        if monitors(p, some)["alone"] > ADAPT_ALONE:
+            return
+        now, target = (self._scheduled(at) for at in (step, step + 1))
+        caught_up = float(self.network.variance) * (target / now) ** ADAPT_PACE
         # a new tensor: the step's mixtures keep theirs; on several devices the first one's is sent to all before a step
-        self.network.variance = (self.network.variance * fall).clamp_min(c.variance_end)
+        self.network.variance = torch.full_like(self.network.variance, max(target, caught_up))
+
+    def _scheduled(self, step: int) -> float:
+        c = self.config
+        assert c.variance_start is not None  # both are chosen by FitConfig.resolve
+        assert c.variance_end is not None
+        schedule = SCHEDULES.get(c.schedule, geometric_schedule)  # adaptive: what it waits from
+        return schedule(step, steps=c.steps, start=c.variance_start, end=c.variance_end, fraction=c.anneal_fraction)
 
     def annealed(self, step: int) -> bool:
         """Whether the variance falls no more."""

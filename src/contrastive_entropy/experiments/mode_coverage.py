@@ -96,7 +96,7 @@ def run(config: ModeCoverageConfig, folder: Path) -> dict[str, Any]:
     judges = {law: judge(law, config) for law in config.laws}
     rows: list[dict[str, Any]] = []
     pictures: list[tuple[Dataset, Tensor, Tensor]] = []
-    asked = {law: {"objective": config.objective, **LAWS[law]} for law in config.laws}
+    asked = {law: {"objective": config.objective, "schedule": "geometric", **LAWS[law]} for law in config.laws}
     if config.objective not in SMOOTHED:
         asked = {
             law: {name: value for name, value in given.items() if name != "smoothing"} for law, given in asked.items()

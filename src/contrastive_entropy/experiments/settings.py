@@ -151,6 +151,7 @@ class VarianceSweepConfig:
         seeds: one repetition for each.
         data, data_root, points, steps, batch_size, components, learning_rate, body, width, noise_dimension: as in
             `FitConfig`.
+        schedule: as in `FitConfig`; geometric, because the adaptive one would end small variances higher.
         precision: of the network, as in `Machine`.
     """
 
@@ -172,6 +173,7 @@ class VarianceSweepConfig:
     body: str = "mlp"
     width: int = 256
     noise_dimension: int = 32
+    schedule: str = "geometric"
     precision: str = Machine.precision
 
 
