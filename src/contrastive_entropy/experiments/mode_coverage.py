@@ -235,7 +235,8 @@ def table(found: dict[str, Any]) -> str:
 
         def shown(name: str, scale: float = 1.0, digits: int = 1, own: dict[str, Any] = row) -> str:
             mean, error = mean_and_error([scale * score[name] for score in own["model"]])
-            return f"{mean:.{digits}f} +- {error:.{digits}f}"
+            shown_error = f" +- {error:.{digits}f}" if len(own["model"]) > 1 else ""
+            return f"{mean:.{digits}f}{shown_error}"
 
         real = [mean_and_error([score[name] for score in row["real"]])[0] for name in ("high_quality", "reverse_kl")]
         name, *reported = PUBLISHED[row["law"]]
