@@ -14,7 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from contrastive_entropy import InputError
-from contrastive_entropy.data import TOYS, load, names, sample_toy, toy_modes
+from contrastive_entropy.data import STACKED, TOYS, load, names, sample_toy, toy_modes
 from contrastive_entropy.hub import HUB
 from contrastive_entropy.modes import mode_scores
 
@@ -255,7 +255,7 @@ def test_names_that_cannot_be_used():
         sample_toy("ring9", 3, seed=0)
     with pytest.raises(InputError, match=r"held_out must lie in \(0, 1\), got 1"):
         load("x.csv", held_out=1)
-    assert set(names()) == {"digits", *TOYS, *HUB}
+    assert set(names()) == {"digits", *TOYS, *HUB, STACKED}
 
 
 def exact_moments(name):

@@ -249,7 +249,7 @@ def geometric_schedule(step: int, *, steps: int, start: float, end: float, fract
 def cosine_schedule(step: int, *, steps: int, start: float, end: float, fraction: float = 0.8) -> float:
     """As `geometric_schedule`, but the logarithm follows half a cosine: slow at both ends, faster between.
 
-    >>> cosine_schedule(40, steps=100, start=4.0, end=1.0)
+    >>> round(cosine_schedule(40, steps=100, start=4.0, end=1.0), 9)
     2.0
     """
     return _between(start, end, lambda share: (1 - math.cos(math.pi * share)) / 2, step, fraction * steps)
