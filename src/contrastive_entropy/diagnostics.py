@@ -65,16 +65,30 @@ def monitors(p: GaussianMixture, q: GaussianMixture) -> dict[str, float]:
         that a model point's kernel weights spread over, 1 / (n sum_i P_ij^2), in the mean. `spread`: total variance of the
         model points over that of the data. O(n m d).
     """
-    variance = float(p.variance) + float(q.variance)
-    squares = squared_distances(q.centers, p.centers)
+    squares, variance = _squares(p, q)
     weights = (squares / (-2 * variance)).log_softmax(-1)
     window = torch.exp(-torch.logsumexp(2 * weights, -1)) / p.components
     spread = _total_variance(q.centers) / _total_variance(p.centers).clamp_min(torch.finfo(torch.float64).tiny)
     return {
-        "alone": float((squares.amin(-1) > ALONE**2 * variance).double().mean()),
+        "alone": _alone(squares, variance),
         "window": float(window.mean()),
         "spread": float(spread),
     }
+
+
+@torch.no_grad()
+def share_alone(p: GaussianMixture, q: GaussianMixture) -> float:
+    """`alone` of `monitors` by itself."""
+    return _alone(*_squares(p, q))
+
+
+def _squares(p: GaussianMixture, q: GaussianMixture) -> tuple[Tensor, float]:
+    """Squared distances of model points to data, and the variance of their kernel."""
+    return squared_distances(q.centers, p.centers), float(p.variance) + float(q.variance)
+
+
+def _alone(squares: Tensor, variance: float) -> float:
+    return float((squares.amin(-1) > ALONE**2 * variance).double().mean())
 
 
 def _total_variance(points: Tensor) -> Tensor:

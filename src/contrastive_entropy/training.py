@@ -37,7 +37,7 @@ from contrastive_entropy.conditional import (
 )
 from contrastive_entropy.config import ADAPTIVE, AutoencoderConfig, Config, FitConfig, Machine
 from contrastive_entropy.data import Dataset
-from contrastive_entropy.diagnostics import SIGNATURES, diagnose_training, monitors
+from contrastive_entropy.diagnostics import SIGNATURES, diagnose_training, monitors, share_alone
 from contrastive_entropy.errors import InputError, TrainingError
 from contrastive_entropy.evaluation import require_enough
 from contrastive_entropy.marginal import OBJECTIVES
@@ -112,8 +112,7 @@ class Fit(L.LightningModule):
         c = self.config
         if c.schedule != ADAPTIVE or self.annealed(step):
             return
-        some = GaussianMixture(q.centers[:ADAPT_LOOKED].detach(), q.variance)
-        if monitors(p, some)["alone"] > ADAPT_ALONE:
+        if share_alone(p, GaussianMixture(q.centers[:ADAPT_LOOKED], q.variance)) > ADAPT_ALONE:
             return
         now, target = (self._scheduled(at) for at in (step, step + 1))
         caught_up = float(self.network.variance) * (target / now) ** ADAPT_PACE
@@ -530,7 +529,7 @@ class _Recorder(Callback):
 
     def _diagnose(self, module: Fit, step: int, row: dict[str, float]) -> None:
         """Say what has been wrong for `PATIENCE` rows, or is at the end, once in a session."""
-        at_end = module.annealed(step - 1) or row["variance"] <= float(module.config.variance_end or 0)
+        at_end = module.annealed(step - 1) or row["variance"] == module.config.variance_end
         found = {diagnosis.name: diagnosis for diagnosis in diagnose_training(row, at_end=at_end)}
         for name in SIGNATURES:
             self.ill[name] = self.ill[name] + 1 if name in found else 0

@@ -16,7 +16,8 @@ from contrastive_entropy.data import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import require_enough
 from contrastive_entropy.experiments.contenders import Loss
-from contrastive_entropy.experiments.record import Clock, StoppedError, read_json
+from contrastive_entropy.experiments.record import Clock, StoppedError, read_json, shared_settings
+from contrastive_entropy.experiments.settings import CompareConfig, VarianceSweepConfig
 from contrastive_entropy.metrics import (
     energy_distance,
     frechet_distance,
@@ -52,22 +53,22 @@ class Arena:
     """A data set with its space of figures, and the folder of the runs.
 
     Args:
-        config: of every run, but for what each changes.
+        config: of the experiment; every run has its settings, but for what each changes.
         folder: of the experiment; one file of figures and one of weights per run are in `runs/`.
         clock: of the experiment.
-        precision: of the networks, as in `Machine`.
 
     Raises:
         InputError: data that cannot be used, or an unknown precision.
     """
 
-    def __init__(self, config: FitConfig, folder: Path, clock: Clock, *, precision: str = Machine.precision) -> None:
-        self.precision = Machine(precision=precision).precision
-        if precision not in HALVES:
-            raise InputError(f"{precision} needs a scaled loss, which is for GPUs; take {' or '.join(HALVES)}")
-        self.dataset = load_for(config)
+    def __init__(self, config: CompareConfig | VarianceSweepConfig, folder: Path, clock: Clock) -> None:
+        fit = FitConfig(**shared_settings(FitConfig, config), seed=config.seeds[0])
+        self.precision = Machine(precision=config.precision).precision
+        if self.precision not in HALVES:
+            raise InputError(f"{self.precision} needs a scaled loss, which is for GPUs; take {' or '.join(HALVES)}")
+        self.dataset = load_for(fit)
         require_enough(self.dataset)
-        base = Run.resolved(config, self.dataset)
+        base = Run.resolved(fit, self.dataset)
         assert isinstance(base, FitConfig)
         assert base.variance_start is not None
         self.base, self.variance_start = base, base.variance_start

@@ -8,7 +8,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.experiments.arena import Arena
 from contrastive_entropy.experiments.contenders import Contender
@@ -17,7 +16,7 @@ from contrastive_entropy.experiments.record import (
     cpu_name,
     markdown,
     mean_and_error,
-    shared_settings,
+    over_seeds,
     write_result,
 )
 from contrastive_entropy.experiments.settings import CompareConfig
@@ -56,9 +55,7 @@ def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
         InputError: an unknown contender, data or a folder that cannot be used, or a signal stopped it.
     """
     clock = Clock(folder)
-    arena = Arena(
-        FitConfig(**shared_settings(FitConfig, config), seed=config.seeds[0]), folder, clock, precision=config.precision
-    )
+    arena = Arena(config, folder, clock)
     base, dataset, space = arena.base, arena.dataset, arena.space
     contenders = [Contender.named(name, arena.variance_start) for name in config.contenders]
     losses = [contender.loss() for contender in contenders]
@@ -113,11 +110,7 @@ def table(found: dict[str, Any]) -> str:
     rows = []
 
     def shown(values: list[float]) -> str:
-        mean, error = mean_and_error(values)
-        digits = 3 if abs(mean) < 10 else 1
-        if len(values) == 1:
-            return f"{mean:.{digits}f}"
-        return f"{mean:.{digits}f} +- {error:.{digits}f}"
+        return over_seeds(values, digits=3 if abs(mean_and_error(values)[0]) < 10 else 1)
 
     def frechet(row: dict[str, Any]) -> float:
         return mean_and_error([run["figures"]["frechet"] for run in row["runs"]])[0]

@@ -82,17 +82,20 @@ class Contender:
 
 def energy_loss(x: Tensor, z: Tensor) -> Tensor:
     """2 E|x - z| - E|z - z'|, pairs of a point with itself left out: the energy distance, but for what z cannot change."""
-    cross, own = (_roots(squared_distances(other, z)).sum() for other in (x, z))
-    return 2 * cross / (len(x) * len(z)) - own / (len(z) * (len(z) - 1))
+    cross, own = (_roots(squared_distances(other, z)) for other in (x, z))
+    return 2 * cross.mean() - _mean_of_others(own)
 
 
 def mmd_loss(x: Tensor, z: Tensor, variances: list[float]) -> Tensor:
     """Squared MMD of the sum of Gaussian kernels, without self terms, but for what z cannot change."""
     cross, own = squared_distances(x, z), squared_distances(z, z)
-    others = 1 - torch.eye(len(z), dtype=z.dtype)
-    pairs = len(z) * (len(z) - 1)
-    kernels = [(others * (own / (-2 * v)).exp()).sum() / pairs - 2 * (cross / (-2 * v)).exp().mean() for v in variances]
+    kernels = [_mean_of_others((own / (-2 * v)).exp()) - 2 * (cross / (-2 * v)).exp().mean() for v in variances]
     return torch.stack(kernels).sum()
+
+
+def _mean_of_others(values: Tensor) -> Tensor:
+    """The mean of a square matrix (n, n) without its diagonal, a point's pair with itself."""
+    return (values.sum() - values.diagonal().sum()) / (len(values) * (len(values) - 1))
 
 
 def _roots(squares: Tensor) -> Tensor:

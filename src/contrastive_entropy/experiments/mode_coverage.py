@@ -21,6 +21,7 @@ from contrastive_entropy.experiments.record import (
     finished_run,
     markdown,
     mean_and_error,
+    over_seeds,
     training_seconds,
     write_result,
 )
@@ -96,13 +97,7 @@ def run(config: ModeCoverageConfig, folder: Path) -> dict[str, Any]:
     judges = {law: judge(law, config) for law in config.laws}
     rows: list[dict[str, Any]] = []
     pictures: list[tuple[Dataset, Tensor, Tensor]] = []
-    asked = {law: {"objective": config.objective, "schedule": "geometric", **LAWS[law]} for law in config.laws}
-    if config.objective not in SMOOTHED:
-        asked = {
-            law: {name: value for name, value in given.items() if name != "smoothing"} for law, given in asked.items()
-        }
-    if config.steps is not None:
-        asked = {law: settings | {"steps": config.steps} for law, settings in asked.items()}
+    asked = {law: settings_of(law, config) for law in config.laws}
     for law, judged in judges.items():
         scores: dict[str, list[dict[str, float]]] = {"model": [], "real": []}
         seconds = []
@@ -131,6 +126,16 @@ def run(config: ModeCoverageConfig, folder: Path) -> dict[str, Any]:
         )
     write_atomically(folder / "mode-coverage.png", png_bytes(figure(pictures)))
     return {"rows": rows}
+
+
+def settings_of(law: str, config: ModeCoverageConfig) -> dict[str, Any]:
+    """What a law's runs set."""
+    settings = {"objective": config.objective, "schedule": "geometric", **LAWS[law]}
+    if config.objective not in SMOOTHED:
+        settings.pop("smoothing", None)
+    if config.steps is not None:
+        settings["steps"] = config.steps
+    return settings
 
 
 @dataclass(frozen=True)
@@ -234,9 +239,7 @@ def table(found: dict[str, Any]) -> str:
     for row in found["rows"]:
 
         def shown(name: str, scale: float = 1.0, digits: int = 1, own: dict[str, Any] = row) -> str:
-            mean, error = mean_and_error([scale * score[name] for score in own["model"]])
-            shown_error = f" +- {error:.{digits}f}" if len(own["model"]) > 1 else ""
-            return f"{mean:.{digits}f}{shown_error}"
+            return over_seeds([scale * score[name] for score in own["model"]], digits=digits)
 
         real = [mean_and_error([score[name] for score in row["real"]])[0] for name in ("high_quality", "reverse_kl")]
         name, *reported = PUBLISHED[row["law"]]

@@ -183,6 +183,12 @@ def mean_and_error(values: list[float]) -> list[float]:
     return [statistics.fmean(values), error]
 
 
+def over_seeds(values: list[float], *, digits: int) -> str:
+    """`mean +- standard error` of the seeds' values; the value alone where there is but one seed."""
+    mean, error = mean_and_error(values)
+    return f"{mean:.{digits}f} +- {error:.{digits}f}" if len(values) > 1 else f"{mean:.{digits}f}"
+
+
 def shown(mean: float, error: float, *, digits: int) -> str:
     """`mean +- error`; the mean alone where there is but one seed."""
     return f"{mean:.{digits}f} +- {error:.{digits}f}" if error else f"{mean:.{digits}f}"

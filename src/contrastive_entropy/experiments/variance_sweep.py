@@ -10,7 +10,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
-from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.diagnostics import SIGNATURES, diagnose_samples, diagnose_training, monitors
 from contrastive_entropy.errors import InputError
@@ -22,7 +21,6 @@ from contrastive_entropy.experiments.record import (
     cpu_name,
     markdown,
     mean_and_error,
-    shared_settings,
     write_result,
 )
 from contrastive_entropy.experiments.settings import VarianceSweepConfig
@@ -50,14 +48,13 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
     Raises:
         InputError: an unknown objective, data or a folder that cannot be used, or a signal stopped it.
     """
-    clock = Clock(folder)
-    fit = FitConfig(**shared_settings(FitConfig, config), seed=config.seeds[0])
-    arena = Arena(fit, folder, clock, precision=config.precision)
-    auto = arena.base.variance_end
-    assert auto is not None
     peers = [name for name in config.objectives if name.partition(":")[0] in PEERS]
     if peers:
         raise InputError(f"{peers[0]} has no variance to sweep; --objectives takes {', '.join(OBJECTIVE_NAMES)}")
+    clock = Clock(folder)
+    arena = Arena(config, folder, clock)
+    auto = arena.base.variance_end
+    assert auto is not None
     losses = {name: Contender.named(name, arena.variance_start).loss() for name in config.objectives}
     rows: list[dict[str, Any]] = []
     strips: dict[str, list[tuple[float, Tensor]]] = {name: [] for name in config.objectives}
