@@ -235,6 +235,7 @@ def test_the_convolutional_encoder(shape):
         ({"features": 0}, "features must be at least 1"),
         ({"centers": 0}, "centers must be at least 1"),
         ({"feature_variance": 0.0}, "feature_variance must be a positive number"),
+        ({"frequencies": -1}, "frequencies must be at least 0, got -1"),
         ({"feature_variance_start": 1e-4}, "feature_variance_start must not be below feature_variance"),
         ({"points": 3}, "points must be at least 10, got 3"),
         ({"variance_start": 0.1, "variance_end": 0.2}, "0.1 < 0.2"),
@@ -245,11 +246,23 @@ def test_bad_settings(changes, message):
         dataclasses.replace(SMALL, **changes)
 
 
-def test_convolutions_need_images_and_codes():
+def test_convolutions_need_images():
     with pytest.raises(InputError, match="body convolutional needs images"):
         dataclasses.replace(SMALL, body="convolutional").network(2, None)
-    with pytest.raises(InputError, match="codes heads are outputs of an MLP"):
-        dataclasses.replace(SMALL, body="convolutional", codes="heads").network(64, (1, 8, 8))
+
+
+@pytest.mark.parametrize("body", ["mlp", "convolutional"])
+@pytest.mark.parametrize("codes", ["one_hot", "heads"])
+def test_every_body_answers_with_every_center_and_sees_waves_of_the_code(body, codes):
+    config = dataclasses.replace(SMALL, body=body, codes=codes, centers=3, features=2, frequencies=3, width=4)
+    network = config.network(64, (1, 8, 8))
+    with torch.no_grad():  # leaves the decoder nothing but the waves
+        stem = network.decoder[1].stem if body == "convolutional" else network.decoder[1]
+        stem[0].weight[:, :2] = 0
+        near, far = network.mixture(torch.tensor([[0.25, 0.5], [-0.75, 0.5]])).centers
+    assert near.shape == (3, 64)
+    assert (near - far).abs().max() > 1e-3
+    assert (near[0] - near[1]).abs().max() > 1e-3
 
 
 @pytest.fixture(scope="module")

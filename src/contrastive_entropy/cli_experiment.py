@@ -75,6 +75,7 @@ def bound_tracking(
     seeds: Seeds = _listed(BOUND_TRACKING.seeds),
     steps: options.Steps = BOUND_TRACKING.steps,
     codes: Codes = BOUND_TRACKING.codes,
+    frequencies: options.Frequencies = BOUND_TRACKING.frequencies,
     learning_rate: options.LearningRate = BOUND_TRACKING.learning_rate,
     variance: Annotated[float | None, typer.Option(help="At the end. [default: 5 for mnist, else from data]")] = None,
     feature_variance: FeatureVariance = BOUND_TRACKING.feature_variance,
@@ -101,13 +102,13 @@ def reconstruction_diversity(
     points: options.Points = None,
     features: Annotated[int, typer.Option(help="Dimensions of the code.")] = DIVERSITY.features,
     centers: Annotated[int, typer.Option(help="Alternatives that the decoder gives for a code.")] = DIVERSITY.centers,
-    codes: Annotated[
-        str | None, typer.Option(help="As in `fit autoencoder`. [default: heads; learned if convolutional]")
-    ] = None,
+    codes: Annotated[str, typer.Option(help="As in `fit autoencoder`.")] = DIVERSITY.codes,
     steps: options.Steps = DIVERSITY.steps,
     batch_size: options.BatchSize = DIVERSITY.batch_size,
     body: options.Body = DIVERSITY.body,
     width: options.Width = DIVERSITY.width,
+    frequencies: options.Frequencies = DIVERSITY.frequencies,
+    learning_rate: options.LearningRate = DIVERSITY.learning_rate,
     variance: Annotated[float | None, typer.Option(help="At the end. [default: from the data]")] = None,
     feature_variance: FeatureVariance = DIVERSITY.feature_variance,
     seed: options.Seed = DIVERSITY.seed,
@@ -119,8 +120,6 @@ def reconstruction_diversity(
         from contrastive_entropy.experiments import reconstruction_diversity as experiment
 
         config = _config(context, ReconstructionDiversityConfig, RECONSTRUCTION_DIVERSITY_QUICK)
-        if codes is None:
-            config = dataclasses.replace(config, codes="learned" if body == "convolutional" else DIVERSITY.codes)
         found = experiment.run(config, out)
         _finish(out, "reconstruction-diversity", experiment.table(found), experiment.reading(found))
 

@@ -97,6 +97,7 @@ def fit_autoencoder(
     body: options.Body = AUTOENCODER.body,
     width: options.Width = AUTOENCODER.width,
     depth: options.Depth = AUTOENCODER.depth,
+    frequencies: options.Frequencies = AUTOENCODER.frequencies,
     points: options.Points = None,
     held_out: options.HeldOut = AUTOENCODER.held_out,
     data_root: options.DataRoot = None,

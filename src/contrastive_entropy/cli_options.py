@@ -118,6 +118,11 @@ def refuse_ignored(config: Config, given: dict[str, Any]) -> None:
             raise InputError(f"--{name.replace('_', '-')} would be ignored: {reason}; leave it out")
 
 
+Frequencies = Annotated[
+    int,
+    typer.Option(help="Waves of the code that the decoder sees, the fastest of period 2^(2 - N); 0: the code alone."),
+]
+
 PICTURE_OR_NUMBERS = (".npz", ".png")
 
 

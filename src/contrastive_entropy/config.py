@@ -12,7 +12,7 @@ from contrastive_entropy.data import Dataset, suggestion
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.models import CODES, NOISES, EncoderMixtureDecoder, MixtureDensityNetwork, code_dimensions
-from contrastive_entropy.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder
+from contrastive_entropy.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder, FourierFeatures
 from contrastive_entropy.variance import SCHEDULES, median_pair_variance, neighbor_variance
 
 SEEDS = 2**32
@@ -154,6 +154,7 @@ class AutoencoderConfig:
         schedule: how both variances fall, of `SCHEDULES`.
         body: of `BODIES`, for both halves.
         width, depth: as in `FitConfig`.
+        frequencies: waves of `networks.FourierFeatures` that the decoder sees of the code; 0 gives it the code alone.
         points, held_out, data_root, seed: as in `FitConfig`.
 
     Raises:
@@ -178,6 +179,7 @@ class AutoencoderConfig:
     body: str = "mlp"
     width: int = 256
     depth: int = 3
+    frequencies: int = 0
     points: int | None = None
     held_out: float = 0.2
     data_root: str | None = None
@@ -191,6 +193,7 @@ class AutoencoderConfig:
         _check_choice("schedule", self.schedule, list(SCHEDULES))
         for name in ("features", "centers", "code_dimension"):
             _check_at_least(name, getattr(self, name), 1)
+        _check_at_least("frequencies", self.frequencies, 0)
         _check_training(self)
         for name in ("feature_variance", "feature_variance_start"):
             _check_positive(name, getattr(self, name))
@@ -214,23 +217,24 @@ class AutoencoderConfig:
         """An encoder and a decoder of this shape with fresh weights from the seed, centred at 0 with scale 1.
 
         Raises:
-            InputError: a convolutional body for data that are not images, or with codes `heads`.
+            InputError: a convolutional body for data that are not images.
         """
-        inputs = self.features + code_dimensions(self.codes, self.centers, self.code_dimension)
+        inputs = self.features * (1 + 2 * self.frequencies)
+        inputs += code_dimensions(self.codes, self.centers, self.code_dimension)
+        images = self.centers if self.codes == "heads" else 1
         encoder: torch.nn.Module
         decoder: torch.nn.Module
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             if self.body == "convolutional":
                 shape = _image_shape(self, image_shape)
-                if self.codes == "heads":
-                    raise InputError("codes heads are outputs of an MLP; use body mlp or other codes")
                 encoder = ConvolutionalEncoder(shape, self.features, width=self.width)
-                decoder = ConvolutionalDecoder(inputs, shape, width=self.width, depth=self.depth)
+                decoder = ConvolutionalDecoder(inputs, shape, width=self.width, depth=self.depth, images=images)
             else:
-                outputs = dimension * (self.centers if self.codes == "heads" else 1)
                 encoder = MLP(dimension, self.features, width=self.width, depth=self.depth)
-                decoder = MLP(inputs, outputs, width=self.width, depth=self.depth)
+                decoder = MLP(inputs, images * dimension, width=self.width, depth=self.depth)
+            if self.frequencies:
+                decoder = torch.nn.Sequential(FourierFeatures(self.features, self.frequencies), decoder)
             return EncoderMixtureDecoder(
                 encoder,
                 decoder,

@@ -34,6 +34,38 @@ class MLP(nn.Sequential):
         super().__init__(*[layer for pair in hidden for layer in pair], nn.Linear(width, outputs))
 
 
+class FourierFeatures(nn.Module):
+    """The first inputs y also as sin(2^j pi y) and cos(2^j pi y), j = 0 ... frequencies - 1, so that networks bend fast.
+
+    A ReLU network learns slow functions of few inputs first; a code of one or two dimensions asks for fast ones
+    (Tancik et al. 2020, arXiv:2006.10739). The fastest wave should be no shorter than a few deviations of the noise on y.
+
+    Args:
+        inputs: k, how many of the inputs are expanded.
+        frequencies: waves per input.
+
+    Raises:
+        ValueError: a size is not positive.
+
+    >>> import torch
+    >>> FourierFeatures(1, 3)(torch.zeros(5, 1 + 8)).shape
+    torch.Size([5, 15])
+    """
+
+    multiples: Tensor
+
+    def __init__(self, inputs: int, frequencies: int) -> None:
+        super().__init__()
+        _check_positive(inputs=inputs, frequencies=frequencies)
+        self.inputs = inputs
+        self.register_buffer("multiples", math.pi * 2.0 ** torch.arange(frequencies), persistent=False)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(n, k + r) -> (n, k + r + 2 k frequencies)."""
+        angles = (inputs[:, : self.inputs, None] * self.multiples).flatten(1)
+        return torch.cat([inputs, angles.sin(), angles.cos()], -1)
+
+
 class ConvolutionalDecoder(nn.Module):
     """Features to an image: an MLP gives maps of about 4 x 4, then transposed convolutions double the size.
 
@@ -44,6 +76,7 @@ class ConvolutionalDecoder(nn.Module):
         image_shape: (channels, height, width); sizes that are not 4 x 2^k or 7 x 2^k are made larger and cropped.
         width: channels before the last layer; doubled for every coarser level.
         depth: hidden layers of the MLP, 256 wide.
+        images: pictures from the same features, each from maps of its own through the same convolutions.
 
     Raises:
         ValueError: a size is not positive.
@@ -53,16 +86,18 @@ class ConvolutionalDecoder(nn.Module):
     torch.Size([5, 784])
     """
 
-    def __init__(self, inputs: int, image_shape: tuple[int, int, int], *, width: int = 32, depth: int = 3) -> None:
+    def __init__(
+        self, inputs: int, image_shape: tuple[int, int, int], *, width: int = 32, depth: int = 3, images: int = 1
+    ) -> None:
         super().__init__()
         channels, height, columns = image_shape
-        _check_positive(inputs=inputs, channels=channels, height=height, columns=columns, width=width)
+        _check_positive(inputs=inputs, channels=channels, height=height, columns=columns, width=width, images=images)
         doublings = max(0, math.floor(math.log2(max(height, columns) / _COARSEST)))
         self.image_shape = image_shape
         coarsest = (-(-height // 2**doublings), -(-columns // 2**doublings))
         channel_counts = [width * 2**level for level in reversed(range(doublings + 1))]
-        self.stem = MLP(inputs, channel_counts[0] * math.prod(coarsest), width=_HIDDEN, depth=depth)
-        self.coarsest_shape = (channel_counts[0], *coarsest)
+        self.stem = MLP(inputs, images * channel_counts[0] * math.prod(coarsest), width=_HIDDEN, depth=depth)
+        self.coarsest_shape = (images, channel_counts[0], *coarsest)
         layers: list[nn.Module] = []
         for coarse, fine in itertools.pairwise(channel_counts):
             layers += [nn.ReLU(), nn.ConvTranspose2d(coarse, fine, 4, stride=2, padding=1)]
@@ -70,10 +105,10 @@ class ConvolutionalDecoder(nn.Module):
         self.layers = _channels_last(layers)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(n, inputs) -> (n, channels * height * width)."""
+        """(n, inputs) -> (n, images * channels * height * width)."""
         _, height, columns = self.image_shape
-        maps = self.layers(self.stem(features).unflatten(-1, self.coarsest_shape))
-        return maps[..., :height, :columns].flatten(-3)
+        coarse = self.stem(features).unflatten(-1, self.coarsest_shape).flatten(0, 1)
+        return self.layers(coarse)[..., :height, :columns].reshape(len(features), -1)
 
 
 class ConvolutionalEncoder(nn.Module):

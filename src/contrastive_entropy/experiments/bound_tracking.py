@@ -79,6 +79,7 @@ def _settings(config: BoundTrackingConfig, features: int, centers: int, seed: in
         features=features,
         centers=centers,
         codes=config.codes,
+        frequencies=config.frequencies,
         learning_rate=config.learning_rate,
         variance_end=config.variance,
         feature_variance=config.feature_variance,

@@ -16,7 +16,7 @@ class BoundTrackingConfig:
         centers: C, one run for each.
         seeds: one repetition for each.
         steps: of every run.
-        codes: as in `AutoencoderConfig`.
+        codes, frequencies: as in `AutoencoderConfig`.
         learning_rate, variance, feature_variance: as in `AutoencoderConfig`; the density's variance falls to `variance`.
         free: also optimise centers that no decoder ties together, for the first seed of one-dimensional features.
     """
@@ -29,6 +29,7 @@ class BoundTrackingConfig:
     seeds: tuple[int, ...] = (0, 1, 2)
     steps: int = 2000
     codes: str = "heads"
+    frequencies: int = 0
     learning_rate: float = 2e-3
     variance: float | None = 5.0
     feature_variance: float = 0.0025
@@ -44,8 +45,8 @@ class ReconstructionDiversityConfig:
     """Settings.
 
     Args:
-        data, data_root, points, features, centers, codes, steps, body, width, variance, feature_variance, seed: as in
-            `AutoencoderConfig`; variance is what the density's falls to.
+        data, data_root, points, features, centers, codes, steps, body, width, frequencies, learning_rate, variance,
+            feature_variance, seed: as in `AutoencoderConfig`; variance is what the density's falls to.
         batch_size: of both models.
         precision, track_every: as in `Machine`.
     """
@@ -60,6 +61,8 @@ class ReconstructionDiversityConfig:
     batch_size: int = 256
     body: str = "mlp"
     width: int = 256
+    frequencies: int = 0
+    learning_rate: float = 1e-3
     variance: float | None = None
     feature_variance: float = 0.0025
     seed: int = 0
