@@ -9,6 +9,7 @@ import numpy as np
 import ot
 import pytest
 import scipy.linalg
+import scipy.ndimage
 import scipy.stats
 import torch
 from torchmetrics.image.kid import poly_mmd
@@ -25,6 +26,7 @@ from contrastive_entropy.metrics import (
     neighbor_distance,
     neighborhood_scores,
     parzen_log_likelihood,
+    sharpness,
     sliced_wasserstein,
     vendi_score,
 )
@@ -147,6 +149,20 @@ def test_distances_of_sets_are_symmetric_and_see_a_shift(measure):
     assert measure(x, y + 2) > 5 * abs(measure(x, y))
 
 
+def test_sharpness_is_scipy_s_laplacian_and_falls_with_blur():
+    images, reference = points(7, 2 * 5 * 6, 0), points(3, 2 * 5 * 6, 1)
+
+    def energy(flat):
+        planes = flat.reshape(-1, 5, 6).numpy()
+        return np.mean([np.mean(scipy.ndimage.laplace(plane, mode="nearest") ** 2) for plane in planes])
+
+    expected = energy(images) / energy(reference)
+    assert sharpness(images, reference, (2, 5, 6)) == pytest.approx(expected, rel=1e-5)
+    smooth = scipy.ndimage.gaussian_filter(images.reshape(-1, 5, 6).numpy(), (0, 1, 1))
+    assert sharpness(torch.from_numpy(smooth).reshape(7, -1), images, (2, 5, 6)) < 0.1
+    assert sharpness(images, 1 + 0 * reference, (2, 5, 6)) == math.inf
+
+
 def test_tiles_of_any_size_change_nothing(monkeypatch):
     x, y = points(40, 3, 0), points(60, 3, 1)
 
@@ -189,6 +205,11 @@ def test_purity_of_clusters():
             lambda: sliced_wasserstein(points(3, 2, 0), points(3, 2, 0), projections=0),
             "projections must be at least 1, got 0",
         ),
+        (
+            lambda: sharpness(points(3, 8, 0), points(3, 9, 0), (1, 3, 3)),
+            r"expected images of shape \(n, 9\), got \(3, 8\)",
+        ),
+        (lambda: sharpness(points(3, 9, 0)[:0], points(3, 9, 0), (1, 3, 3)), r"got \(0, 9\)"),
         (lambda: vendi_score(points(3, 2, 0), variance=0.0), "variance must be positive, got 0.0"),
         (lambda: gaussian_mmd(points(3, 2, 0), points(3, 2, 1), variance=-1.0), "variance must be positive, got -1.0"),
         (lambda: frechet_distance(points(1, 2, 0), points(3, 2, 0)), r"first set .* n >= 2, got \(1, 2\)"),

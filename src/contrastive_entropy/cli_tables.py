@@ -52,6 +52,7 @@ RECONSTRUCTION_MEANINGS = {
     "precision": ("high", "alternatives that lie on the data"),
     "far_share": ("low", "farther off than 99% of data"),
     "purity": ("real", "alternatives of the input's own class"),
+    "sharpness": ("1", "mean squared Laplacian over that of held-out images: 1 as sharp, near 0 a blur"),
     "clarity": ("high", "the classifier's confidence: blurs and superpositions lower it"),
 }
 

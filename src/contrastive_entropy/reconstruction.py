@@ -16,7 +16,7 @@ from contrastive_entropy.data import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import FAR_QUANTILE, NEIGHBOR_POINTS, NEIGHBORS, require_enough
 from contrastive_entropy.files import read_points
-from contrastive_entropy.metrics import far_share, neighbor_distance, neighborhood_scores
+from contrastive_entropy.metrics import far_share, neighbor_distance, neighborhood_scores, sharpness
 from contrastive_entropy.models import EncoderMixtureDecoder
 from contrastive_entropy.progress import progress_line
 from contrastive_entropy.runs import Run
@@ -167,7 +167,9 @@ def diversity(alternatives: Tensor, data: Tensor) -> float:
 def _figures(draws: Tensor, inputs: Tensor, dataset: Dataset, radius: float) -> dict[str, float]:
     squares = (draws - inputs.unsqueeze(1)).square().sum(-1).double()
     flat = draws.flatten(0, 1)
-    return {
+    shape = dataset.image_shape
+    detail = {} if shape is None else {"sharpness": sharpness(flat, dataset.test, shape)}
+    return detail | {
         "best_error": float(squares.amin(-1).mean()),
         "mean_error": float(squares.mean()),
         "diversity": diversity(draws, dataset.test),

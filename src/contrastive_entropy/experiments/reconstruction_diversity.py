@@ -78,7 +78,7 @@ def figure(sheets: list[tuple[str, Tensor, Tensor]], image_shape: tuple[int, int
 
 def table(found: dict[str, Any]) -> str:
     """The markdown table of a result."""
-    columns = ("diversity", "clarity", "purity", "best_error", "mean_error", "precision", "far_share")
+    columns = ("diversity", "sharpness", "clarity", "purity", "best_error", "mean_error", "precision", "far_share")
     kept = [name for name in columns if name in found["models"]["mixture decoder"]]
     rows = []
     for model, figures in found["models"].items():
@@ -99,6 +99,11 @@ def reading(found: dict[str, Any]) -> str:
         f"The nearest of {found['settings']['alternatives']} has squared error {mixture['best_error']:.3g} against "
         f"{plain['best_error']:.3g}.",
     ]
+    if "sharpness" in mixture:
+        parts.append(
+            f"Their squared Laplacian is {mixture['sharpness']:.2f} of real images', the plain autoencoder's "
+            f"{plain['sharpness']:.2f}."
+        )
     if "clarity" in mixture:
         parts.append(
             f"The classifier's confidence is {mixture['clarity']:.2f} against {plain['clarity']:.2f} (data "
