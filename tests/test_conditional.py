@@ -236,6 +236,31 @@ def test_equal_centers_at_the_mean_lose_the_factor_c_against_posterior_draws():
     assert one.tightness == pytest.approx(1 / count)
 
 
+@pytest.mark.parametrize("variance", [0.01, 0.3, 5.0])
+def test_mean_gains_are_the_values_of_single_centers(variance):
+    law = joint(count=40, dimension=3, variance=variance, noise=0.3)
+    y = law.draw(20, generator=generator())[1]
+    p = law.conditional(y)
+
+    def inner(z):
+        return p.log_inner(ce.GaussianMixture(z[:, None], law.variance))
+
+    means = inner(law.posterior(y).exp() @ law.points)
+    alone = torch.stack([inner(x.expand(20, -1)) for x in law.points]).amax(0)
+    torch.testing.assert_close(law.mean_gains(y), means - alone, atol=1e-9, rtol=1e-9)
+
+
+def test_the_mean_is_preferred_above_the_variance_at_which_the_formula_says_so():
+    """n equally likely points, all D apart: D^2 / (8 log n), up to the overlap of the points themselves."""
+    count, distance = 30, 7.0
+    x = distance / 2**0.5 * torch.eye(count, dtype=torch.float64)
+    threshold = distance**2 / (8 * math.log(count))
+    y = torch.zeros(1, 1, dtype=torch.float64)
+    for factor, preferred in ((0.9, False), (1.1, True)):
+        law = JointMixture(x, torch.zeros(count, 1, dtype=torch.float64), factor * threshold, 1.0)
+        assert bool(law.mean_gains(y) > 0) is preferred
+
+
 @pytest.mark.parametrize("centers", [1, 4, 30])
 def test_iid_centers_reach_the_predicted_tightness(centers):
     law = joint(count=40, dimension=3, variance=0.05, noise=0.3)

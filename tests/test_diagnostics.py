@@ -4,7 +4,13 @@ import torch
 from contrastive_entropy import training
 from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data import load
-from contrastive_entropy.diagnostics import SIGNATURES, diagnose_samples, diagnose_training, monitors
+from contrastive_entropy.diagnostics import (
+    SIGNATURES,
+    diagnose_alternatives,
+    diagnose_samples,
+    diagnose_training,
+    monitors,
+)
 from contrastive_entropy.mixture import GaussianMixture
 
 HEALTHY = {"spread": 1.0, "alone": 0.0, "window": 0.05}
@@ -67,6 +73,27 @@ def test_sample_signatures_show_their_figures(changes, expected, shown):
     found = diagnose_samples(REAL | changes, REAL)
     assert names(found) == expected
     assert all(shown in str(diagnosis) and SIGNATURES[diagnosis.name] in str(diagnosis) for diagnosis in found)
+
+
+@pytest.mark.parametrize(
+    ("figures", "bounds", "centers", "expected", "shown"),
+    [
+        ({}, {}, 8, [], ""),
+        ({"mean_preferred": 0.6, "sharpness": 0.1}, {}, 8, ["averaged"], "for 60% of codes"),
+        ({"sharpness": 0.4}, {}, 8, ["unsharp"], "sharpness 0.4 against 1"),
+        ({}, {"effective_centers": 1.5}, 8, ["merged"], "1.5 of 8 are apart, for 12 neighbours"),
+        ({}, {"effective_centers": 1.0, "neighbors": 1.0}, 8, [], ""),  # one point per code: nothing to tell apart
+        ({}, {"effective_centers": 1.0}, 1, [], ""),
+    ],
+)
+def test_signatures_of_alternatives(figures, bounds, centers, expected, shown):
+    model = {"mean_preferred": 0.0, "sharpness": 0.9} | figures
+    bounds = {"neighbors": 12.0, "effective_centers": 6.0} | bounds
+    found = diagnose_alternatives(model, {"sharpness": 1.0}, bounds, centers=centers)
+    assert names(found) == expected
+    assert all(shown in str(diagnosis) and SIGNATURES[diagnosis.name] in str(diagnosis) for diagnosis in found)
+    points = {name: value for name, value in model.items() if name != "sharpness"}
+    assert "unsharp" not in names(diagnose_alternatives(points, {}, bounds, centers=centers))
 
 
 def test_a_variance_at_which_real_points_are_one_blur_is_named_alone():

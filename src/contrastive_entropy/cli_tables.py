@@ -51,6 +51,7 @@ RECONSTRUCTION_MEANINGS = {
     "diversity": ("real", "distance between alternatives, over that of any two points"),
     "precision": ("high", "alternatives that lie on the data"),
     "far_share": ("low", "farther off than 99% of data"),
+    "mean_preferred": ("low", "codes at which the variance makes a blur the best answer"),
     "purity": ("real", "alternatives of the input's own class"),
     "sharpness": ("1", "mean squared Laplacian over that of held-out images: 1 as sharp, near 0 a blur"),
     "clarity": ("high", "the classifier's confidence: blurs and superpositions lower it"),
@@ -138,8 +139,9 @@ def _evaluate_autoencoder(run: Run, seed: int) -> list[Path]:
     table = new_table(title, "figure", "model", "real", "goal", "what it says")
     for figure, (goal, meaning) in RECONSTRUCTION_MEANINGS.items():
         if figure in evaluation.model:
-            real = evaluation.reference[figure]
-            table.add_row(figure, _number(evaluation.model[figure]), _number(real), goal, meaning)
+            real = evaluation.reference.get(figure)
+            shown = "" if real is None else _number(real)
+            table.add_row(figure, _number(evaluation.model[figure]), shown, goal, meaning)
     console = Console()
     console.print(bounds)
     console.print(table)
@@ -148,6 +150,8 @@ def _evaluate_autoencoder(run: Run, seed: int) -> list[Path]:
         "decoder answers with the\nposterior itself. 'real': training points drawn from p(x|y) in the alternatives' place.",
         highlight=False,
     )
+    for found in evaluation.diagnoses:
+        console.print(f"[bold]Diagnosis:[/bold] {found}", highlight=False, soft_wrap=True)
     return paths
 
 

@@ -337,6 +337,27 @@ class JointMixture:
         return (self.log_norm(conditions, log_weights=log_weights) - self.log_peak).exp()
 
     @torch.no_grad()
+    def mean_gains(self, conditions: Tensor) -> Tensor:
+        """How much better than the best data point the posterior's mean is as the only center of (E15), per condition.
+
+        Log <p(.|y), N(m(y); v_x)> - max_i log <p(.|y), N(x_i; v_x)>. Where it is positive, a blur is what the objective
+        itself prefers. For n equally likely points, all D apart, it is about log n - D^2 / 8 v_x.
+
+        Args:
+            conditions: (s, k).
+
+        Returns:
+            (s,) nats, float64. O(n^2 d + s n (n + d)) time, O((n + s) n) memory: for a few thousand points.
+        """
+        x, shared = self.points.double(), _scalar(self.variance).to(self.points.device)
+        log_weights = self.posterior(conditions)
+        weights = log_weights.exp()
+        kernel = log_kernel(x, shared, x, shared)[0].exp()
+        alone = (weights @ kernel).amax(-1).log()
+        exponent, _ = log_kernel(weights @ x, shared, x, shared)
+        return torch.logsumexp(exponent + log_weights, -1) - alone
+
+    @torch.no_grad()
     def negative_entropy(self, index: Tensor, conditions: Tensor, *, variance: float, draws: int = 2) -> Tensor:
         """The limit of (E16): E log r(x|y) + d/2, r(.|y) the posterior mixture with the model's variance.
 

@@ -48,6 +48,9 @@ SIGNATURES = {
     "gibberish": "samples do not look like data",
     "collapse": "samples show little of the data's variety",
     "memorization": "samples are copies of training points",
+    "averaged": "at this variance the mean of the data that share a code is a better answer than any one of them",
+    "merged": "the centers have fallen together",
+    "unsharp": "alternatives are blurred",
 }
 """What the diagnoses say, by name."""
 
@@ -157,4 +160,33 @@ def diagnose_samples(model: Mapping[str, float], reference: Mapping[str, float])
         found.append(
             Diagnosis("memorization", seen, "train on more data, with fewer --steps, or with a higher --variance-end")
         )
+    return found
+
+
+def diagnose_alternatives(
+    model: Mapping[str, float], reference: Mapping[str, float], bounds: Mapping[str, float], *, centers: int
+) -> list[Diagnosis]:
+    """Failures of an autoencoder's alternatives.
+
+    Args:
+        model: their figures: mean_preferred, and sharpness if they are images.
+        reference: the same of draws from the posterior.
+        bounds: neighbors and effective_centers.
+        centers: C.
+    """
+    found = []
+    if averaged := model["mean_preferred"] > HALF:
+        seen = f"for {model['mean_preferred']:.0%} of codes"
+        found.append(
+            Diagnosis("averaged", seen, "lower --variance-end, or --feature-variance, so that fewer share a code")
+        )
+    expected = min(centers, bounds["neighbors"])
+    if centers > 1 and bounds["effective_centers"] < 1 + 0.1 * (expected - 1):
+        seen = f"{bounds['effective_centers']:.3g} of {centers} are apart, for {bounds['neighbors']:.3g} neighbours"
+        change = "train anew with normalized_inner_product and codes heads, or a lower --variance-end"
+        found.append(Diagnosis("merged", seen, change))
+    if not averaged and model.get("sharpness", 1.0) < HALF * reference.get("sharpness", 1.0):
+        seen = f"sharpness {model['sharpness']:.2g} against {reference['sharpness']:.2g}"
+        change = "train anew for more --steps, with more --centers, or with --frequencies 4"
+        found.append(Diagnosis("unsharp", seen, change))
     return found

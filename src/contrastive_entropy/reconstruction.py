@@ -1,5 +1,6 @@
 """How good an autoencoder's alternatives are: every figure beside what draws from the data's own posterior reach."""
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from contrastive_entropy.classifier import Classifier
 from contrastive_entropy.conditional import ConditionalBound, iid_tightness
 from contrastive_entropy.config import AutoencoderConfig
 from contrastive_entropy.data import Dataset
+from contrastive_entropy.diagnostics import Diagnosis, diagnose_alternatives
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import FAR_QUANTILE, NEIGHBOR_POINTS, NEIGHBORS, require_enough
 from contrastive_entropy.files import read_points
@@ -41,9 +43,10 @@ class ReconstructionEvaluation:
 
     Args:
         bounds: by part, train and held_out: (E15) and errors, as `tracking.figures`.
-        model: name -> figure of the alternatives.
+        model: name -> figure of the alternatives; mean_preferred is the share of codes whose `JointMixture.mean_gains` are
+            positive, on up to 2,000 training points.
         reference: the same for draws from the posterior p(x|y) on training points.
-        settings: seed, counts and the classifier.
+        settings: seed, counts, number of centers and the classifier.
         inputs: (n, d) held-out points.
         alternatives: (n, a, d).
         posterior: (n, a, d) the reference's draws.
@@ -64,7 +67,14 @@ class ReconstructionEvaluation:
             "bounds": self.bounds,
             "model": self.model,
             "reference": self.reference,
+            "diagnoses": [dataclasses.asdict(found) for found in self.diagnoses],
         }
+
+    @property
+    def diagnoses(self) -> list[Diagnosis]:
+        """What went wrong, if anything, and what to change."""
+        centers = self.settings["centers"]
+        return diagnose_alternatives(self.model, self.reference, self.bounds["train"], centers=centers)
 
 
 def load_autoencoder(run: Run) -> EncoderMixtureDecoder:
@@ -112,11 +122,15 @@ def evaluate_reconstruction(run: Run, dataset: Dataset, *, seed: int = 1) -> Rec
         "seed": seed,
         "inputs": len(inputs),
         "alternatives": ALTERNATIVES,
+        "centers": network.centers,
         "joint_points": {part: min(len(points), JOINT_POINTS) for part, points in parts.items()},
         "posterior_points": min(len(dataset.train), POSTERIOR_POINTS),
         "neighbors": NEIGHBORS,
         "far_radius": radius,
     }
+    joint = encoded(network, dataset.train[:JOINT_POINTS])
+    noisy = joint.draw(len(inputs), generator=generator)[1]
+    model["mean_preferred"] = float((joint.mean_gains(noisy) > 0).double().mean())
     if dataset.train_labels is not None and dataset.test_labels is not None:
         classifier = Classifier(dataset.train[:POSTERIOR_POINTS], dataset.train_labels[:POSTERIOR_POINTS])
         settings["classifier"] = classifier.name
