@@ -97,6 +97,8 @@ def fit_autoencoder(
     body: options.Body = AUTOENCODER.body,
     width: options.Width = AUTOENCODER.width,
     depth: options.Depth = AUTOENCODER.depth,
+    decoder: options.Decoder = None,
+    decoder_width: options.DecoderWidth = None,
     frequencies: options.Frequencies = AUTOENCODER.frequencies,
     points: options.Points = None,
     held_out: options.HeldOut = AUTOENCODER.held_out,

@@ -118,6 +118,10 @@ def refuse_ignored(config: Config, given: dict[str, Any]) -> None:
             raise InputError(f"--{name.replace('_', '-')} would be ignored: {reason}; leave it out")
 
 
+Decoder = Annotated[str | None, typer.Option(help=f"Body of the decoder: {', '.join(BODIES)}. [default: as --body]")]
+
+DecoderWidth = Annotated[int | None, typer.Option(help="Of the decoder. [default: as --width]")]
+
 Frequencies = Annotated[
     int,
     typer.Option(help="Waves of the code that the decoder sees, the fastest of period 2^(2 - N); 0: the code alone."),

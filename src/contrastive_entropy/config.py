@@ -152,8 +152,9 @@ class AutoencoderConfig:
         variance_start, variance_end, anneal_fraction: of the density, v_x = v_q, as in `FitConfig`; the end's default is a
             quarter of the generator's, so that neighbours in feature space count as alternatives, not as one blur.
         schedule: how both variances fall, of `SCHEDULES`.
-        body: of `BODIES`, for both halves.
+        body: of `BODIES`, for both halves unless `decoder` says otherwise.
         width, depth: as in `FitConfig`.
+        decoder, decoder_width: body and width of the decoder; None as the encoder's.
         frequencies: waves of `networks.FourierFeatures` that the decoder sees of the code; 0 gives it the code alone.
         points, held_out, data_root, seed: as in `FitConfig`.
 
@@ -179,6 +180,8 @@ class AutoencoderConfig:
     body: str = "mlp"
     width: int = 256
     depth: int = 3
+    decoder: str | None = None
+    decoder_width: int | None = None
     frequencies: int = 0
     points: int | None = None
     held_out: float = 0.2
@@ -194,6 +197,10 @@ class AutoencoderConfig:
         for name in ("features", "centers", "code_dimension"):
             _check_at_least(name, getattr(self, name), 1)
         _check_at_least("frequencies", self.frequencies, 0)
+        if self.decoder is not None:
+            _check_choice("decoder", self.decoder, BODIES)
+        if self.decoder_width is not None:
+            _check_at_least("decoder_width", self.decoder_width, 1)
         _check_training(self)
         for name in ("feature_variance", "feature_variance_start"):
             _check_positive(name, getattr(self, name))
@@ -227,12 +234,15 @@ class AutoencoderConfig:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             if self.body == "convolutional":
-                shape = _image_shape(self, image_shape)
-                encoder = ConvolutionalEncoder(shape, self.features, width=self.width)
-                decoder = ConvolutionalDecoder(inputs, shape, width=self.width, depth=self.depth, images=images)
+                encoder = ConvolutionalEncoder(_image_shape(self, image_shape), self.features, width=self.width)
             else:
                 encoder = MLP(dimension, self.features, width=self.width, depth=self.depth)
-                decoder = MLP(inputs, images * dimension, width=self.width, depth=self.depth)
+            width = self.decoder_width or self.width
+            if (self.decoder or self.body) == "convolutional":
+                shape = _image_shape(self, image_shape)
+                decoder = ConvolutionalDecoder(inputs, shape, width=width, depth=self.depth, images=images)
+            else:
+                decoder = MLP(inputs, images * dimension, width=width, depth=self.depth)
             if self.frequencies:
                 decoder = torch.nn.Sequential(FourierFeatures(self.features, self.frequencies), decoder)
             return EncoderMixtureDecoder(

@@ -45,8 +45,9 @@ class ReconstructionDiversityConfig:
     """Settings.
 
     Args:
-        data, data_root, points, features, centers, codes, steps, body, width, frequencies, learning_rate, variance,
-            feature_variance, seed: as in `AutoencoderConfig`; variance is what the density's falls to.
+        data, data_root, points, features, centers, codes, steps, body, width, depth, decoder, decoder_width, frequencies,
+            learning_rate, variance, feature_variance, seed: as in `AutoencoderConfig`; variance is
+            the density's at the end.
         batch_size: of both models.
         precision, track_every: as in `Machine`.
     """
@@ -61,6 +62,9 @@ class ReconstructionDiversityConfig:
     batch_size: int = 256
     body: str = "mlp"
     width: int = 256
+    depth: int = 3
+    decoder: str | None = None
+    decoder_width: int | None = None
     frequencies: int = 0
     learning_rate: float = 1e-3
     variance: float | None = None
