@@ -235,6 +235,8 @@ def test_the_convolutional_encoder(shape):
         ({"features": 0}, "features must be at least 1"),
         ({"centers": 0}, "centers must be at least 1"),
         ({"feature_variance": 0.0}, "feature_variance must be a positive number"),
+        ({"decoder": "mpl"}, "decoder must be one of mlp, convolutional, got 'mpl'"),
+        ({"decoder_width": 0}, "decoder_width must be at least 1, got 0"),
         ({"frequencies": -1}, "frequencies must be at least 0, got -1"),
         ({"feature_variance_start": 1e-4}, "feature_variance_start must not be below feature_variance"),
         ({"points": 3}, "points must be at least 10, got 3"),
@@ -263,6 +265,17 @@ def test_every_body_answers_with_every_center_and_sees_waves_of_the_code(body, c
     assert near.shape == (3, 64)
     assert (near - far).abs().max() > 1e-3
     assert (near[0] - near[1]).abs().max() > 1e-3
+
+
+def test_a_decoder_of_another_body_and_width():
+    config = dataclasses.replace(SMALL, body="convolutional", width=2, decoder="mlp", decoder_width=5)
+    network = config.network(64, (1, 8, 8))
+    assert isinstance(network.encoder, ConvolutionalEncoder)
+    assert network.encoder.layers[0].out_channels == 2
+    assert isinstance(network.decoder, MLP)
+    assert network.decoder[0].out_features == 5
+    with pytest.raises(InputError, match="convolutional needs images"):
+        dataclasses.replace(SMALL, decoder="convolutional").network(2, None)
 
 
 @pytest.fixture(scope="module")
