@@ -235,7 +235,9 @@ def test_the_convolutional_encoder(shape):
         ({"features": 0}, "features must be at least 1"),
         ({"centers": 0}, "centers must be at least 1"),
         ({"feature_variance": 0.0}, "feature_variance must be a positive number"),
-        ({"decoder": "mpl"}, "decoder must be one of mlp, convolutional, got 'mpl'"),
+        ({"decoder": "mpl"}, "unknown decoder 'mpl'; did you mean 'mlp'"),
+        ({"decoder": "convolutional"}, "needs a decoder_width of its own"),
+        ({"frequencies": 17}, "frequencies must be at most 16, got 17"),
         ({"decoder_width": 0}, "decoder_width must be at least 1, got 0"),
         ({"frequencies": -1}, "frequencies must be at least 0, got -1"),
         ({"feature_variance_start": 1e-4}, "feature_variance_start must not be below feature_variance"),
@@ -274,8 +276,8 @@ def test_a_decoder_of_another_body_and_width():
     assert network.encoder.layers[0].out_channels == 2
     assert isinstance(network.decoder, MLP)
     assert network.decoder[0].out_features == 5
-    with pytest.raises(InputError, match="convolutional needs images"):
-        dataclasses.replace(SMALL, decoder="convolutional").network(2, None)
+    with pytest.raises(InputError, match=r"decoder convolutional needs images, .* use decoder mlp"):
+        dataclasses.replace(SMALL, decoder="convolutional", decoder_width=2).network(2, None)
 
 
 @pytest.fixture(scope="module")
@@ -329,11 +331,19 @@ def test_points_that_are_no_images(tmp_path):
     config = dataclasses.replace(SMALL, data="moons", points=500, features=1)
     run = training.fit(config, tmp_path / "run", dataset, accelerator="cpu")
     evaluation = evaluate_reconstruction(run, run.dataset())
-    assert "purity" not in evaluation.model
+    assert not {"purity", "sharpness"} & set(evaluation.model)
+    assert 0 <= evaluation.model["mean_preferred"] <= 1
     assert evaluation.bounds["train"]["gap_error"] == 0  # a quadrature
     from contrastive_entropy.report import write_reconstruction_figures
 
     assert all(path.stat().st_size > 10_000 for path in write_reconstruction_figures(run, evaluation))
+
+
+def test_flat_images_have_no_sharpness(tmp_path):
+    colours = torch.rand(300, 1, generator=generator()).expand(-1, 16).contiguous()
+    dataset = Dataset("flat", colours[:200], colours[200:], image_shape=(1, 4, 4))
+    run = training.fit(dataclasses.replace(SMALL, data="flat"), tmp_path / "run", dataset, accelerator="cpu")
+    assert "sharpness" not in evaluate_reconstruction(run, dataset).model
 
 
 def command(folder, *options):
@@ -430,14 +440,30 @@ def test_a_fit_leaves_a_complete_folder_and_explains_its_numbers(run_folder):
         "config.json", "weights.safetensors", "metrics.csv", "bounds.csv", "evaluation.json",
         "alternatives.png", "bounds.png", "training.png", "tensorboard",
     }  # fmt: skip
-    for name in ("tightness", "neighbors", "best_error", "diversity", "purity", "clarity", "Held-out tightness"):
+    for name in ("tightness", "neighbors", "best_error", "diversity", "purity", "clarity", "sharpness",
+                 "mean_preferred", "Held-out tightness"):  # fmt: skip
         assert name in result.stdout
     evaluation = json.loads((folder / "evaluation.json").read_text())
     assert evaluation["settings"]["classifier"].startswith("MLPClassifier(256)")
     assert set(evaluation["bounds"]) == {"train", "held_out"}
+    assert 0 < evaluation["model"]["sharpness"] < 1
+    assert [found["name"] for found in evaluation["diagnoses"]] == ["averaged"]
+    assert "Diagnosis: alternatives are blurred because the variance prefers the mean" in result.stdout
     assert Run.open(folder).config.kind == "autoencoder"
     assert call("evaluate", folder).exit_code == 0
     assert json.loads((folder / "evaluation.json").read_text()) == evaluation
+
+
+@pytest.mark.parametrize(("option", "value"), [("--frequencies", 2), ("--decoder", "mlp"), ("--decoder-width", 9)])
+def test_a_run_keeps_its_decoder(run_folder, tmp_path, option, value):
+    folder, _ = run_folder
+    refused(call("fit", "autoencoder", "--out", folder, "--resume", option, value), f"{option} {value} differs from")
+    result = call("fit", "autoencoder", "--out", tmp_path / "run", *OPTIONS, option, value)
+    assert result.exit_code == 0, result.output
+    network = Run.open(tmp_path / "run").load_network()
+    inputs = {"--frequencies": 2 * (1 + 2 * 2) + 3}.get(option, 2 + 3)
+    width = {"--decoder-width": 9}.get(option, 16)
+    assert next(tuple(weights.shape) for weights in network.decoder.parameters()) == (width, inputs)
 
 
 def test_reconstruct_writes_pictures_and_arrays(run_folder, tmp_path):

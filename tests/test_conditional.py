@@ -237,28 +237,39 @@ def test_equal_centers_at_the_mean_lose_the_factor_c_against_posterior_draws():
 
 
 @pytest.mark.parametrize("variance", [0.01, 0.3, 5.0])
-def test_mean_gains_are_the_values_of_single_centers(variance):
+@pytest.mark.parametrize("centers", [1, 4])
+def test_mean_gains_are_tightness_of_the_mean_over_that_of_draws(variance, centers):
     law = joint(count=40, dimension=3, variance=variance, noise=0.3)
-    y = law.draw(20, generator=generator())[1]
-    p = law.conditional(y)
+    y = law.draw(20, generator=generator())[1].double()
 
-    def inner(z):
-        return p.log_inner(ce.GaussianMixture(z[:, None], law.variance))
+    def at_the_mean(conditions):
+        means = law.posterior(conditions).exp() @ law.points
+        return ce.GaussianMixture(means[:, None].expand(-1, centers, -1), law.variance)
 
-    means = inner(law.posterior(y).exp() @ law.points)
-    alone = torch.stack([inner(x.expand(20, -1)) for x in law.points]).amax(0)
-    torch.testing.assert_close(law.mean_gains(y), means - alone, atol=1e-9, rtol=1e-9)
+    gains = law.mean_gains(y, centers)
+    for condition, gain in zip(y.split(1), gains.tolist(), strict=True):
+        bound = conditional_bound(law, at_the_mean, condition)
+        assert gain == pytest.approx(math.log(bound.tightness / iid_tightness(bound.concentration, centers)), abs=1e-9)
+    with pytest.raises(ValueError, match="centers must be at least 1, got 0"):
+        law.mean_gains(y, 0)
 
 
-def test_the_mean_is_preferred_above_the_variance_at_which_the_formula_says_so():
-    """n equally likely points, all D apart: D^2 / (8 log n), up to the overlap of the points themselves."""
-    count, distance = 30, 7.0
+@pytest.mark.parametrize("centers", [1, 4])
+def test_the_mean_is_preferred_above_the_variance_at_which_the_formula_says_so(centers):
+    """n equally likely points, all D apart: D^2 / (8 log n - 4 log C), up to the overlap of the points themselves."""
+    count, distance = 1000, 7.0
     x = distance / 2**0.5 * torch.eye(count, dtype=torch.float64)
-    threshold = distance**2 / (8 * math.log(count))
+    threshold = distance**2 / (8 * math.log(count) - 4 * math.log(centers))
     y = torch.zeros(1, 1, dtype=torch.float64)
-    for factor, preferred in ((0.9, False), (1.1, True)):
+    for factor, preferred in ((0.8, False), (1.2, True)):
         law = JointMixture(x, torch.zeros(count, 1, dtype=torch.float64), factor * threshold, 1.0)
-        assert bool(law.mean_gains(y) > 0) is preferred
+        assert bool(law.mean_gains(y, centers) > 0) is preferred
+
+
+def test_a_point_that_has_a_code_for_itself_gains_nothing_by_being_a_mean():
+    x = torch.randn(50, 500, generator=generator())
+    law = JointMixture(x, torch.linspace(-1, 1, 50)[:, None], 0.1, 1e-8)
+    assert law.mean_gains(law.features, 4).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("centers", [1, 4, 30])

@@ -79,7 +79,10 @@ def test_sample_signatures_show_their_figures(changes, expected, shown):
     ("figures", "bounds", "centers", "expected", "shown"),
     [
         ({}, {}, 8, [], ""),
+        ({"mean_preferred": 1.0}, {}, 8, [], ""),  # trained centers may well be better than draws
         ({"mean_preferred": 0.6, "sharpness": 0.1}, {}, 8, ["averaged"], "for 60% of codes"),
+        ({"mean_preferred": 0.6}, {"effective_centers": 1.5}, 8, ["averaged"], "for 60% of codes"),
+        ({"sharpness": 0.1}, {"effective_centers": 1.5}, 8, ["merged", "unsharp"], ""),
         ({"sharpness": 0.4}, {}, 8, ["unsharp"], "sharpness 0.4 against 1"),
         ({}, {"effective_centers": 1.5}, 8, ["merged"], "1.5 of 8 are apart, for 12 neighbours"),
         ({}, {"effective_centers": 1.0, "neighbors": 1.0}, 8, [], ""),  # one point per code: nothing to tell apart

@@ -102,7 +102,9 @@ def reconstruction_diversity(
     points: options.Points = None,
     features: Annotated[int, typer.Option(help="Dimensions of the code.")] = DIVERSITY.features,
     centers: Annotated[int, typer.Option(help="Alternatives that the decoder gives for a code.")] = DIVERSITY.centers,
-    codes: Annotated[str, typer.Option(help="As in `fit autoencoder`.")] = DIVERSITY.codes,
+    codes: Annotated[
+        str | None, typer.Option(help="As in `fit autoencoder`. [default: heads; learned if convolutional]")
+    ] = None,
     steps: options.Steps = DIVERSITY.steps,
     batch_size: options.BatchSize = DIVERSITY.batch_size,
     body: options.Body = DIVERSITY.body,
@@ -123,6 +125,8 @@ def reconstruction_diversity(
         from contrastive_entropy.experiments import reconstruction_diversity as experiment
 
         config = _config(context, ReconstructionDiversityConfig, RECONSTRUCTION_DIVERSITY_QUICK)
+        if codes is None:
+            config = dataclasses.replace(config, codes="learned" if body == "convolutional" else DIVERSITY.codes)
         found = experiment.run(config, out)
         _finish(out, "reconstruction-diversity", experiment.table(found), experiment.reading(found))
 

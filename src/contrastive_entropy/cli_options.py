@@ -120,7 +120,9 @@ def refuse_ignored(config: Config, given: dict[str, Any]) -> None:
 
 Decoder = Annotated[str | None, typer.Option(help=f"Body of the decoder: {', '.join(BODIES)}. [default: as --body]")]
 
-DecoderWidth = Annotated[int | None, typer.Option(help="Of the decoder. [default: as --width]")]
+DecoderWidth = Annotated[
+    int | None, typer.Option(help="Of the decoder; needed if its body is another. [default: as --width]")
+]
 
 Frequencies = Annotated[
     int,

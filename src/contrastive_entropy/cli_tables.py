@@ -51,7 +51,7 @@ RECONSTRUCTION_MEANINGS = {
     "diversity": ("real", "distance between alternatives, over that of any two points"),
     "precision": ("high", "alternatives that lie on the data"),
     "far_share": ("low", "farther off than 99% of data"),
-    "mean_preferred": ("low", "codes at which the variance makes a blur the best answer"),
+    "mean_preferred": ("low", "codes of training points at which a blur beats draws (E19)"),
     "purity": ("real", "alternatives of the input's own class"),
     "sharpness": ("1", "mean squared Laplacian over that of held-out images: 1 as sharp, near 0 a blur"),
     "clarity": ("high", "the classifier's confidence: blurs and superpositions lower it"),

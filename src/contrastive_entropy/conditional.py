@@ -337,25 +337,31 @@ class JointMixture:
         return (self.log_norm(conditions, log_weights=log_weights) - self.log_peak).exp()
 
     @torch.no_grad()
-    def mean_gains(self, conditions: Tensor) -> Tensor:
-        """How much better than the best data point the posterior's mean is as the only center of (E15), per condition.
+    def mean_gains(self, conditions: Tensor, centers: int) -> Tensor:
+        """How much better in (E15) all centers are at the posterior's mean than at draws from it (E19), per condition.
 
-        Log <p(.|y), N(m(y); v_x)> - max_i log <p(.|y), N(x_i; v_x)>. Where it is positive, a blur is what the objective
-        itself prefers. For n equally likely points, all D apart, it is about log n - D^2 / 8 v_x.
+        Where it is positive, one blur beats C independent draws at this variance. For n equally likely points, all D apart,
+        it is about 2 log n - log C - D^2 / 4 v_x as long as C << n.
 
         Args:
             conditions: (s, k).
+            centers: C >= 1.
 
         Returns:
             (s,) nats, float64. O(n^2 d + s n (n + d)) time, O((n + s) n) memory: for a few thousand points.
+
+        Raises:
+            ValueError: centers < 1.
         """
         x, shared = self.points.double(), _scalar(self.variance).to(self.points.device)
         log_weights = self.posterior(conditions)
         weights = log_weights.exp()
         kernel = log_kernel(x, shared, x, shared)[0].exp()
-        alone = (weights @ kernel).amax(-1).log()
+        concentration = ((weights @ kernel) * weights).sum(-1)
         exponent, _ = log_kernel(weights @ x, shared, x, shared)
-        return torch.logsumexp(exponent + log_weights, -1) - alone
+        mean = torch.logsumexp(exponent + log_weights, -1)
+        tightness = torch.as_tensor(iid_tightness(concentration, centers))
+        return 2 * mean - concentration.log() - tightness.log()
 
     @torch.no_grad()
     def negative_entropy(self, index: Tensor, conditions: Tensor, *, variance: float, draws: int = 2) -> Tensor:

@@ -18,6 +18,9 @@ from contrastive_entropy.variance import SCHEDULES, median_pair_variance, neighb
 SEEDS = 2**32
 """Seeds lie below this."""
 
+MOST_FREQUENCIES = 16
+"""The fastest wave then has a period of 2^-14, below any noise worth having."""
+
 BODIES = ("mlp", "convolutional")
 ADAPTIVE = "adaptive"
 """Schedule of the variance that watches the batches."""
@@ -119,7 +122,7 @@ class FitConfig:
             torch.manual_seed(self.seed)
             if self.body == "convolutional":
                 body = ConvolutionalDecoder(
-                    self.noise_dimension, _image_shape(self, image_shape), width=self.width, depth=self.depth
+                    self.noise_dimension, _image_shape("body", self, image_shape), width=self.width, depth=self.depth
                 )
             else:
                 body = MLP(self.noise_dimension, dimension, width=self.width, depth=self.depth)
@@ -154,8 +157,8 @@ class AutoencoderConfig:
         schedule: how both variances fall, of `SCHEDULES`.
         body: of `BODIES`, for both halves unless `decoder` says otherwise.
         width, depth: as in `FitConfig`.
-        decoder, decoder_width: body and width of the decoder; None as the encoder's.
-        frequencies: waves of `networks.FourierFeatures` that the decoder sees of the code; 0 gives it the code alone.
+        decoder, decoder_width: body and width of the decoder; None as the encoder's. Another body needs a width of its own.
+        frequencies: waves of `networks.FourierFeatures` that the decoder sees of the code, at most 16; 0: the code alone.
         points, held_out, data_root, seed: as in `FitConfig`.
 
     Raises:
@@ -197,8 +200,15 @@ class AutoencoderConfig:
         for name in ("features", "centers", "code_dimension"):
             _check_at_least(name, getattr(self, name), 1)
         _check_at_least("frequencies", self.frequencies, 0)
+        if self.frequencies > MOST_FREQUENCIES:
+            raise InputError(f"frequencies must be at most {MOST_FREQUENCIES}, got {self.frequencies}")
         if self.decoder is not None:
             _check_choice("decoder", self.decoder, BODIES)
+            if self.decoder != self.body and self.decoder_width is None:
+                raise InputError(
+                    f"a {self.decoder} decoder beside a {self.body} encoder needs a decoder_width of its own: hidden units "
+                    "of an mlp (256), channels at full size if convolutional (16)"
+                )
         if self.decoder_width is not None:
             _check_at_least("decoder_width", self.decoder_width, 1)
         _check_training(self)
@@ -234,12 +244,12 @@ class AutoencoderConfig:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             if self.body == "convolutional":
-                encoder = ConvolutionalEncoder(_image_shape(self, image_shape), self.features, width=self.width)
+                encoder = ConvolutionalEncoder(_image_shape("body", self, image_shape), self.features, width=self.width)
             else:
                 encoder = MLP(dimension, self.features, width=self.width, depth=self.depth)
             width = self.decoder_width or self.width
             if (self.decoder or self.body) == "convolutional":
-                shape = _image_shape(self, image_shape)
+                shape = _image_shape("decoder" if self.decoder else "body", self, image_shape)
                 decoder = ConvolutionalDecoder(inputs, shape, width=width, depth=self.depth, images=images)
             else:
                 decoder = MLP(inputs, images * dimension, width=width, depth=self.depth)
@@ -347,7 +357,7 @@ def _chosen_variances(config: "Config", dataset: Dataset, *, share: float = 1.0)
     return start, min(end, start)
 
 
-def _image_shape(config: "Config", image_shape: tuple[int, int, int] | None) -> tuple[int, int, int]:
+def _image_shape(part: str, config: "Config", image_shape: tuple[int, int, int] | None) -> tuple[int, int, int]:
     if image_shape is None:
-        raise InputError(f"body convolutional needs images, and {config.data} holds points; use body mlp")
+        raise InputError(f"{part} convolutional needs images, and {config.data} holds points; use {part} mlp")
     return image_shape

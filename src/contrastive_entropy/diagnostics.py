@@ -48,7 +48,7 @@ SIGNATURES = {
     "gibberish": "samples do not look like data",
     "collapse": "samples show little of the data's variety",
     "memorization": "samples are copies of training points",
-    "averaged": "at this variance the mean of the data that share a code is a better answer than any one of them",
+    "averaged": "alternatives are blurred because the variance prefers the mean of what shares a code to draws of it",
     "merged": "the centers have fallen together",
     "unsharp": "alternatives are blurred",
 }
@@ -175,18 +175,19 @@ def diagnose_alternatives(
         centers: C.
     """
     found = []
-    if averaged := model["mean_preferred"] > HALF:
-        seen = f"for {model['mean_preferred']:.0%} of codes"
-        found.append(
-            Diagnosis("averaged", seen, "lower --variance-end, or --feature-variance, so that fewer share a code")
-        )
     expected = min(centers, bounds["neighbors"])
-    if centers > 1 and bounds["effective_centers"] < 1 + 0.1 * (expected - 1):
+    merged = centers > 1 and bounds["effective_centers"] < 1 + 0.1 * (expected - 1)
+    unsharp = model.get("sharpness", 1.0) < HALF * reference.get("sharpness", 1.0)
+    if (merged or unsharp) and model["mean_preferred"] > HALF:
+        seen = f"for {model['mean_preferred']:.0%} of codes"
+        change = "lower --variance-end, or --feature-variance, so that fewer share a code"
+        return [Diagnosis("averaged", seen, change)]
+    if merged:
         seen = f"{bounds['effective_centers']:.3g} of {centers} are apart, for {bounds['neighbors']:.3g} neighbours"
         change = "train anew with normalized_inner_product and codes heads, or a lower --variance-end"
         found.append(Diagnosis("merged", seen, change))
-    if not averaged and model.get("sharpness", 1.0) < HALF * reference.get("sharpness", 1.0):
+    if unsharp:
         seen = f"sharpness {model['sharpness']:.2g} against {reference['sharpness']:.2g}"
-        change = "train anew for more --steps, with more --centers, or with --frequencies 4"
+        change = "train anew for more --steps, with more --centers, a larger --batch-size or more --frequencies"
         found.append(Diagnosis("unsharp", seen, change))
     return found

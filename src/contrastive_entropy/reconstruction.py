@@ -1,6 +1,7 @@
 """How good an autoencoder's alternatives are: every figure beside what draws from the data's own posterior reach."""
 
 import dataclasses
+import math
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,9 @@ from contrastive_entropy.progress import progress_line
 from contrastive_entropy.runs import Run
 from contrastive_entropy.tracking import PARTS, conditions_of, encoded, figures
 
+ROUNDING = 1e-6
+"""Nats: where one point alone has a code, its mean is as good as a draw, up to rounding."""
+
 INPUTS = 200
 """Held-out inputs whose alternatives are looked at."""
 
@@ -46,7 +50,8 @@ class ReconstructionEvaluation:
         model: name -> figure of the alternatives; mean_preferred is the share of codes whose `JointMixture.mean_gains` are
             positive, on up to 2,000 training points.
         reference: the same for draws from the posterior p(x|y) on training points.
-        settings: seed, counts, number of centers and the classifier.
+        settings: seed, counts and the classifier.
+        centers: C of the model.
         inputs: (n, d) held-out points.
         alternatives: (n, a, d).
         posterior: (n, a, d) the reference's draws.
@@ -56,6 +61,7 @@ class ReconstructionEvaluation:
     model: dict[str, float]
     reference: dict[str, float]
     settings: dict[str, Any]
+    centers: int
     inputs: Tensor
     alternatives: Tensor
     posterior: Tensor
@@ -73,8 +79,7 @@ class ReconstructionEvaluation:
     @property
     def diagnoses(self) -> list[Diagnosis]:
         """What went wrong, if anything, and what to change."""
-        centers = self.settings["centers"]
-        return diagnose_alternatives(self.model, self.reference, self.bounds["train"], centers=centers)
+        return diagnose_alternatives(self.model, self.reference, self.bounds["train"], centers=self.centers)
 
 
 def load_autoencoder(run: Run) -> EncoderMixtureDecoder:
@@ -122,7 +127,6 @@ def evaluate_reconstruction(run: Run, dataset: Dataset, *, seed: int = 1) -> Rec
         "seed": seed,
         "inputs": len(inputs),
         "alternatives": ALTERNATIVES,
-        "centers": network.centers,
         "joint_points": {part: min(len(points), JOINT_POINTS) for part, points in parts.items()},
         "posterior_points": min(len(dataset.train), POSTERIOR_POINTS),
         "neighbors": NEIGHBORS,
@@ -130,7 +134,8 @@ def evaluate_reconstruction(run: Run, dataset: Dataset, *, seed: int = 1) -> Rec
     }
     joint = encoded(network, dataset.train[:JOINT_POINTS])
     noisy = joint.draw(len(inputs), generator=generator)[1]
-    model["mean_preferred"] = float((joint.mean_gains(noisy) > 0).double().mean())
+    gains = joint.mean_gains(noisy, network.centers)
+    model["mean_preferred"] = float((gains > ROUNDING).double().mean())
     if dataset.train_labels is not None and dataset.test_labels is not None:
         classifier = Classifier(dataset.train[:POSTERIOR_POINTS], dataset.train_labels[:POSTERIOR_POINTS])
         settings["classifier"] = classifier.name
@@ -138,7 +143,9 @@ def evaluate_reconstruction(run: Run, dataset: Dataset, *, seed: int = 1) -> Rec
         labels = dataset.test_labels[: len(inputs)]
         model |= classifier.purity_and_clarity(alternatives, labels)
         reference |= classifier.purity_and_clarity(posterior, labels)
-    return ReconstructionEvaluation(bounds, model, reference, settings, inputs, alternatives, posterior)
+    return ReconstructionEvaluation(
+        bounds, model, reference, settings, network.centers, inputs, alternatives, posterior
+    )
 
 
 @torch.no_grad()
@@ -182,8 +189,8 @@ def _figures(draws: Tensor, inputs: Tensor, dataset: Dataset, radius: float) -> 
     squares = (draws - inputs.unsqueeze(1)).square().sum(-1).double()
     flat = draws.flatten(0, 1)
     shape = dataset.image_shape
-    detail = {} if shape is None else {"sharpness": sharpness(flat, dataset.test, shape)}
-    return detail | {
+    detail = math.inf if shape is None else sharpness(flat, dataset.test, shape)
+    return ({"sharpness": detail} if math.isfinite(detail) else {}) | {
         "best_error": float(squares.amin(-1).mean()),
         "mean_error": float(squares.mean()),
         "diversity": diversity(draws, dataset.test),
