@@ -417,6 +417,8 @@ def _split(matrix: Tensor, space: _KrylovSpace, smoothing: float, tolerance: flo
         return None  # R^T R would be too large against its rounding
     s, u, roots = s[:kept], u[:, :kept], roots[:kept]
     left = space.left.mT @ u.to(matrix)
+    # Orthonormal up to rounding again: what U lacks in length stays in R, along V, where it counts as 1 / e.
+    left = torch.addmm(left, left, left.mT @ left, beta=1.5, alpha=-0.5)
     right = space.right.mT @ (space.core.mT @ (u / s)).to(matrix)
     # Without any part along U: the inverse root of R^T R would weigh a coupling with 1 / e.
     rows = left.mT @ matrix
