@@ -52,6 +52,14 @@ Schedule = Annotated[
 Body = Annotated[str, typer.Option(help=f"Network: {' or '.join(BODIES)} (images).")]
 Width = Annotated[int, typer.Option(help="Of the hidden layers; channels at full size if convolutional.")]
 Depth = Annotated[int, typer.Option(help="Hidden layers of the MLP, also of the one before the convolutions.")]
+Decoder = Annotated[str | None, typer.Option(help=f"Body of the decoder: {', '.join(BODIES)}. [default: as --body]")]
+DecoderWidth = Annotated[
+    int | None, typer.Option(help="Of the decoder; needed if its body is another. [default: as --width]")
+]
+Frequencies = Annotated[
+    int,
+    typer.Option(help="Waves of the code that the decoder sees, the fastest of period 2^(2 - N); 0: the code alone."),
+]
 HeldOut = Annotated[float, typer.Option(help="Share of a file's points to hold out.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same bytes.")]
 Accelerator = Annotated[str, typer.Option(help="As Lightning takes it: auto, cpu, gpu, ...")]
@@ -117,17 +125,6 @@ def refuse_ignored(config: Config, given: dict[str, Any]) -> None:
         if name in given and useless:
             raise InputError(f"--{name.replace('_', '-')} would be ignored: {reason}; leave it out")
 
-
-Decoder = Annotated[str | None, typer.Option(help=f"Body of the decoder: {', '.join(BODIES)}. [default: as --body]")]
-
-DecoderWidth = Annotated[
-    int | None, typer.Option(help="Of the decoder; needed if its body is another. [default: as --width]")
-]
-
-Frequencies = Annotated[
-    int,
-    typer.Option(help="Waves of the code that the decoder sees, the fastest of period 2^(2 - N); 0: the code alone."),
-]
 
 PICTURE_OR_NUMBERS = (".npz", ".png")
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from contrastive_entropy.config import AutoencoderConfig
+from contrastive_entropy.diagnostics import Diagnosis
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.runs import EVALUATION, Run, write_json
 
@@ -116,8 +117,7 @@ def _evaluate_generator(run: Run, seed: int, from_density: bool) -> list[Path]:
         "('real' in the table: training points in the samples' place).",
         highlight=False,
     )
-    for found in evaluation.diagnoses:
-        console.print(f"[bold]Diagnosis:[/bold] {found}", highlight=False, soft_wrap=True)
+    _print_diagnoses(console, evaluation.diagnoses)
     return paths
 
 
@@ -150,9 +150,13 @@ def _evaluate_autoencoder(run: Run, seed: int) -> list[Path]:
         "decoder answers with the\nposterior itself. 'real': training points drawn from p(x|y) in the alternatives' place.",
         highlight=False,
     )
-    for found in evaluation.diagnoses:
-        console.print(f"[bold]Diagnosis:[/bold] {found}", highlight=False, soft_wrap=True)
+    _print_diagnoses(console, evaluation.diagnoses)
     return paths
+
+
+def _print_diagnoses(console: Console, diagnoses: list[Diagnosis]) -> None:
+    for found in diagnoses:
+        console.print(f"[bold]Diagnosis:[/bold] {found}", highlight=False, soft_wrap=True)
 
 
 def _number(value: float) -> str:

@@ -348,20 +348,20 @@ class JointMixture:
             centers: C >= 1.
 
         Returns:
-            (s,) nats, float64. O(n^2 d + s n (n + d)) time, O((n + s) n) memory: for a few thousand points.
+            (s,) nats, float64, in the time and memory of `log_norms` and `log_inners_and_norms`.
 
         Raises:
             ValueError: centers < 1.
         """
-        x, shared = self.points.double(), _scalar(self.variance).to(self.points.device)
-        log_weights = self.posterior(conditions)
-        weights = log_weights.exp()
-        kernel = log_kernel(x, shared, x, shared)[0].exp()
-        concentration = ((weights @ kernel) * weights).sum(-1)
-        exponent, _ = log_kernel(weights @ x, shared, x, shared)
-        mean = torch.logsumexp(exponent + log_weights, -1)
-        tightness = torch.as_tensor(iid_tightness(concentration, centers))
-        return 2 * mean - concentration.log() - tightness.log()
+
+        def at_the_mean(conditions: Tensor) -> GaussianMixture:
+            means = self.posterior(conditions).exp() @ self.points.double()
+            return GaussianMixture(means.unsqueeze(1), self.variance)
+
+        inners, norms = self.log_inners_and_norms(conditions, at_the_mean)
+        limits = self.log_norms(conditions)
+        tightness = torch.as_tensor(iid_tightness((limits - self.log_peak).exp(), centers))
+        return 2 * inners - norms - limits - tightness.log()
 
     @torch.no_grad()
     def negative_entropy(self, index: Tensor, conditions: Tensor, *, variance: float, draws: int = 2) -> Tensor:

@@ -188,15 +188,18 @@ def diversity(alternatives: Tensor, data: Tensor) -> float:
 def _figures(draws: Tensor, inputs: Tensor, dataset: Dataset, radius: float) -> dict[str, float]:
     squares = (draws - inputs.unsqueeze(1)).square().sum(-1).double()
     flat = draws.flatten(0, 1)
-    shape = dataset.image_shape
-    detail = math.inf if shape is None else sharpness(flat, dataset.test, shape)
-    return ({"sharpness": detail} if math.isfinite(detail) else {}) | {
+    found = {
         "best_error": float(squares.amin(-1).mean()),
         "mean_error": float(squares.mean()),
         "diversity": diversity(draws, dataset.test),
         "precision": neighborhood_scores(dataset.test[:NEIGHBOR_POINTS], flat, neighbors=NEIGHBORS).precision,
         "far_share": far_share(flat, dataset.train, radius=radius),
     }
+    if dataset.image_shape is not None:
+        detail = sharpness(flat, dataset.test, dataset.image_shape)
+        if math.isfinite(detail):  # not so where held-out images are flat
+            found["sharpness"] = detail
+    return found
 
 
 def read_inputs(run: Run, source: Path | None, index: list[int] | None) -> Tensor:
