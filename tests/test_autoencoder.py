@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import math
 import os
 import signal
 import subprocess
@@ -241,6 +242,11 @@ def test_the_convolutional_encoder(shape):
         ({"decoder_width": 0}, "decoder_width must be at least 1, got 0"),
         ({"frequencies": -1}, "frequencies must be at least 0, got -1"),
         ({"feature_variance_start": 1e-4}, "feature_variance_start must not be below feature_variance"),
+        ({"principal_components": -1}, "principal_components must be at least 0, got -1"),
+        (
+            {"principal_components": 8, "decoder": "convolutional", "decoder_width": 2},
+            "principal_components need decoder mlp: a convolutional network writes pixels",
+        ),
         ({"points": 3}, "points must be at least 10, got 3"),
         ({"variance_start": 0.1, "variance_end": 0.2}, "0.1 < 0.2"),
     ],
@@ -313,6 +319,26 @@ def test_every_objective_trains_and_is_tracked(tmp_path, digits, objective, code
     assert all(float(row["tightness"]) <= 1 for row in metrics)
     if objective == "log_likelihood":
         assert all(float(row["objective"]) < float(row["limit"]) for row in metrics)
+
+
+@pytest.mark.parametrize("codes", CODES)
+def test_in_all_principal_components_the_objective_is_that_in_all_coordinates(digits, codes):
+    """Up to the normalising constant, log (4 pi v) / 2 for every coordinate that the points do not span."""
+    config = dataclasses.replace(SMALL, codes=codes, points=30, principal_components=1000)
+    dataset = dataclasses.replace(digits, train=digits.train[:30])
+    config = config.resolve(dataset)
+    assert config.principal_components == 29
+    network = training.initial_network(config, dataset)
+    conditions = torch.rand(30, config.features, generator=generator())
+    values = []
+    for projected in (False, True):
+        q = network.mixture(conditions, generator=generator(1), projected=projected)
+        x = network.project(dataset.train) if projected else dataset.train
+        values.append(training.conditional_step_bound(config, x, q, conditions, conditions, 0.01))
+        assert q.dimension == (29 if projected else 64)
+    spare = (64 - 29) / 2 * math.log(4 * math.pi * float(q.variance))
+    assert float((values[1].value - values[0].value).detach()) == pytest.approx(spare, rel=1e-5)
+    assert float(values[1].gap.detach()) == pytest.approx(float(values[0].gap.detach()), rel=1e-4)
 
 
 def test_training_tightens_the_bound(tmp_path, digits):
@@ -454,7 +480,10 @@ def test_a_fit_leaves_a_complete_folder_and_explains_its_numbers(run_folder):
     assert json.loads((folder / "evaluation.json").read_text()) == evaluation
 
 
-@pytest.mark.parametrize(("option", "value"), [("--frequencies", 2), ("--decoder", "mlp"), ("--decoder-width", 9)])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--frequencies", 2), ("--decoder", "mlp"), ("--decoder-width", 9), ("--principal-components", 7)],
+)
 def test_a_run_keeps_its_decoder(run_folder, tmp_path, option, value):
     folder, _ = run_folder
     refused(call("fit", "autoencoder", "--out", folder, "--resume", option, value), f"{option} {value} differs from")
@@ -463,7 +492,10 @@ def test_a_run_keeps_its_decoder(run_folder, tmp_path, option, value):
     network = Run.open(tmp_path / "run").load_network()
     inputs = {"--frequencies": 2 * (1 + 2 * 2) + 3}.get(option, 2 + 3)
     width = {"--decoder-width": 9}.get(option, 16)
-    assert next(tuple(weights.shape) for weights in network.decoder.parameters()) == (width, inputs)
+    shapes = [tuple(weights.shape) for weights in network.decoder.parameters()]
+    assert shapes[0] == (width, inputs)
+    assert shapes[-1] == ({"--principal-components": 7}.get(option, 64),)
+    assert network.mixture(torch.zeros(5, 2)).dimension == 64
 
 
 def test_reconstruct_writes_pictures_and_arrays(run_folder, tmp_path):

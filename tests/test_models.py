@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from contrastive_entropy.mixture import GaussianMixture
-from contrastive_entropy.models import MixtureDensityNetwork
+from contrastive_entropy.models import MixtureDensityNetwork, principal_directions
 from contrastive_entropy.networks import MLP
 
 
@@ -138,3 +138,70 @@ def test_the_state_holds_buffers_that_are_no_parameters():
 def test_more_refusals(changes, message):
     with pytest.raises(ValueError, match=message):
         affine(torch.zeros(2), torch.tensor(1.0), **changes)
+
+
+@pytest.mark.parametrize("shape", [(9, 30), (200, 7)])
+def test_principal_directions_are_those_of_the_singular_value_decomposition(shape):
+    data = torch.randn(shape, generator=generator()) * torch.arange(1, shape[1] + 1) + 100
+    expected = torch.linalg.svd(data.double() - data.double().mean(0))[2][:4]
+    found = principal_directions(data, 4)
+    assert found.dtype == data.dtype
+    assert (found.double() @ expected.T).abs().diagonal().tolist() == pytest.approx([1] * 4, abs=1e-6)
+
+
+def test_principal_directions_beyond_the_rank_complete_an_orthonormal_set():
+    line = torch.arange(20.0)[:, None] * torch.ones(50)
+    for data in (line, torch.cat([line, line])[:, :10]):
+        found = principal_directions(data, 9)
+        torch.testing.assert_close(found @ found.T, torch.eye(9), atol=1e-6, rtol=0)
+        assert float(found[0].abs().std()) < 1e-6
+
+
+@pytest.mark.parametrize("count", [0, 5, 9])
+def test_no_more_principal_directions_than_the_data_span(count):
+    with pytest.raises(ValueError, match=f"count must lie from 1 to 4 for 5 points of 8 coordinates, got {count}"):
+        principal_directions(torch.randn(5, 8), count)
+
+
+def in_span(data, count):
+    """A network that passes codes on, at data's place, in their leading directions."""
+    scale = data.std()
+    return affine(data.mean(0), scale, noise_dimension=count, basis=principal_directions(data, count))
+
+
+def test_distances_in_the_basis_are_those_in_all_coordinates():
+    data = torch.randn(6, 40, generator=generator()) * 3 + 7
+    model = in_span(data, 5)
+    codes = model.draw_noise(8, generator=generator(1))
+    centers, projected = model(codes).centers, model(codes, projected=True).centers
+    assert (centers.shape, projected.shape) == ((8, 40), (8, 5))
+    torch.testing.assert_close(torch.cdist(model.project(data), projected), torch.cdist(data, centers))
+    torch.testing.assert_close(model.project(centers), projected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_fresh_network_in_a_basis_has_the_spread_of_the_data():
+    data = torch.randn(400, 40, generator=generator()) * 3 + 7
+    samples = in_span(data, 10).sample(4000, generator=generator(1))
+    assert float(samples.var(0).sum() / data.var(0).sum()) == pytest.approx(1, rel=0.05)
+
+
+def test_projections_keep_their_precision_under_autocast():
+    data = torch.randn(6, 40, generator=generator()) * 3 + 100
+    model = in_span(data, 5)
+    expected = model.project(data)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(model.project(data), expected)
+
+
+def test_without_a_basis_nothing_is_projected():
+    model = network()
+    x = torch.randn(4, 2)
+    assert model.project(x) is x
+    codes = model.draw_noise(3, generator=generator())
+    assert torch.equal(model(codes, projected=True).centers, model(codes).centers)
+
+
+@pytest.mark.parametrize(("basis", "scale"), [((3, 5), ()), ((4,), ()), ((2, 4), (4,))])
+def test_a_basis_must_fit(basis, scale):
+    with pytest.raises(ValueError, match=r"basis must have shape \(r, 4\) and come with a scale of shape \(\)"):
+        affine(torch.zeros(4), torch.ones(scale), basis=torch.zeros(basis))

@@ -79,8 +79,10 @@ def test_an_adaptive_variance_waits_for_samples_without_data_near_them(tmp_path,
         dataclasses.replace(SMALL, schedule="adaptive", steps=60),
         dataclasses.replace(SMALL, data="digits", body="convolutional", width=4, depth=1, steps=40),
         AutoencoderConfig("digits", body="convolutional", codes="learned", centers=2, width=4, depth=1, steps=40),
+        dataclasses.replace(SMALL, data="digits", principal_components=8, steps=40),
+        AutoencoderConfig("digits", principal_components=8, centers=2, width=8, depth=1, steps=40),
     ],
-    ids=["adaptive", "convolutional", "autoencoder"],
+    ids=["adaptive", "convolutional", "autoencoder", "principal", "principal-autoencoder"],
 )
 def test_more_runs_resume_to_the_same_bytes(tmp_path, monkeypatch, config):
     data = load(config.data)

@@ -113,6 +113,7 @@ def reconstruction_diversity(
     decoder: options.Decoder = None,
     decoder_width: options.DecoderWidth = None,
     frequencies: options.Frequencies = DIVERSITY.frequencies,
+    principal_components: options.PrincipalComponents = DIVERSITY.principal_components,
     learning_rate: options.LearningRate = DIVERSITY.learning_rate,
     variance: Annotated[float | None, typer.Option(help="At the end. [default: from the data]")] = None,
     feature_variance: FeatureVariance = DIVERSITY.feature_variance,

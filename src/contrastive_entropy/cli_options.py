@@ -60,6 +60,13 @@ Frequencies = Annotated[
     int,
     typer.Option(help="Waves of the code that the decoder sees, the fastest of period 2^(2 - N); 0: the code alone."),
 ]
+PrincipalComponents = Annotated[
+    int,
+    typer.Option(
+        help="Directions of the data in which an MLP writes and is judged in training: far faster for large images; "
+        "as many as points: nothing is lost. 0: all coordinates."
+    ),
+]
 HeldOut = Annotated[float, typer.Option(help="Share of a file's points to hold out.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same bytes.")]
 Accelerator = Annotated[str, typer.Option(help="As Lightning takes it: auto, cpu, gpu, ...")]

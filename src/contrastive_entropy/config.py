@@ -13,7 +13,7 @@ from contrastive_entropy.errors import InputError
 from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.models import CODES, NOISES, EncoderMixtureDecoder, MixtureDensityNetwork, code_dimensions
 from contrastive_entropy.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder, FourierFeatures
-from contrastive_entropy.variance import SCHEDULES, median_pair_variance, neighbor_variance
+from contrastive_entropy.variance import SCHEDULES, median_pair_variance, neighbor_variance, separating_variance
 
 SEEDS = 2**32
 """Seeds lie below this."""
@@ -53,6 +53,8 @@ class FitConfig:
         depth: hidden layers of the MLP, also of the one before the convolutions.
         noise: kind of noise codes.
         noise_dimension: of the codes.
+        principal_components: r, directions of the training data in which an MLP writes and in which the objective is
+            evaluated: less work where coordinates are many more. At most what the points span; 0: all coordinates.
         points: how many of the training points are used; None is all.
         held_out: share of a file's points that is held out.
         data_root: folder with copies of hub data sets; None is the hub or its cache.
@@ -79,6 +81,7 @@ class FitConfig:
     depth: int = 3
     noise: str = "gaussian"
     noise_dimension: int = 32
+    principal_components: int = 0
     points: int | None = None
     held_out: float = 0.2
     data_root: str | None = None
@@ -95,6 +98,7 @@ class FitConfig:
         _check_at_least("noise_dimension", self.noise_dimension, 1)
         _check_at_least("components", self.components, 2)
         _check_training(self)
+        _check_principal(self.principal_components, "body", self.body)
         for name in ("smoothing", "tolerance"):
             if getattr(self, name) is not None and self.objective not in SMOOTHED:
                 raise InputError(f"{name} is for {' and '.join(SMOOTHED)}; {self.objective} has none: leave it out")
@@ -109,7 +113,8 @@ class FitConfig:
             InputError: the data are constant or mostly duplicates.
         """
         start, end = _chosen_variances(self, dataset)
-        return dataclasses.replace(self, variance_start=start, variance_end=end)
+        rank = _spanned(self.principal_components, dataset)
+        return dataclasses.replace(self, variance_start=start, variance_end=end, principal_components=rank)
 
     def network(self, dimension: int, image_shape: tuple[int, int, int] | None) -> MixtureDensityNetwork:
         """A network of this shape with fresh weights from the seed, centred at 0 with scale 1.
@@ -125,7 +130,8 @@ class FitConfig:
                     self.noise_dimension, _image_shape("body", self, image_shape), width=self.width, depth=self.depth
                 )
             else:
-                body = MLP(self.noise_dimension, dimension, width=self.width, depth=self.depth)
+                outputs = self.principal_components or dimension
+                body = MLP(self.noise_dimension, outputs, width=self.width, depth=self.depth)
         return MixtureDensityNetwork(
             body,
             noise_dimension=self.noise_dimension,
@@ -133,6 +139,7 @@ class FitConfig:
             scale=torch.ones(()),
             variance=self.variance_end or 1.0,
             noise=self.noise,
+            basis=_no_basis_yet(self.principal_components, dimension),
         )
 
 
@@ -153,13 +160,14 @@ class AutoencoderConfig:
         batch_size: data points per step.
         learning_rate: of Adam, as in `FitConfig`.
         variance_start, variance_end, anneal_fraction: of the density, v_x = v_q, as in `FitConfig`; the end's default is a
-            quarter of the generator's, so that neighbours in feature space count as alternatives, not as one blur.
+            quarter of the generator's, or `separating_variance` for evenly spread codes where that is less and there
+            are several centers: neighbours in feature space shall be alternatives, not one blur.
         schedule: how both variances fall, of `SCHEDULES`.
         body: of `BODIES`, for both halves unless `decoder` says otherwise.
         width, depth: as in `FitConfig`.
         decoder, decoder_width: body and width of the decoder; None as the encoder's. Another body needs a width of its own.
         frequencies: waves of `networks.FourierFeatures` that the decoder sees of the code, at most 16; 0: the code alone.
-        points, held_out, data_root, seed: as in `FitConfig`.
+        principal_components, points, held_out, data_root, seed: as in `FitConfig`; the decoder writes in the components.
 
     Raises:
         InputError: a field's value cannot be used.
@@ -186,6 +194,7 @@ class AutoencoderConfig:
     decoder: str | None = None
     decoder_width: int | None = None
     frequencies: int = 0
+    principal_components: int = 0
     points: int | None = None
     held_out: float = 0.2
     data_root: str | None = None
@@ -212,6 +221,7 @@ class AutoencoderConfig:
         if self.decoder_width is not None:
             _check_at_least("decoder_width", self.decoder_width, 1)
         _check_training(self)
+        _check_principal(self.principal_components, "decoder" if self.decoder else "body", self.decoder or self.body)
         for name in ("feature_variance", "feature_variance_start"):
             _check_positive(name, getattr(self, name))
         if self.feature_variance_start is not None and self.feature_variance_start < self.feature_variance:
@@ -227,8 +237,18 @@ class AutoencoderConfig:
             InputError: the data are constant or mostly duplicates.
         """
         start, end = _chosen_variances(self, dataset, share=0.25)
+        if self.variance_end is None and self.centers > 1:
+            # the effective neighbours of a code that is even on [-1, 1]^k
+            sharing = len(dataset.train) * min(1.0, math.pi * self.feature_variance) ** (self.features / 2)
+            end = min(end, separating_variance(dataset.train, sharing=sharing, centers=self.centers))
         noise = self.feature_variance_start or self.feature_variance
-        return dataclasses.replace(self, variance_start=start, variance_end=end, feature_variance_start=noise)
+        return dataclasses.replace(
+            self,
+            variance_start=start,
+            variance_end=end,
+            feature_variance_start=noise,
+            principal_components=_spanned(self.principal_components, dataset),
+        )
 
     def network(self, dimension: int, image_shape: tuple[int, int, int] | None) -> EncoderMixtureDecoder:
         """An encoder and a decoder of this shape with fresh weights from the seed, centred at 0 with scale 1.
@@ -252,7 +272,8 @@ class AutoencoderConfig:
                 shape = _image_shape("decoder" if self.decoder else "body", self, image_shape)
                 decoder = ConvolutionalDecoder(inputs, shape, width=width, depth=self.depth, images=images)
             else:
-                decoder = MLP(inputs, images * dimension, width=width, depth=self.depth)
+                outputs = self.principal_components or dimension
+                decoder = MLP(inputs, images * outputs, width=width, depth=self.depth)
             if self.frequencies:
                 decoder = torch.nn.Sequential(FourierFeatures(self.features, self.frequencies), decoder)
             return EncoderMixtureDecoder(
@@ -265,6 +286,7 @@ class AutoencoderConfig:
                 scale=torch.ones(()),
                 variance=self.variance_end or 1.0,
                 feature_variance=self.feature_variance,
+                basis=_no_basis_yet(self.principal_components, dimension),
             )
 
 
@@ -343,6 +365,21 @@ def _check_training(config: "Config") -> None:
             f"variance_start must not be below variance_end, got {start} < {end}; "
             "anneal_fraction 0 keeps the variance fixed at variance_end"
         )
+
+
+def _check_principal(count: int, part: str, body: str) -> None:
+    _check_at_least("principal_components", count, 0)
+    if count and body != "mlp":
+        raise InputError(f"principal_components need {part} mlp: a {body} network writes pixels; leave them out")
+
+
+def _spanned(count: int, dataset: Dataset) -> int:
+    """No more principal components than the training points span."""
+    return min(count, len(dataset.train) - 1, dataset.dimension)
+
+
+def _no_basis_yet(count: int, dimension: int) -> torch.Tensor | None:
+    return torch.zeros(count, dimension) if count else None
 
 
 def _chosen_variances(config: "Config", dataset: Dataset, *, share: float = 1.0) -> tuple[float, float]:

@@ -1,5 +1,7 @@
 """Models whose forward pass returns a mixture, or a batch of conditional mixtures."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -14,21 +16,61 @@ CODES = ("one_hot", "learned", "gaussian", "heads")
 or outputs of their own without any code."""
 
 
-class MixtureDensityNetwork(nn.Module):
+class _DataSpace(nn.Module):
+    """Where a network's outputs lie: around the data's mean, with its spread, in all coordinates or a few directions."""
+
+    location: Tensor
+    scale: Tensor
+    basis: Tensor | None
+
+    def _place(self, location: Tensor, scale: Tensor, basis: Tensor | None) -> None:
+        if basis is not None and (basis.ndim != 2 or basis.shape[1] != len(location) or scale.ndim > 0):
+            raise ValueError(
+                f"basis must have shape (r, {len(location)}) and come with a scale of shape (), got "
+                f"{tuple(basis.shape)} and {tuple(scale.shape)}"
+            )
+        self.register_buffer("location", location)
+        self.register_buffer("scale", scale)
+        self.register_buffer("basis", basis)
+
+    def project(self, x: Tensor) -> Tensor:
+        """Data where the objective is evaluated: (n, d) -> (n, r) coordinates in the basis; without one, the data."""
+        if self.basis is None:
+            return x
+        with torch.autocast(x.device.type, enabled=False):
+            return (x - self.location) @ self.basis.T
+
+    def _centers(self, outputs: Tensor, projected: bool) -> Tensor:
+        """(..., r) -> (..., d), or (..., r) in the basis where that is asked for and there is one."""
+        if self.basis is not None:
+            rank, dimension = self.basis.shape
+            outputs = outputs.to(self.basis.dtype) * math.sqrt(dimension / rank)  # as far apart as in all coordinates
+            if projected:
+                return outputs * self.scale
+            outputs = outputs @ self.basis
+        return self._placed(outputs)
+
+    def _placed(self, outputs: Tensor) -> Tensor:
+        return torch.addcmul(self.location, self.scale, outputs)
+
+
+class MixtureDensityNetwork(_DataSpace):
     """Noise codes to the centers of a uniform mixture of Gaussians, each center one generated point.
 
     centers = location + scale * body(noise), so that a fresh network starts at the data's mean and spread.
 
     Args:
-        body: maps (m, noise_dimension) to (m, d).
+        body: maps (m, noise_dimension) to (m, d), or to (m, r) with a basis.
         noise_dimension: of the codes.
         location: (d,) mean of the data.
         scale: (d,) or () spread of the data.
         variance: of the density, in data units squared; a buffer that training anneals.
         noise: one of `NOISES`.
+        basis: (r, d) orthonormal rows, e.g. `principal_directions`: the centers are location + scale * sqrt(d / r) *
+            body(noise) @ basis.
 
     Raises:
-        ValueError: unknown noise, noise_dimension < 1 or variance not positive.
+        ValueError: unknown noise, noise_dimension < 1, variance not positive, or a basis of another shape.
 
     >>> network = MixtureDensityNetwork(nn.Linear(2, 3), noise_dimension=2, location=torch.zeros(3),
     ...                                 scale=torch.ones(3), variance=0.1)
@@ -36,8 +78,6 @@ class MixtureDensityNetwork(nn.Module):
     GaussianMixture(components=5, dimension=3, variance=0.1)
     """
 
-    location: Tensor
-    scale: Tensor
     variance: Tensor
 
     def __init__(
@@ -49,6 +89,7 @@ class MixtureDensityNetwork(nn.Module):
         scale: Tensor,
         variance: float,
         noise: str = "gaussian",
+        basis: Tensor | None = None,
     ) -> None:
         super().__init__()
         if noise not in NOISES:
@@ -60,13 +101,15 @@ class MixtureDensityNetwork(nn.Module):
         self.body = body
         self.noise_dimension = noise_dimension
         self.noise = noise
-        self.register_buffer("location", location)
-        self.register_buffer("scale", scale)
+        self._place(location, scale, basis)
         self.register_buffer("variance", torch.tensor(variance, dtype=torch.float64))
 
-    def forward(self, noise: Tensor) -> GaussianMixture:
-        """(m, noise_dimension) -> a mixture of m components in d dimensions."""
-        return GaussianMixture(self.location + self.scale * self.body(noise), self.variance)
+    def forward(self, noise: Tensor, *, projected: bool = False) -> GaussianMixture:
+        """(m, noise_dimension) -> a mixture of m components in d dimensions; projected: where `project` brings data."""
+        return GaussianMixture(self._centers(self.body(noise), projected), self.variance)
+
+    def _placed(self, outputs: Tensor) -> Tensor:
+        return self.location + self.scale * outputs
 
     def draw_noise(self, count: int, *, generator: torch.Generator) -> Tensor:
         """(count, noise_dimension) codes from a CPU generator, moved to the network's device."""
@@ -102,7 +145,7 @@ class MixtureDensityNetwork(nn.Module):
         return centers
 
 
-class EncoderMixtureDecoder(nn.Module):
+class EncoderMixtureDecoder(_DataSpace):
     """Data to features, noise on the features, and a decoder that answers with a uniform mixture of C Gaussians.
 
     y = tanh(encoder((x - location) / scale)) lies in a box of fixed size, so that noise of variance v_y is a bottleneck
@@ -111,7 +154,8 @@ class EncoderMixtureDecoder(nn.Module):
 
     Args:
         encoder: maps (n, d) to (n, k).
-        decoder: maps (n, k + code_dimension) to (n, d), or (n, k) to (n, centers * d) if codes are `heads`.
+        decoder: maps (n, k + code_dimension) to (n, d), or (n, k) to (n, centers * d) if codes are `heads`; with a basis
+            r takes the place of d.
         centers: C.
         codes: one of `CODES`.
         code_dimension: of learned and gaussian codes; one-hot codes have `centers` dimensions, heads none.
@@ -119,9 +163,10 @@ class EncoderMixtureDecoder(nn.Module):
         scale: (d,) or () spread of the data.
         variance: v_q of the density, in data units squared; a buffer that training anneals.
         feature_variance: v_y, where the features' box is [-1, 1]^k; a buffer, too.
+        basis: (r, d) orthonormal rows in which the decoder writes, as in `MixtureDensityNetwork`.
 
     Raises:
-        ValueError: unknown codes, a size below 1 or a variance that is not positive.
+        ValueError: unknown codes, a size below 1, a variance that is not positive, or a basis of another shape.
 
     >>> model = EncoderMixtureDecoder(nn.Linear(3, 1), nn.Linear(1 + 4, 3), centers=4, location=torch.zeros(3),
     ...                               scale=torch.ones(()), variance=0.1, feature_variance=0.01)
@@ -129,8 +174,6 @@ class EncoderMixtureDecoder(nn.Module):
     GaussianMixture(batch_shape=(5,), components=4, dimension=3, variance=0.1)
     """
 
-    location: Tensor
-    scale: Tensor
     variance: Tensor
     feature_variance: Tensor
     codes: Tensor
@@ -147,6 +190,7 @@ class EncoderMixtureDecoder(nn.Module):
         feature_variance: float,
         codes: str = "one_hot",
         code_dimension: int = 8,
+        basis: Tensor | None = None,
     ) -> None:
         super().__init__()
         if codes not in CODES:
@@ -164,8 +208,7 @@ class EncoderMixtureDecoder(nn.Module):
             self.codes = nn.Parameter(torch.randn(centers, code_dimension))
         else:
             self.register_buffer("codes", torch.eye(centers), persistent=False)
-        self.register_buffer("location", location)
-        self.register_buffer("scale", scale)
+        self._place(location, scale, basis)
         self.register_buffer("variance", torch.tensor(variance, dtype=torch.float64))
         self.register_buffer("feature_variance", torch.tensor(feature_variance, dtype=torch.float64))
 
@@ -178,36 +221,36 @@ class EncoderMixtureDecoder(nn.Module):
         noise = torch.randn(features.shape, generator=generator, dtype=features.dtype).to(features.device)
         return features + noise * self.feature_variance.to(features.dtype).sqrt()
 
-    def mixture(self, features: Tensor, *, generator: torch.Generator | None = None) -> GaussianMixture:
+    def mixture(
+        self, features: Tensor, *, generator: torch.Generator | None = None, projected: bool = False
+    ) -> GaussianMixture:
         """q(x|y) for every y.
 
         Args:
             features: (s, k), noise included.
             generator: a CPU generator of fresh codes, for codes `gaussian`; None takes torch's global one.
+            projected: where `project` brings data, instead of in all coordinates.
 
         Returns:
             A batch (s,) of mixtures of C components.
         """
         if self.kind == "heads":
             outputs = self.decoder(features.to(next(self.decoder.parameters()).dtype))
-            return GaussianMixture(self._placed(outputs.unflatten(-1, (self.centers, -1))), self.variance)
+            return GaussianMixture(self._centers(outputs.unflatten(-1, (self.centers, -1)), projected), self.variance)
         codes = self.codes.expand(len(features), -1, -1)
         if self.kind == "gaussian":
             codes = self._fresh_codes(len(features) * self.centers, generator).unflatten(0, (-1, self.centers))
-        return GaussianMixture(self._decoded(features, codes), self.variance)
+        return GaussianMixture(self._decoded(features, codes, projected), self.variance)
 
     def _fresh_codes(self, count: int, generator: torch.Generator | None) -> Tensor:
         return torch.randn((count, self.code_dimension), generator=generator).to(self.location.device)
 
-    def _decoded(self, features: Tensor, codes: Tensor) -> Tensor:
+    def _decoded(self, features: Tensor, codes: Tensor, projected: bool = False) -> Tensor:
         """Centers (s, c, d) of features (s, k) and codes (s, c, .)."""
         count = codes.shape[:2]
         inputs = torch.cat([features.unsqueeze(1).expand(*count, -1), codes], -1)
         inputs = inputs.to(next(self.decoder.parameters()).dtype)
-        return self._placed(self.decoder(inputs.flatten(0, 1)).unflatten(0, count))
-
-    def _placed(self, outputs: Tensor) -> Tensor:
-        return torch.addcmul(self.location, self.scale, outputs)
+        return self._centers(self.decoder(inputs.flatten(0, 1)).unflatten(0, count), projected)
 
     def forward(self, x: Tensor, *, generator: torch.Generator) -> GaussianMixture:
         """(n, d) -> q(x|y) at noisy features, a batch (n,) of mixtures."""
@@ -277,6 +320,38 @@ class EncoderMixtureDecoder(nn.Module):
             codes = self._fresh_codes(len(part), generator) if fresh else self.codes[index]
             rows.append(self._decoded(part, codes.unsqueeze(1)).squeeze(1))
         return torch.cat(rows)
+
+
+def principal_directions(data: Tensor, count: int) -> Tensor:
+    """Orthonormal directions in which centred data vary most, the most varied first.
+
+    As many as points less one span the centred data: distances between them, and to what lies in the span, are exact then.
+
+    Args:
+        data: (n, d).
+        count: r >= 1.
+
+    Returns:
+        (r, d) in the data's dtype, by eigenvectors of the smaller Gram matrix in float64: O(n d min(n, d)).
+
+    Raises:
+        ValueError: count is not from 1 to min(n - 1, d).
+
+    >>> principal_directions(torch.tensor([[0.0, 1.0], [0.0, 3.0], [0.0, 5.0]]), 1).abs()
+    tensor([[0., 1.]])
+    """
+    most = min(len(data) - 1, data.shape[1])
+    if not 1 <= count <= most:
+        raise ValueError(
+            f"count must lie from 1 to {most} for {len(data)} points of {data.shape[1]} coordinates, got {count}"
+        )
+    centered = data.double() - data.double().mean(0)
+    wide = len(data) < data.shape[1]
+    _, vectors = torch.linalg.eigh(centered @ centered.T if wide else centered.T @ centered)
+    leading = vectors[:, -count:].flip(-1)
+    # directions without any variance come out as whatever completes an orthonormal set
+    directions = torch.linalg.qr(centered.T @ leading)[0] if wide else leading
+    return directions.T.contiguous().to(data.dtype)
 
 
 def code_dimensions(codes: str, centers: int, code_dimension: int) -> int:

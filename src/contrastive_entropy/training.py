@@ -42,7 +42,7 @@ from contrastive_entropy.errors import InputError, TrainingError
 from contrastive_entropy.evaluation import require_enough
 from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.mixture import GaussianMixture
-from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork
+from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork, principal_directions
 from contrastive_entropy.runs import BOUNDS, CHECKPOINT, METRICS, TENSORBOARD, Run, write_atomically
 from contrastive_entropy.tracking import BoundTracker
 from contrastive_entropy.variance import SCHEDULES, geometric_schedule
@@ -151,11 +151,14 @@ class Fit(L.LightningModule):
         return self.points[index].to(self.device), generator
 
     def data_and_model(self, x: Tensor, generator: torch.Generator) -> tuple[GaussianMixture, GaussianMixture]:
-        """A batch (s, d) and fresh points of a mixture density network, as mixtures of the network's variance."""
+        """A batch (s, d) and fresh points of a mixture density network, as mixtures of the network's variance.
+
+        Both in the principal components, if the config asks for them.
+        """
         assert isinstance(self.config, FitConfig)
         assert isinstance(self.network, MixtureDensityNetwork)
-        q = self.network(self.network.draw_noise(self.config.components, generator=generator))
-        return GaussianMixture(x, q.variance), q
+        q = self.network(self.network.draw_noise(self.config.components, generator=generator), projected=True)
+        return GaussianMixture(self.network.project(x), q.variance), q
 
     def training_step(self, batch: Any, batch_index: int) -> Tensor:
         """Minus the objective's value on a fresh batch."""
@@ -171,7 +174,8 @@ class Fit(L.LightningModule):
             network.feature_variance.fill_(scheduled_feature_variance(config, step))
             features = network.encode(x)
             conditions = network.add_noise(features, generator=generator)
-            q = network.mixture(conditions, generator=generator)
+            q = network.mixture(conditions, generator=generator, projected=True)
+            x = network.project(x)
             joint = (features.detach().float(), conditions.detach().float(), float(network.feature_variance))
             objective = partial(conditional_step_bound, config, x, q, *joint)
         with torch.autocast(self.device.type, enabled=False):
@@ -460,7 +464,7 @@ def _save(run: Run, network: Network, points: Tensor) -> None:
 
 
 def initial_network(config: Config, dataset: Dataset) -> Network:
-    """The network before its first step: weights from the seed, location and scale from the training points.
+    """The network before its first step: weights from the seed, location, scale and basis from the training points.
 
     Args:
         config: with all variances chosen.
@@ -469,6 +473,8 @@ def initial_network(config: Config, dataset: Dataset) -> Network:
     network, data = config.network(dataset.dimension, dataset.image_shape), dataset.train
     network.location.copy_(data.mean(0))
     network.scale.copy_((data.double() - data.double().mean(0)).square().mean().sqrt())
+    if network.basis is not None:
+        network.basis.copy_(principal_directions(data, len(network.basis)))
     return network
 
 

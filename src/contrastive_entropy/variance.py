@@ -225,6 +225,33 @@ def neighbor_variance(data: Tensor, *, neighbors: int = 8, points: int = 256, se
     return _positive(float(torch.cat(squares).median()) / 4, f"median distance to the {neighbors}-th neighbour")
 
 
+def separating_variance(data: Tensor, *, sharing: float, centers: int, points: int = 1000, seed: int = 0) -> float:
+    """Where centers at single points are better in (E15) than one blur, also among points that are close to each other.
+
+    All C centers at the mean of n data that share a code, all D apart, beat C draws of them as long as v > D^2 /
+    (8 log n - 4 log C), see `JointMixture.mean_gains`. This is half that, with the 10% quantile of squared distances
+    of different points.
+
+    Args:
+        data: (n, d), n >= 2.
+        sharing: data that share a code.
+        centers: C >= 1.
+        points: size of the random subset that is looked at.
+        seed: of the subset.
+
+    Returns:
+        In data units squared; infinite if the centers are so many that draws are always better.
+
+    Raises:
+        ValueError: fewer than 2 points, or all of them coincide.
+    """
+    nats = 8 * math.log(max(sharing, 1.0)) - 4 * math.log(centers)
+    squares = torch.pdist(_subset(data, points, seed)).square()
+    apart = squares[squares > 0]
+    _positive(float(len(apart)), "largest distance between points")
+    return float(apart.quantile(0.1)) / (2 * nats) if nats > 0 else math.inf
+
+
 def geometric_schedule(step: int, *, steps: int, start: float, end: float, fraction: float = 0.8) -> float:
     """Variance at a step: geometric from start to end over the first fraction of the steps, then constant.
 

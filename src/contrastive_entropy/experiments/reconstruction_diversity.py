@@ -35,8 +35,9 @@ def run(config: ReconstructionDiversityConfig, folder: Path) -> dict[str, Any]:
     """
     clock = Clock(folder)
     mixture = AutoencoderConfig(**shared_settings(AutoencoderConfig, config), variance_end=config.variance)
-    plain = dataclasses.replace(mixture, centers=1, objective="log_likelihood", codes="one_hot")
     dataset = load_for(mixture)
+    mixture = mixture.resolve(dataset)
+    plain = dataclasses.replace(mixture, centers=1, objective="log_likelihood", codes="one_hot")
     if dataset.image_shape is None:
         raise InputError(f"{config.data} holds points; this experiment shows images: digits, mnist, celeba, ...")
     found: dict[str, dict[str, Any]] = {}

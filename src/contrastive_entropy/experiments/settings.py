@@ -46,7 +46,7 @@ class ReconstructionDiversityConfig:
 
     Args:
         data, data_root, points, features, centers, codes, steps, body, width, depth, decoder, decoder_width, frequencies,
-            learning_rate, variance, feature_variance, seed: as in `AutoencoderConfig`; variance is
+            principal_components, learning_rate, variance, feature_variance, seed: as in `AutoencoderConfig`; variance is
             the density's at the end.
         batch_size: of both models.
         precision, track_every: as in `Machine`.
@@ -66,6 +66,7 @@ class ReconstructionDiversityConfig:
     decoder: str | None = None
     decoder_width: int | None = None
     frequencies: int = 0
+    principal_components: int = 0
     learning_rate: float = 1e-3
     variance: float | None = None
     feature_variance: float = 0.0025
