@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from contrastive_entropy.mixture import GaussianMixture
-from contrastive_entropy.models import MixtureDensityNetwork, principal_directions
+from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.networks import MLP
+from contrastive_entropy.principal import principal_directions
 
 
 def network(noise="gaussian", variance=0.25, seed=0):
@@ -138,29 +139,6 @@ def test_the_state_holds_buffers_that_are_no_parameters():
 def test_more_refusals(changes, message):
     with pytest.raises(ValueError, match=message):
         affine(torch.zeros(2), torch.tensor(1.0), **changes)
-
-
-@pytest.mark.parametrize("shape", [(9, 30), (200, 7)])
-def test_principal_directions_are_those_of_the_singular_value_decomposition(shape):
-    data = torch.randn(shape, generator=generator()) * torch.arange(1, shape[1] + 1) + 100
-    expected = torch.linalg.svd(data.double() - data.double().mean(0))[2][:4]
-    found = principal_directions(data, 4)
-    assert found.dtype == data.dtype
-    assert (found.double() @ expected.T).abs().diagonal().tolist() == pytest.approx([1] * 4, abs=1e-6)
-
-
-def test_principal_directions_beyond_the_rank_complete_an_orthonormal_set():
-    line = torch.arange(20.0)[:, None] * torch.ones(50)
-    for data in (line, torch.cat([line, line])[:, :10]):
-        found = principal_directions(data, 9)
-        torch.testing.assert_close(found @ found.T, torch.eye(9), atol=1e-6, rtol=0)
-        assert float(found[0].abs().std()) < 1e-6
-
-
-@pytest.mark.parametrize("count", [0, 5, 9])
-def test_no_more_principal_directions_than_the_data_span(count):
-    with pytest.raises(ValueError, match=f"count must lie from 1 to 4 for 5 points of 8 coordinates, got {count}"):
-        principal_directions(torch.randn(5, 8), count)
 
 
 def in_span(data, count):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from contrastive_entropy.conditional import JointMixture
 from contrastive_entropy.config import AutoencoderConfig
 from contrastive_entropy.data import load
 from contrastive_entropy.variance import (
@@ -38,7 +37,8 @@ def test_neighbor_variance_equals_numpy():
 
 
 def separating(data, **changes):
-    return separating_variance(data, **{"sharing": 20.0, "centers": 4} | changes)
+    asked = {"most": median_pair_variance(data), "centers": 4, "features": 1, "feature_variance": 0.01}
+    return separating_variance(data, **asked | changes)
 
 
 @pytest.mark.parametrize("choose", [median_pair_variance, neighbor_variance, separating])
@@ -48,24 +48,30 @@ def test_laws(choose):
     assert choose(points()) == value
 
 
-def test_below_the_separating_variance_draws_beat_the_blur_and_well_above_they_do_not():
-    """On n points all D apart that share one code, where `JointMixture.mean_gains` says which is better."""
-    n, centers = 200, 4
-    data = 3 * torch.eye(n)
-    threshold = 2 * separating_variance(data, sharing=n, centers=centers)
-    assert threshold == pytest.approx(18 / (8 * math.log(n) - 4 * math.log(centers)), rel=1e-6)
-    for factor, better in ((0.9, False), (1.1, True)):
-        joint = JointMixture(data, torch.zeros(n, 1), factor * threshold, 0.01)
-        assert (joint.mean_gains(torch.zeros(1, 1), centers).item() > 0) == better
+def test_the_separating_variance_of_points_all_as_far_apart_that_all_share_a_code():
+    """The blur's gain is 2 log n - log C - D^2 / 4 v there, and is to be -2."""
+    n, centers = 100, 4
+    threshold = 18 / (4 * (2 * math.log(n) - math.log(centers) + 2))
+    for most in (0.6, 0.8, 1.0):
+        found = separating(3 * torch.eye(n), most=most, centers=centers, feature_variance=1e4)
+        assert threshold / 2**0.5 <= found * 1.02
+        assert found <= threshold * 1.02
+        assert 2 * math.log2(most / found) == pytest.approx(round(2 * math.log2(most / found)))
+    for most in (threshold / 2, 5 * threshold):  # fine as it is, and beyond help
+        assert separating(3 * torch.eye(n), most=most, feature_variance=1e4) == most
 
 
-def test_the_separating_variance_is_that_of_close_points_and_sees_no_duplicates():
-    data = torch.tensor([[0.0], [1.0], [2.0], [100.0]])
-    expected = np.quantile([1.0, 1.0, 4.0, 98.0**2, 99.0**2, 100.0**2], 0.1) / (16 * math.log(20) - 8 * math.log(4))
-    assert separating(data) == pytest.approx(expected)
-    assert separating(torch.cat([data[:2], data[:2]])) == pytest.approx(1 / (16 * math.log(20) - 8 * math.log(4)))
-    assert separating(data, sharing=1.9, centers=4) == math.inf  # so many draws are as good as the whole posterior
-    assert separating(data, sharing=0.5, centers=1) == math.inf
+def test_moons_fill_a_code_evenly():
+    assert separating(load("moons").train, most=1e-3, feature_variance=0.0025) == 1e-3
+
+
+def test_a_code_that_tells_all_data_apart_needs_no_smaller_variance():
+    assert separating(points(), most=1.0, feature_variance=1e-12) == 1.0
+    assert separating(3 * torch.eye(100), most=1.0, feature_variance=1e-12) == 1.0
+    assert separating(3 * torch.eye(100), most=1.0, feature_variance=1e4) < 1.0
+    assert (
+        separating(points(100, 9), most=1.0, features=20, feature_variance=1e-4) == 1.0
+    )  # more features than coordinates
 
 
 @pytest.mark.parametrize(("centers", "capped"), [(1, False), (2, True)])
@@ -73,11 +79,10 @@ def test_an_autoencoder_ends_where_alternatives_can_be_apart(centers, capped):
     config = AutoencoderConfig("digits", features=1, centers=centers)
     data = load("digits")
     quarter = neighbor_variance(data.train) / 4
-    expected = separating_variance(data.train, sharing=len(data.train) * (math.pi * 0.0025) ** 0.5, centers=centers)
+    expected = separating(data.train, most=quarter, centers=2, feature_variance=0.0025)
     assert expected < quarter
     assert config.resolve(data).variance_end == pytest.approx(expected if capped else quarter)
     assert dataclasses.replace(config, variance_end=0.5).resolve(data).variance_end == 0.5
-    assert dataclasses.replace(config, features=3).resolve(data).variance_end == pytest.approx(quarter)
 
 
 def test_the_neighbor_variance_falls_with_the_batch_size():
@@ -89,7 +94,7 @@ def test_the_neighbor_variance_falls_with_the_batch_size():
     [
         (lambda: median_pair_variance(torch.ones(50, 2)), "median distance between points is 0: the data are constant"),
         (lambda: neighbor_variance(torch.ones(50, 2)), "distance to the 8-th neighbour is 0"),
-        (lambda: separating(torch.ones(50, 2)), "largest distance between points is 0"),
+        (lambda: separating(points(2)), "at least 3 points, got 2"),
         (lambda: neighbor_variance(points(5)), "more than 8 points, got 5"),
         (lambda: median_pair_variance(torch.ones(1, 2)), r"n >= 2, got \(1, 2\)"),
         (lambda: median_pair_variance(torch.ones(5)), r"got \(5,\)"),

@@ -183,6 +183,7 @@ def compare(
     body: options.Body = COMPARE.body,
     width: options.Width = COMPARE.width,
     noise_dimension: options.NoiseDimension = COMPARE.noise_dimension,
+    principal_components: options.PrincipalComponents = COMPARE.principal_components,
     precision: options.Precision = COMPARE.precision,
 ) -> None:
     """Every objective beside the losses that people would use instead: same network, steps, data and batches."""
@@ -213,6 +214,7 @@ def variance_sweep(
     body: options.Body = SWEEP.body,
     width: options.Width = SWEEP.width,
     noise_dimension: options.NoiseDimension = SWEEP.noise_dimension,
+    principal_components: options.PrincipalComponents = SWEEP.principal_components,
     schedule: options.Schedule = SWEEP.schedule,
     precision: options.Precision = SWEEP.precision,
 ) -> None:

@@ -160,8 +160,8 @@ class AutoencoderConfig:
         batch_size: data points per step.
         learning_rate: of Adam, as in `FitConfig`.
         variance_start, variance_end, anneal_fraction: of the density, v_x = v_q, as in `FitConfig`; the end's default is a
-            quarter of the generator's, or `separating_variance` for evenly spread codes where that is less and there
-            are several centers: neighbours in feature space shall be alternatives, not one blur.
+            quarter of the generator's, or `separating_variance` where that is less and there are several centers:
+            neighbours in feature space shall be alternatives, not one blur.
         schedule: how both variances fall, of `SCHEDULES`.
         body: of `BODIES`, for both halves unless `decoder` says otherwise.
         width, depth: as in `FitConfig`.
@@ -238,9 +238,13 @@ class AutoencoderConfig:
         """
         start, end = _chosen_variances(self, dataset, share=0.25)
         if self.variance_end is None and self.centers > 1:
-            # the effective neighbours of a code that is even on [-1, 1]^k
-            sharing = len(dataset.train) * min(1.0, math.pi * self.feature_variance) ** (self.features / 2)
-            end = min(end, separating_variance(dataset.train, sharing=sharing, centers=self.centers))
+            end = separating_variance(
+                dataset.train,
+                most=end,
+                centers=self.centers,
+                features=self.features,
+                feature_variance=self.feature_variance,
+            )
         noise = self.feature_variance_start or self.feature_variance
         return dataclasses.replace(
             self,

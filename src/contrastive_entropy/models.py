@@ -322,38 +322,6 @@ class EncoderMixtureDecoder(_DataSpace):
         return torch.cat(rows)
 
 
-def principal_directions(data: Tensor, count: int) -> Tensor:
-    """Orthonormal directions in which centred data vary most, the most varied first.
-
-    As many as points less one span the centred data: distances between them, and to what lies in the span, are exact then.
-
-    Args:
-        data: (n, d).
-        count: r >= 1.
-
-    Returns:
-        (r, d) in the data's dtype, by eigenvectors of the smaller Gram matrix in float64: O(n d min(n, d)).
-
-    Raises:
-        ValueError: count is not from 1 to min(n - 1, d).
-
-    >>> principal_directions(torch.tensor([[0.0, 1.0], [0.0, 3.0], [0.0, 5.0]]), 1).abs()
-    tensor([[0., 1.]])
-    """
-    most = min(len(data) - 1, data.shape[1])
-    if not 1 <= count <= most:
-        raise ValueError(
-            f"count must lie from 1 to {most} for {len(data)} points of {data.shape[1]} coordinates, got {count}"
-        )
-    centered = data.double() - data.double().mean(0)
-    wide = len(data) < data.shape[1]
-    _, vectors = torch.linalg.eigh(centered @ centered.T if wide else centered.T @ centered)
-    leading = vectors[:, -count:].flip(-1)
-    # directions without any variance come out as whatever completes an orthonormal set
-    directions = torch.linalg.qr(centered.T @ leading)[0] if wide else leading
-    return directions.T.contiguous().to(data.dtype)
-
-
 def code_dimensions(codes: str, centers: int, code_dimension: int) -> int:
     """Inputs of the decoder beside the features."""
     return {"one_hot": centers, "heads": 0}.get(codes, code_dimension)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from contrastive_entropy.evaluation import Evaluation
+from contrastive_entropy.principal import principal_directions
 from contrastive_entropy.reconstruction import ReconstructionEvaluation
 from contrastive_entropy.runs import BOUNDS, METRICS, Run, write_atomically
 from contrastive_entropy.tracking import read_bounds
@@ -291,15 +292,11 @@ def png_bytes(figure: Figure) -> bytes:
 
 
 def principal_axes(points: Tensor) -> Tensor:
-    """(d, 2): the identity in two dimensions, padded in one, else the two leading principal directions."""
+    """(d, 2): the two leading principal directions; the first axes in up to two dimensions or of two points."""
     dimension = points.shape[1]
-    if dimension <= 2:
-        return points.new_ones(1, 1).new_tensor(np.eye(dimension, 2))
-    centred = points - points.mean(0)
-    _, vectors = np.linalg.eigh((centred.T @ centred).double().numpy())
-    leading = vectors[:, :-3:-1]
-    signs = np.sign(leading[np.abs(leading).argmax(0), [0, 1]])
-    return points.new_tensor(leading * signs)
+    if dimension <= 2 or len(points) < 3:
+        return torch.eye(dimension, 2, dtype=points.dtype, device=points.device)
+    return principal_directions(points, 2).T
 
 
 def _scatter(axis: Axes, points: Tensor, basis: Tensor, color: str) -> None:

@@ -42,7 +42,8 @@ from contrastive_entropy.errors import InputError, TrainingError
 from contrastive_entropy.evaluation import require_enough
 from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.mixture import GaussianMixture
-from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork, principal_directions
+from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork
+from contrastive_entropy.principal import principal_directions
 from contrastive_entropy.runs import BOUNDS, CHECKPOINT, METRICS, TENSORBOARD, Run, write_atomically
 from contrastive_entropy.tracking import BoundTracker
 from contrastive_entropy.variance import SCHEDULES, geometric_schedule

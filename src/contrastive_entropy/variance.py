@@ -1,5 +1,6 @@
 """Choosing and annealing the variance. All variances are of a density: two of them add up in a kernel's exponent."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from contrastive_entropy.conditional import JointMixture
+from contrastive_entropy.principal import principal_directions
 from contrastive_entropy.spectrum import effective_rank
 
 METHODS = ("neighbors", "effective_rank", "leave_one_out")
@@ -26,6 +29,11 @@ DRAWS = 8
 
 CURVE = 41
 """Variances of a curve, from 1e-5 to 10 times the scale of the whole data set."""
+
+
+SEPARATED, SEPARATIONS, BEHIND, SEPARATED_SHARE = 100, 5, 2.0, 0.2
+"""Of `separating_variance`: codes and variances that are looked at, the blur's distance in nats, and the share of codes
+that may miss it."""
 
 
 @dataclass(frozen=True)
@@ -225,31 +233,54 @@ def neighbor_variance(data: Tensor, *, neighbors: int = 8, points: int = 256, se
     return _positive(float(torch.cat(squares).median()) / 4, f"median distance to the {neighbors}-th neighbour")
 
 
-def separating_variance(data: Tensor, *, sharing: float, centers: int, points: int = 1000, seed: int = 0) -> float:
-    """Where centers at single points are better in (E15) than one blur, also among points that are close to each other.
+def separating_variance(
+    data: Tensor,
+    *,
+    most: float,
+    centers: int,
+    features: int,
+    feature_variance: float,
+    points: int = 1000,
+    seed: int = 0,
+) -> float:
+    """Where a decoder of several centers has something to gain by telling data of one code apart  (E15, E19).
 
-    All C centers at the mean of n data that share a code, all D apart, beat C draws of them as long as v > D^2 /
-    (8 log n - 4 log C), see `JointMixture.mean_gains`. This is half that, with the 10% quantile of squared distances
-    of different points.
+    For a stand-in of the encoder, the ranks of the leading principal components, it asks at which variance one blur beats C
+    draws of the data that share a code (`JointMixture.mean_gains`). The answer is the largest of most, most / sqrt(2), ...
+    most / 4 at which the blur stays two nats behind for four of five codes that data share. If it does at none, the data
+    of a code fill it evenly, as in few coordinates, and it is `most`. Two nats, four fifths and the range are choices.
 
     Args:
-        data: (n, d), n >= 2.
-        sharing: data that share a code.
-        centers: C >= 1.
+        data: (n, d), n >= 3.
+        most: the variance that is not exceeded, in data units squared.
+        centers: C >= 2.
+        features: k, dimensions of the code in [-1, 1]; those beyond d or n - 1 are left out.
+        feature_variance: v_y.
         points: size of the random subset that is looked at.
-        seed: of the subset.
+        seed: of the subset and the noise.
 
     Returns:
-        In data units squared; infinite if the centers are so many that draws are always better.
+        In data units squared. O(points^2 d) time.
 
     Raises:
-        ValueError: fewer than 2 points, or all of them coincide.
+        ValueError: fewer than 3 points.
     """
-    nats = 8 * math.log(max(sharing, 1.0)) - 4 * math.log(centers)
-    squares = torch.pdist(_subset(data, points, seed)).square()
-    apart = squares[squares > 0]
-    _positive(float(len(apart)), "largest distance between points")
-    return float(apart.quantile(0.1)) / (2 * nats) if nats > 0 else math.inf
+    subset = _subset(data, points, seed)
+    if len(subset) < 3:
+        raise ValueError(f"needs at least 3 points, got {len(subset)}")
+    coordinates = subset @ principal_directions(subset, min(len(subset) - 1, subset.shape[1])).T
+    ranks = coordinates[:, :features].argsort(0).argsort(0)
+    codes = (2 * ranks.to(coordinates) + 1) / len(subset) - 1
+    joint = JointMixture(coordinates, codes, most, feature_variance)
+    looked = torch.arange(len(subset))[:: max(1, len(subset) // SEPARATED)]
+    conditions = joint.near(looked, generator=torch.Generator().manual_seed(seed))
+    shared = (2 * joint.posterior(conditions)).logsumexp(-1) < -math.log(2)  # by two points or more, in effect
+    for step in range(SEPARATIONS):
+        variance = most * 2.0 ** (-step / 2)
+        joint = dataclasses.replace(joint, variance=variance)
+        if float((shared & (joint.mean_gains(conditions, centers) > -BEHIND)).double().mean()) <= SEPARATED_SHARE:
+            return variance
+    return most
 
 
 def geometric_schedule(step: int, *, steps: int, start: float, end: float, fraction: float = 0.8) -> float:

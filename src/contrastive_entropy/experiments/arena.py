@@ -27,6 +27,7 @@ from contrastive_entropy.metrics import (
     smaller_share,
 )
 from contrastive_entropy.models import MixtureDensityNetwork
+from contrastive_entropy.principal import principal_directions
 from contrastive_entropy.progress import progress_line
 from contrastive_entropy.runs import Run, digest, load_for, write_atomically, write_json
 from contrastive_entropy.training import Fit, initial_network
@@ -219,9 +220,7 @@ class Space:
         elif dataset.dimension > MOST_COORDINATES:
             self.name = f"the {COMPONENTS} leading principal components of the training points"
             self.mean = dataset.train.mean(0)
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)
-                self.axes = torch.pca_lowrank(dataset.train - self.mean, COMPONENTS, center=False)[2]
+            self.axes = principal_directions(dataset.train, COMPONENTS).T
         self.test = self._placed(dataset.test[:EVALUATED])
         few = dataset.test[:NEIGHBORED]
         self.held_out_distance = neighbor_distance(few, dataset.train)

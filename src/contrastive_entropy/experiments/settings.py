@@ -114,7 +114,7 @@ class CompareConfig:
         contenders: NAME or NAME:PARAMETER of `contenders.NAMES`.
         seeds: one repetition for each.
         data, data_root, points, steps, batch_size, components, learning_rate, variance_start, variance_end, body, width,
-            noise_dimension: as in `FitConfig`, for all contenders alike.
+            noise_dimension, principal_components: as in `FitConfig`, for all contenders alike.
         precision: of the network, as in `Machine`.
     """
 
@@ -142,6 +142,7 @@ class CompareConfig:
     body: str = "mlp"
     width: int = 256
     noise_dimension: int = 32
+    principal_components: int = 0
     precision: str = Machine.precision
 
 
@@ -157,8 +158,8 @@ class VarianceSweepConfig:
         objectives: our contenders of `compare`, NAME or NAME:PARAMETER.
         factors: variances at the end of annealing, relative to the one chosen from the data.
         seeds: one repetition for each.
-        data, data_root, points, steps, batch_size, components, learning_rate, body, width, noise_dimension: as in
-            `FitConfig`.
+        data, data_root, points, steps, batch_size, components, learning_rate, body, width, noise_dimension,
+            principal_components: as in `FitConfig`.
         schedule: as in `FitConfig`; geometric, because the adaptive one would end small variances higher.
         precision: of the network, as in `Machine`.
     """
@@ -181,6 +182,7 @@ class VarianceSweepConfig:
     body: str = "mlp"
     width: int = 256
     noise_dimension: int = 32
+    principal_components: int = 0
     schedule: str = "geometric"
     precision: str = Machine.precision
 
