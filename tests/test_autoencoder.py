@@ -247,6 +247,7 @@ def test_the_convolutional_encoder(shape):
             {"principal_components": 8, "decoder": "convolutional", "decoder_width": 2},
             "principal_components need decoder mlp: a convolutional network writes pixels",
         ),
+        ({"decay_fraction": 1.5}, r"decay_fraction must lie in \[0, 1\], got 1.5"),
         ({"points": 3}, "points must be at least 10, got 3"),
         ({"variance_start": 0.1, "variance_end": 0.2}, "0.1 < 0.2"),
     ],

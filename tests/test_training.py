@@ -74,6 +74,23 @@ def test_an_adaptive_variance_waits_for_samples_without_data_near_them(tmp_path,
 
 
 @pytest.mark.parametrize(
+    ("changes", "rates"),
+    [
+        ({}, [1.0, 1.0, 1.0, 0.5]),
+        ({"anneal_fraction": 0.5}, [1.0, 1.0, 0.8, 0.2]),
+        ({"anneal_fraction": 1.0}, [1.0, 1.0, 1.0, 1.0]),  # the last tenth
+        ({"decay_fraction": 0.6}, [1.0, 1.0, 2 / 3, 1 / 6]),
+        ({"decay_fraction": 1.0}, [1.0, 0.6, 0.4, 0.1]),
+        ({"decay_fraction": 0.0}, [1.0] * 4),
+    ],
+)
+def test_the_learning_rate_falls_at_the_end(moons, changes, rates):
+    config = dataclasses.replace(SMALL, steps=100, learning_rate=1.0, **changes).resolve(moons)
+    module = training.Fit(config, training.initial_network(config, moons), moons.train)
+    assert [module.scheduled_rate(step) for step in (0, 40, 60, 90)] == pytest.approx(rates)
+
+
+@pytest.mark.parametrize(
     "config",
     [
         dataclasses.replace(SMALL, schedule="adaptive", steps=60),

@@ -35,6 +35,7 @@ def fit_mdn(
     batch_size: options.BatchSize = MDN.batch_size,
     components: options.Components = MDN.components,
     learning_rate: options.LearningRate = MDN.learning_rate,
+    decay_fraction: options.DecayFraction = None,
     smoothing: Annotated[
         float | None,
         typer.Option(help=f"eps of the smoothed nuclear norm ({', '.join(SMOOTHED)}). [default: the objective's]"),
@@ -91,6 +92,7 @@ def fit_autoencoder(
     steps: options.Steps = AUTOENCODER.steps,
     batch_size: options.BatchSize = AUTOENCODER.batch_size,
     learning_rate: options.LearningRate = AUTOENCODER.learning_rate,
+    decay_fraction: options.DecayFraction = None,
     variance_start: options.VarianceStart = None,
     variance_end: options.VarianceEnd = None,
     anneal_fraction: options.AnnealFraction = AUTOENCODER.anneal_fraction,

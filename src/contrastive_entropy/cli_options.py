@@ -27,8 +27,13 @@ Steps = Annotated[int, typer.Option(help="Optimiser steps.")]
 BatchSize = Annotated[int, typer.Option(help="Data points per step.")]
 Components = Annotated[int, typer.Option(help="Generated points per step.")]
 NoiseDimension = Annotated[int, typer.Option(help="Of the noise codes.")]
-LearningRate = Annotated[
-    float, typer.Option(help="Of Adam; falls to 0 once the variance is at its end (at least over the last tenth).")
+LearningRate = Annotated[float, typer.Option(help="Of Adam.")]
+DecayFraction = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of the steps, at the end, in which the learning rate falls to 0. [default: those after annealing, a tenth "
+        "at least]"
+    ),
 ]
 VarianceStart = Annotated[
     float | None, typer.Option(help="Of the density, data units squared. [default: half the median squared distance]")

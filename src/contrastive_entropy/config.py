@@ -41,7 +41,9 @@ class FitConfig:
         steps: optimiser steps.
         batch_size: data points per step.
         components: generated points per step.
-        learning_rate: of Adam; linear to 0 over the steps after annealing, and over the last tenth at least.
+        learning_rate: of Adam.
+        decay_fraction: share of the steps, at the end, in which the learning rate falls linearly to 0; None is those after
+            annealing, and a tenth at least.
         variance_start: of the density, in data units squared; None is half the median squared pair distance.
         variance_end: None is from the distances to near neighbours within a batch.
         anneal_fraction: share of the steps in which the variance falls; 0 is fixed at variance_end.
@@ -72,6 +74,7 @@ class FitConfig:
     batch_size: int = 256
     components: int = 512
     learning_rate: float = 1e-3
+    decay_fraction: float | None = None
     variance_start: float | None = None
     variance_end: float | None = None
     anneal_fraction: float = 0.8
@@ -158,7 +161,7 @@ class AutoencoderConfig:
         feature_variance_start: where it starts to fall from; None keeps it fixed.
         steps: optimiser steps.
         batch_size: data points per step.
-        learning_rate: of Adam, as in `FitConfig`.
+        learning_rate, decay_fraction: of Adam, as in `FitConfig`.
         variance_start, variance_end, anneal_fraction: of the density, v_x = v_q, as in `FitConfig`; the end's default is a
             quarter of the generator's, or `separating_variance` where that is less and there are several centers:
             neighbours in feature space shall be alternatives, not one blur.
@@ -184,6 +187,7 @@ class AutoencoderConfig:
     steps: int = 2000
     batch_size: int = 256
     learning_rate: float = 1e-3
+    decay_fraction: float | None = None
     variance_start: float | None = None
     variance_end: float | None = None
     anneal_fraction: float = 0.8
@@ -361,6 +365,8 @@ def _check_training(config: "Config") -> None:
         raise InputError(f"seed must be below 2^32, got {config.seed}")
     for name in ("learning_rate", "variance_start", "variance_end"):
         _check_positive(name, getattr(config, name))
+    if config.decay_fraction is not None and not 0 <= config.decay_fraction <= 1:
+        raise InputError(f"decay_fraction must lie in [0, 1], got {config.decay_fraction}")
     if not 0 <= config.anneal_fraction <= 1:
         raise InputError(f"anneal_fraction must lie in [0, 1], got {config.anneal_fraction}")
     start, end = config.variance_start, config.variance_end

@@ -139,10 +139,11 @@ class Fit(L.LightningModule):
             self.adapt(step, *self.mixtures)
 
     def scheduled_rate(self, step: int) -> float:
-        """The learning rate at a step: constant while the variance anneals, then linear to 0."""
+        """The learning rate at a step: constant, then linear to 0."""
+        c = self.config
         # the last tenth where the variance anneals to the end
-        tail = self.config.steps * max(1 - self.config.anneal_fraction, 0.1)
-        return self.config.learning_rate * min(1.0, (self.config.steps - step) / tail)
+        share = max(1 - c.anneal_fraction, 0.1) if c.decay_fraction is None else c.decay_fraction
+        return c.learning_rate * (min(1.0, (c.steps - step) / (c.steps * share)) if share > 0 else 1.0)
 
     def drawn(self, step: int, rank: int = 0) -> tuple[Tensor, torch.Generator]:
         """The batch of a step, (s, d) on the module's device, and the generator of its noise; sets the variance."""
