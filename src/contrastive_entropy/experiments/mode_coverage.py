@@ -35,6 +35,7 @@ LAWS: dict[str, dict[str, Any]] = {
         "steps": 4000,
         "batch_size": 512,
         "learning_rate": 3e-3,
+        "decay_fraction": 0.6,
         "noise": "uniform",
         "noise_dimension": 1,
         "width": 128,
@@ -45,6 +46,7 @@ LAWS: dict[str, dict[str, Any]] = {
         "steps": 5000,
         "batch_size": 512,
         "learning_rate": 3e-3,
+        "decay_fraction": 0.6,
         "noise": "uniform",
         "noise_dimension": 2,
         "width": 128,
@@ -67,8 +69,9 @@ LAWS: dict[str, dict[str, Any]] = {
     },
 }
 """What each law's runs set. The noise has as many dimensions as the modes' arrangement, so that each mode borders on its
-neighbours alone; a deep, narrow network crosses from one to the next in little of the noise. The variances of the first two
-end at four times that of their modes."""
+neighbours alone; a deep, narrow network crosses from one to the next in little of the noise. The learning rate falls while the
+variance does: the borders between modes stay where they are once no sample lies on them, with the last steps' noise. The
+variances of the first two end at four times that of their modes."""
 
 PUBLISHED = {
     "ring8": ("PacGAN4", "7.8", "95.9%", ".07"),
