@@ -69,9 +69,9 @@ LAWS: dict[str, dict[str, Any]] = {
     },
 }
 """What each law's runs set. The noise has as many dimensions as the modes' arrangement, so that each mode borders on its
-neighbours alone; a deep, narrow network crosses from one to the next in little of the noise. The learning rate falls while the
-variance does: the borders between modes stay where they are once no sample lies on them, with the last steps' noise. The
-variances of the first two end at four times that of their modes."""
+neighbours alone; a deep, narrow network crosses from one to the next in little of the noise. Of the first two, the learning
+rate falls while the variance does, because borders between modes stay where they are, with the last steps' noise, once no
+sample lies on them; and the variance ends at four times that of a mode."""
 
 PUBLISHED = {
     "ring8": ("PacGAN4", "7.8", "95.9%", ".07"),
