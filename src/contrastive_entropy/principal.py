@@ -37,7 +37,7 @@ def principal_directions(data: Tensor, count: int) -> Tensor:
     if fewer > EXACT and 4 * count < fewer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            columns = torch.svd_lowrank(data - mean.to(data.dtype), q=count + count // 2 + 1, niter=4)[2][:, :count]
+            columns = torch.svd_lowrank(data - mean.to(data.dtype), q=count + count // 4 + 8, niter=2)[2][:, :count]
     else:
         centered = data.double() - mean
         wide = len(data) < data.shape[1]
