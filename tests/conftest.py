@@ -1,3 +1,8 @@
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import settings
@@ -19,3 +24,12 @@ def device(request):
     if name.startswith("cuda") and not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     return torch.device(name)
+
+
+@pytest.fixture
+def torch_fidelity(monkeypatch):
+    """`inception.import_alone` finds the package: installed, or where `make test` puts it without torchvision."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(sys.prefix) / "features")])
+    importlib.invalidate_caches()
+    if importlib.util.find_spec("torch_fidelity") is None:
+        pytest.skip("torch-fidelity is not installed: `make test` installs it")

@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import io
 import math
+import sys
+from unittest.mock import MagicMock
 
 import numpy as np
 import ot
@@ -16,6 +18,7 @@ from torchmetrics.image.kid import poly_mmd
 from vendi_score import vendi
 
 from contrastive_entropy import metrics
+from contrastive_entropy.inception import import_alone
 from contrastive_entropy.metrics import (
     energy_distance,
     frechet_distance,
@@ -85,6 +88,49 @@ def test_frechet_distance_equals_torchmetrics(sets):
 def test_kernel_distance_equals_torchmetrics():
     x, y = points(50, 6, 0), 0.7 * points(50, 6, 1) + 0.3  # theirs wants as many of both
     assert kernel_distance(x, y) == pytest.approx(float(poly_mmd(x, y)), rel=1e-9)
+
+
+@pytest.fixture
+def fidelity_module(torch_fidelity, monkeypatch):
+    """Modules of torch-fidelity by name, without its `utils`, which read pictures with torchvision."""
+    monkeypatch.setitem(sys.modules, "torch_fidelity.utils", MagicMock())
+    return import_alone
+
+
+def test_frechet_distance_equals_torch_fidelity(sets, fidelity_module):
+    """Theirs sums the roots of the product's eigenvalues, of which those that are 0 come out at 1e-8 in its square root."""
+    fid = fidelity_module("metric_fid")
+    expected = fid.fid_statistics_to_metric(*map(fid.fid_features_to_statistics, sets), verbose=False)
+    tolerance = 1e-9 if sets[0].shape[1] < 10 else 1e-6  # as many points as coordinates, or fewer: singular
+    assert frechet_distance(*sets) == pytest.approx(expected[fid.KEY_METRIC_FID], rel=tolerance)
+
+
+def test_kernel_distance_is_what_torch_fidelity_averages_over_subsets(sets, fidelity_module):
+    """Ours takes all points at once, and as many or few of either; theirs is the mean over subsets of one size."""
+    kid = fidelity_module("metric_kid")
+    x, y = points(50, 6, 0), 0.7 * points(50, 6, 1) + 0.3
+    kernels = (kid.kernel_poly(a.numpy(), b.numpy()) for a, b in ((x, x), (x, y), (y, y)))
+    assert kernel_distance(x, y) == pytest.approx(kid.mmd2(*kernels), rel=1e-9)
+    draw = np.random.RandomState(7)
+    choices = [[draw.choice(len(s), 20, replace=False) for s in sets] for _ in range(3)]
+    ours = [kernel_distance(*(s[rows] for s, rows in zip(sets, chosen, strict=True))) for chosen in choices]
+    theirs = kid.kid_features_to_metric(*sets, kid_subsets=3, kid_subset_size=20, rng_seed=7, verbose=False)
+    assert np.mean(ours) == pytest.approx(theirs[kid.KEY_METRIC_KID_MEAN], rel=1e-9)
+    assert np.std(ours) == pytest.approx(theirs[kid.KEY_METRIC_KID_STD], rel=1e-9)
+
+
+@pytest.mark.parametrize("neighbors", [1, 3, 5])
+@pytest.mark.parametrize("d", [3, 80])
+def test_precision_and_recall_equal_torch_fidelity(fidelity_module, d, neighbors):
+    """The definitions agree, but for the default number of neighbours: 3 there, as published, and 5 here."""
+    prc = fidelity_module("metric_prc")
+    real, generated = points(60, d, 0), points(40, d, 1) + 0.2
+    found = neighborhood_scores(real, generated, neighbors=neighbors)
+    for theirs in (prc.calculate_precision_recall_full, prc.calculate_precision_recall_part):
+        expected = theirs(generated, real, neighborhood=neighbors)  # shares in float32
+        assert (found.precision, found.recall) == pytest.approx(expected, abs=1e-6)
+    assert 0 < found.precision < 1
+    assert 0 < found.recall < 1
 
 
 def test_sliced_wasserstein_equals_pot(sets):

@@ -19,6 +19,7 @@ from contrastive_entropy.cli_tables import BOUND_MEANINGS, evaluate_run, print_f
 from contrastive_entropy.data import STACKED, TOYS, names
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.hub import HUB
+from contrastive_entropy.inception import WEIGHTS
 from contrastive_entropy.runs import Run, write_atomically
 
 app = typer.Typer(
@@ -88,11 +89,17 @@ def evaluate(
     from_density: Annotated[
         bool, typer.Option("--from-density", help="Add noise of the density's variance to the centers.")
     ] = False,
+    feature_weights: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"Also FID, KID, precision and recall of images: torch-fidelity's {WEIGHTS}, never downloaded."
+        ),
+    ] = None,
 ) -> None:
     """Compare generated with held-out points: print a table, write evaluation.json and the figures."""
     with errors_in_one_line():
         options.check_seed(seed)
-        evaluate_run(Run.open(run), seed=seed, from_density=from_density)
+        evaluate_run(Run.open(run), seed=seed, from_density=from_density, feature_weights=feature_weights)
 
 
 @app.command("bound")

@@ -11,6 +11,7 @@ from rich.table import Table
 from contrastive_entropy.config import AutoencoderConfig
 from contrastive_entropy.diagnostics import Diagnosis
 from contrastive_entropy.errors import InputError
+from contrastive_entropy.inception import WEIGHTS
 from contrastive_entropy.runs import EVALUATION, Run, write_json
 
 MEANINGS = {
@@ -26,6 +27,12 @@ MEANINGS = {
     "memorization": ("real", "nearer to training points than held-out ones"),
 }
 
+INCEPTION_MEANINGS = {
+    "inception_frechet": ("low", "FID, at this many points"),
+    "inception_kernel": ("low", "KID; 0 = equal laws"),
+    "inception_precision": ("high", "samples on the data, same features"),
+    "inception_recall": ("high", "data reached, same features"),
+}
 
 BOUND_MEANINGS = {
     "points": "n",
@@ -77,38 +84,43 @@ def print_figures(title: str, figures: dict[str, Any], meanings: dict[str, str])
     Console().print(table)
 
 
-def evaluate_run(run: Run, *, seed: int, from_density: bool = False) -> None:
+def evaluate_run(run: Run, *, seed: int, from_density: bool = False, feature_weights: Path | None = None) -> None:
     """Print the table, write evaluation.json and the figures.
 
     Raises:
         InputError: training has not finished, the data are gone or the folder cannot be written; from_density for an
-            autoencoder, whose alternatives are centers.
+            autoencoder, whose alternatives are centers; feature_weights for one, or that cannot be used.
     """
+    if feature_weights is not None and isinstance(run.config, AutoencoderConfig):
+        raise InputError(
+            f"--feature-weights is for generators of images, and {run.folder} is an autoencoder; leave it out"
+        )
     if from_density and isinstance(run.config, AutoencoderConfig):
         raise InputError("--from-density is for generators; an autoencoder's alternatives are compared as centers")
     try:
         if isinstance(run.config, AutoencoderConfig):
             paths = _evaluate_autoencoder(run, seed)
         else:
-            paths = _evaluate_generator(run, seed, from_density)
+            paths = _evaluate_generator(run, seed, from_density, feature_weights)
     except OSError as error:
         raise InputError(f"cannot use {error.filename or run.folder} ({error.strerror})") from error
     for path in (*paths, run.folder / EVALUATION):
         typer.echo(f"wrote {path}")
 
 
-def _evaluate_generator(run: Run, seed: int, from_density: bool) -> list[Path]:
+def _evaluate_generator(run: Run, seed: int, from_density: bool, feature_weights: Path | None) -> list[Path]:
     from contrastive_entropy.evaluation import evaluate
     from contrastive_entropy.report import write_figures
 
     dataset = run.dataset()
-    evaluation = evaluate(run, dataset, seed=seed, from_density=from_density)
+    evaluation = evaluate(run, dataset, seed=seed, from_density=from_density, feature_weights=feature_weights)
     write_json(run.folder / EVALUATION, evaluation.as_dict())
     paths = write_figures(run, dataset.test, evaluation)
     title = f"{run.config.objective} on {Path(run.config.data).name}, {evaluation.settings['points']} points a side"
     table = new_table(title, "figure", "model", "real", "goal", "what it says")
-    for name, (goal, meaning) in MEANINGS.items():
-        table.add_row(name, _number(evaluation.model[name]), _number(evaluation.reference[name]), goal, meaning)
+    for name, (goal, meaning) in (MEANINGS | INCEPTION_MEANINGS).items():
+        if name in evaluation.model:
+            table.add_row(name, _number(evaluation.model[name]), _number(evaluation.reference[name]), goal, meaning)
     console = Console()
     console.print(table)
     console.print(
@@ -117,6 +129,10 @@ def _evaluate_generator(run: Run, seed: int, from_density: bool) -> list[Path]:
         "('real' in the table: training points in the samples' place).",
         highlight=False,
     )
+    inception = evaluation.settings.get("inception")
+    if inception is not None and not inception["published_weights"]:
+        note = f"The weights are not {WEIGHTS}: figures in their features are no FID and no KID."
+        console.print(note, highlight=False, soft_wrap=True)
     _print_diagnoses(console, evaluation.diagnoses)
     return paths
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.diagnostics import Diagnosis, diagnose_samples
 from contrastive_entropy.errors import InputError
+from contrastive_entropy.inception import Inception, inception_figures
 from contrastive_entropy.marginal import fidelity
 from contrastive_entropy.metrics import energy_distance, neighbor_distance, neighborhood_scores, smaller_share
 from contrastive_entropy.mixture import GaussianMixture
@@ -25,7 +27,7 @@ NEIGHBOR_POINTS = 5000
 """Most points per side in precision, recall, density and coverage."""
 
 ENERGY_POINTS = 10_000
-"""Most points per side in the energy distance."""
+"""Most points per side in the energy distance and in the figures in Inception features."""
 
 NEIGHBORS = 5
 
@@ -40,7 +42,7 @@ class Evaluation:
     Args:
         model: name -> figure of the generated points against the held-out points.
         reference: the same for as many training points.
-        settings: seed, numbers of points and variance.
+        settings: seed, numbers of points and variance; with Inception features also which those are.
         generated: (n, d) the points that were evaluated.
         spectrum, reference_spectrum: (k,) singular values of the cross-Gram matrix of generated (training) and held-out
             points, scaled so that they sum to the tightness.
@@ -110,7 +112,9 @@ def generate(run: Run, count: int, *, generator: torch.Generator, from_density: 
     return network.sample(count, features, generator=generator, from_density=from_density)
 
 
-def evaluate(run: Run, dataset: Dataset, *, seed: int = 1, from_density: bool = False) -> Evaluation:
+def evaluate(
+    run: Run, dataset: Dataset, *, seed: int = 1, from_density: bool = False, feature_weights: Path | None = None
+) -> Evaluation:
     """Generate as many points as are held out (10,000 at most) and compare them with the held-out points.
 
     Args:
@@ -118,16 +122,18 @@ def evaluate(run: Run, dataset: Dataset, *, seed: int = 1, from_density: bool = 
         dataset: what `run.dataset()` returned.
         seed: of the generated points.
         from_density: add noise of the density's variance to the generated centers.
+        feature_weights: of `inception.Inception`: adds the `inception_figures` of the same points; None adds nothing.
 
     Returns:
         Evaluation; the reference column compares as many training points with the same held-out points.
 
     Raises:
-        InputError: training has not finished, or too few points to compare.
+        InputError: training has not finished, or too few points to compare; with feature_weights, as `Inception`.
     """
     count = min(len(dataset.test), len(dataset.train), ENERGY_POINTS)
     few = min(count, SPECTRUM_POINTS, len(dataset.train) // 2)
     require_enough(dataset)
+    inception = None if feature_weights is None else Inception(feature_weights, dataset.image_shape)
     generator = torch.Generator().manual_seed(seed)
     generated, again = generate(run, count + few, generator=generator, from_density=from_density).split([count, few])
     variance = float(run.load_network().variance)  # where an adaptive schedule ended
@@ -148,7 +154,7 @@ def evaluate(run: Run, dataset: Dataset, *, seed: int = 1, from_density: bool = 
         # of real points 1 - FAR_QUANTILE and one half by definition
         figures["far_share"] = float((nearest > radius).double().mean())
         figures["memorization"] = smaller_share(nearest, distances)
-    settings = {
+    settings: dict[str, Any] = {
         "seed": seed,
         "from_density": from_density,
         "points": count,
@@ -157,6 +163,11 @@ def evaluate(run: Run, dataset: Dataset, *, seed: int = 1, from_density: bool = 
         "variance": variance,
         "far_radius": radius,
     }
+    if inception is not None:
+        held_out = inception.features(test, "held-out points")
+        for figures, points, name in ((model, generated, "samples"), (reference, train, "training points")):
+            figures |= inception_figures(inception.features(points, name), held_out, neighbors=NEIGHBORS)
+        settings["inception"] = inception.settings
     return Evaluation(model, reference, settings, generated, spectrum, reference_spectrum)
 
 
