@@ -474,8 +474,8 @@ def test_a_fit_leaves_a_complete_folder_and_explains_its_numbers(run_folder):
     assert evaluation["settings"]["classifier"].startswith("MLPClassifier(256)")
     assert set(evaluation["bounds"]) == {"train", "held_out"}
     assert 0 < evaluation["model"]["sharpness"] < 1
-    assert [found["name"] for found in evaluation["diagnoses"]] == ["averaged"]
-    assert "Diagnosis: alternatives are blurred because the variance prefers the mean" in result.stdout
+    assert [found["name"] for found in evaluation["diagnoses"]] == ["merged", "unsharp"]
+    assert "Diagnosis: the centers have fallen together" in result.stdout
     assert Run.open(folder).config.kind == "autoencoder"
     assert call("evaluate", folder).exit_code == 0
     assert json.loads((folder / "evaluation.json").read_text()) == evaluation
@@ -497,6 +497,17 @@ def test_a_run_keeps_its_decoder(run_folder, tmp_path, option, value):
     assert shapes[0] == (width, inputs)
     assert shapes[-1] == ({"--principal-components": 7}.get(option, 64),)
     assert network.mixture(torch.zeros(5, 2)).dimension == 64
+
+
+def test_more_components_than_there_are_are_cut_and_resumed_as_typed(tmp_path):
+    asked = [*OPTIONS, "--points", 30, "--principal-components", 1000]
+    result = call("fit", "autoencoder", "--out", tmp_path / "run", *asked)
+    assert result.exit_code == 0, result.output
+    assert "principal components: 29, all that the training points span" in result.stderr
+    assert Run.open(tmp_path / "run").config.principal_components == 29
+    resume = ["fit", "autoencoder", "--out", tmp_path / "run", "--resume", "--principal-components"]
+    refused(call(*resume, 1000), "has finished all of its")  # and not: differs
+    refused(call(*resume, 28), "--principal-components 28 differs from the run's 29")
 
 
 def test_reconstruct_writes_pictures_and_arrays(run_folder, tmp_path):

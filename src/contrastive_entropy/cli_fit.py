@@ -9,7 +9,7 @@ import typer
 from contrastive_entropy import cli_options as options
 from contrastive_entropy.cli_tables import evaluate_run
 from contrastive_entropy.conditional import CONDITIONAL_OBJECTIVES
-from contrastive_entropy.config import SMOOTHED, AutoencoderConfig, FitConfig
+from contrastive_entropy.config import SMOOTHED, AutoencoderConfig, FitConfig, spanned
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.models import CODES, NOISES
@@ -138,7 +138,10 @@ def _fit(context: typer.Context, kind: type[FitConfig] | type[AutoencoderConfig]
             raise InputError(
                 f"{folder} holds a run of kind {opened.config.kind}; continue with: {opened.resume_command}"
             )
-        options.refuse_changes(opened.config, options.given_options(context, names))
+        given = options.given_options(context, names)
+        if given.get("principal_components", 0) > opened.config.principal_components:  # more than there are were cut
+            given["principal_components"] = spanned(given["principal_components"], opened.dataset())
+        options.refuse_changes(opened.config, given)
         from contrastive_entropy import training
 
         run = training.resume(folder, progress=True, **options.given_options(context, machine))

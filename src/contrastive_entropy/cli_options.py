@@ -27,12 +27,12 @@ Steps = Annotated[int, typer.Option(help="Optimiser steps.")]
 BatchSize = Annotated[int, typer.Option(help="Data points per step.")]
 Components = Annotated[int, typer.Option(help="Generated points per step.")]
 NoiseDimension = Annotated[int, typer.Option(help="Of the noise codes.")]
-LearningRate = Annotated[float, typer.Option(help="Of Adam.")]
+LearningRate = Annotated[float, typer.Option(help="Of Adam; falls to 0 at the end.")]
 DecayFraction = Annotated[
     float | None,
     typer.Option(
-        help="Share of the steps, at the end, in which the learning rate falls to 0. [default: those after annealing, a tenth "
-        "at least]"
+        help="Share of the steps, at the end, in which the learning rate falls to 0. 0: never. [default: those after "
+        "annealing, a tenth at least]"
     ),
 ]
 VarianceStart = Annotated[
@@ -68,8 +68,8 @@ Frequencies = Annotated[
 PrincipalComponents = Annotated[
     int,
     typer.Option(
-        help="Directions of the data in which an MLP writes and is judged in training: far faster for large images; "
-        "as many as points: nothing is lost. 0: all coordinates."
+        help="Directions of the data that an MLP writes in, and in which training evaluates the objective: far faster on large "
+        "images. As many as training points: distances stay exact; more are cut to that. 0: all coordinates."
     ),
 ]
 HeldOut = Annotated[float, typer.Option(help="Share of a file's points to hold out.")]

@@ -56,7 +56,8 @@ class FitConfig:
         noise: kind of noise codes.
         noise_dimension: of the codes.
         principal_components: r, directions of the training data in which an MLP writes and in which the objective is
-            evaluated: less work where coordinates are many more. At most what the points span; 0: all coordinates.
+            evaluated, metrics.csv and progress included: less work where coordinates are many more. Cut to what the
+            points span, n - 1; 0: all coordinates.
         points: how many of the training points are used; None is all.
         held_out: share of a file's points that is held out.
         data_root: folder with copies of hub data sets; None is the hub or its cache.
@@ -116,7 +117,7 @@ class FitConfig:
             InputError: the data are constant or mostly duplicates.
         """
         start, end = _chosen_variances(self, dataset)
-        rank = _spanned(self.principal_components, dataset)
+        rank = spanned(self.principal_components, dataset)
         return dataclasses.replace(self, variance_start=start, variance_end=end, principal_components=rank)
 
     def network(self, dimension: int, image_shape: tuple[int, int, int] | None) -> MixtureDensityNetwork:
@@ -255,7 +256,7 @@ class AutoencoderConfig:
             variance_start=start,
             variance_end=end,
             feature_variance_start=noise,
-            principal_components=_spanned(self.principal_components, dataset),
+            principal_components=spanned(self.principal_components, dataset),
         )
 
     def network(self, dimension: int, image_shape: tuple[int, int, int] | None) -> EncoderMixtureDecoder:
@@ -383,7 +384,7 @@ def _check_principal(count: int, part: str, body: str) -> None:
         raise InputError(f"principal_components need {part} mlp: a {body} network writes pixels; leave them out")
 
 
-def _spanned(count: int, dataset: Dataset) -> int:
+def spanned(count: int, dataset: Dataset) -> int:
     """No more principal components than the training points span."""
     return min(count, len(dataset.train) - 1, dataset.dimension)
 

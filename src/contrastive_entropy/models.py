@@ -47,7 +47,8 @@ class _DataSpace(nn.Module):
             outputs = outputs.to(self.basis.dtype) * math.sqrt(dimension / rank)  # as far apart as in all coordinates
             if projected:
                 return outputs * self.scale
-            outputs = outputs @ self.basis
+            with torch.autocast(outputs.device.type, enabled=False):
+                outputs = outputs @ self.basis
         return self._placed(outputs)
 
     def _placed(self, outputs: Tensor) -> Tensor:
@@ -149,8 +150,8 @@ class EncoderMixtureDecoder(_DataSpace):
     """Data to features, noise on the features, and a decoder that answers with a uniform mixture of C Gaussians.
 
     y = tanh(encoder((x - location) / scale)) lies in a box of fixed size, so that noise of variance v_y is a bottleneck
-    which the encoder cannot escape by scaling up; centers z_c = location + scale * decoder(y, code_c). With one
-    center and no feature noise this is the plain autoencoder.
+    which the encoder cannot escape by scaling up; centers z_c = location + scale * decoder(y, code_c), or with a basis what
+    `MixtureDensityNetwork` says. With one center and no feature noise this is the plain autoencoder.
 
     Args:
         encoder: maps (n, d) to (n, k).

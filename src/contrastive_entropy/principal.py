@@ -19,7 +19,7 @@ def principal_directions(data: Tensor, count: int) -> Tensor:
     Returns:
         (r, d) in the data's dtype; each direction's entry of largest modulus is positive. By eigenvectors of the smaller
         Gram matrix in float64, O(n d min(n, d)); where that has more than 1,000 rows, and r is less than a quarter of
-        them, by randomised subspace iteration (Halko, Martinsson and Tropp 2011), always the same, in O(n d r).
+        them, nearly so by randomised subspace iteration (Halko, Martinsson and Tropp 2011), always the same, in O(n d r).
 
     Raises:
         ValueError: count is not from 1 to min(n - 1, d).
@@ -33,10 +33,10 @@ def principal_directions(data: Tensor, count: int) -> Tensor:
         raise ValueError(
             f"count must lie from 1 to {most} for {len(data)} points of {data.shape[1]} coordinates, got {count}"
         )
-    mean = data.double().mean(0)
+    mean = data.mean(0, dtype=torch.float64)
     if fewer > EXACT and 4 * count < fewer:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+            torch.default_generator.manual_seed(0)
             columns = torch.svd_lowrank(data - mean.to(data.dtype), q=count + count // 4 + 8, niter=2)[2][:, :count]
     else:
         centered = data.double() - mean

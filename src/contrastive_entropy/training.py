@@ -313,6 +313,9 @@ def fit(
         if is_main_process():
             run = Run.create(folder, config, dataset, machine=machine, overwrite=overwrite)
             _announce_variance(config, run.config, dataset)
+            if run.config.principal_components < config.principal_components:
+                spanned = run.config.principal_components
+                logger.info("principal components: %d, all that the training points span", spanned)
             return run
         return Run.open(folder)
 

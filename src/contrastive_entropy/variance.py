@@ -247,8 +247,9 @@ def separating_variance(
 
     For a stand-in of the encoder, the ranks of the leading principal components, it asks at which variance one blur beats C
     draws of the data that share a code (`JointMixture.mean_gains`). The answer is the largest of most, most / sqrt(2), ...
-    most / 4 at which the blur stays two nats behind for four of five codes that data share. If it does at none, the data
-    of a code fill it evenly, as in few coordinates, and it is `most`. Two nats, four fifths and the range are choices.
+    most / 4 at which the blur stays two nats behind for four of five codes that data share. If it does at none, it is most
+    / 4 where that at least halves the share of codes at which it does not, and `most` where it hardly helps: there, as in
+    few coordinates, the data of a code fill it evenly. Two nats, four fifths, the half and the range are choices.
 
     Args:
         data: (n, d), n >= 3.
@@ -275,12 +276,14 @@ def separating_variance(
     looked = torch.arange(len(subset))[:: max(1, len(subset) // SEPARATED)]
     conditions = joint.near(looked, generator=torch.Generator().manual_seed(seed))
     shared = (2 * joint.posterior(conditions)).logsumexp(-1) < -math.log(2)  # by two points or more, in effect
+    shares: list[float] = []
     for step in range(SEPARATIONS):
         variance = most * 2.0 ** (-step / 2)
         joint = dataclasses.replace(joint, variance=variance)
-        if float((shared & (joint.mean_gains(conditions, centers) > -BEHIND)).double().mean()) <= SEPARATED_SHARE:
+        shares.append(float((shared & (joint.mean_gains(conditions, centers) > -BEHIND)).double().mean()))
+        if shares[-1] <= SEPARATED_SHARE:
             return variance
-    return most
+    return variance if shares[-1] <= shares[0] / 2 else most
 
 
 def geometric_schedule(step: int, *, steps: int, start: float, end: float, fraction: float = 0.8) -> float:
