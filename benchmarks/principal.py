@@ -17,7 +17,7 @@ import torch
 
 from contrastive_entropy.config import AutoencoderConfig, Config, FitConfig
 from contrastive_entropy.data import load
-from contrastive_entropy.training import Fit, conditional_step_bound, initial_network, marginal_bound
+from contrastive_entropy.training import Fit, initial_network
 
 AUTOENCODER = AutoencoderConfig(
     "celeba", features=1, centers=8, codes="heads", body="convolutional", width=8, decoder="mlp", decoder_width=512,
@@ -38,10 +38,10 @@ class Steps:
         dataset = load(config.data, data_root=data_root, points=config.points)
         self.config = config.resolve(dataset)
         start = time.perf_counter()
-        self.network = initial_network(self.config, dataset)
+        network = initial_network(self.config, dataset)
         self.seconds_to_start = time.perf_counter() - start
-        self.fit = Fit(self.config, self.network, dataset.train)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), 1e-3, fused=True)
+        self.fit = Fit(self.config, network, dataset.train)
+        self.optimizer = self.fit.configure_optimizers()
         self.step = 0
 
     def milliseconds(self, count: int) -> float:
@@ -50,19 +50,9 @@ class Steps:
         for _ in range(count):
             x, generator = self.fit.drawn(self.step)
             with torch.autocast("cpu", torch.bfloat16):
-                if isinstance(self.config, FitConfig):
-                    p, q = self.fit.data_and_model(x, generator)
-                else:
-                    y = self.network.encode(x)
-                    q = self.network.mixture(y, projected=True)
-                    x = self.network.project(x)
-            if isinstance(self.config, FitConfig):
-                bound = marginal_bound(self.config, p, q)
-            else:
-                y = y.detach().float()
-                bound = conditional_step_bound(self.config, x, q, y, y, self.config.feature_variance)
+                _, objective = self.fit.model_and_objective(x, generator, self.step)
             self.optimizer.zero_grad()
-            (-bound.value).backward()
+            (-objective().value).backward()
             self.optimizer.step()
             self.step += 1
         return 1e3 * (time.perf_counter() - start) / count

@@ -50,9 +50,8 @@ def test_signs_are_fixed():
     data = torch.randn((50, 6), generator=generator())
     found = principal_directions(data, 6)
     torch.testing.assert_close(principal_directions(data + 100, 6), found, atol=1e-4, rtol=0)
-    for sign in torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(
-        1, 3
-    ):  # mirrored data, mirrored directions, but for signs
+    # mirrored data, mirrored directions, but for signs
+    for sign in torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(1, 3):
         mirrored = principal_directions(data * sign, 6) * sign
         torch.testing.assert_close(mirrored.abs(), found.abs(), atol=1e-4, rtol=0)
         assert (principal_directions(data * sign, 6).gather(1, found.abs().argmax(1, keepdim=True)) > 0).all()

@@ -162,24 +162,32 @@ class Fit(L.LightningModule):
         q = self.network(self.network.draw_noise(self.config.components, generator=generator), projected=True)
         return GaussianMixture(self.network.project(x), q.variance), q
 
+    def model_and_objective(
+        self, x: Tensor, generator: torch.Generator, step: int
+    ) -> tuple[GaussianMixture, Callable[[], Bound]]:
+        """What the network answers to a batch (s, d), and the objective of it, to be evaluated without autocast.
+
+        Both in the principal components, if the config asks for them; sets an autoencoder's feature variance.
+        """
+        config, network = self.config, self.network
+        if isinstance(config, FitConfig):
+            self.mixtures = p, q = self.data_and_model(x, generator)
+            return q, partial(marginal_bound, config, p, q)
+        assert isinstance(network, EncoderMixtureDecoder)
+        network.feature_variance.fill_(scheduled_feature_variance(config, step))
+        features = network.encode(x)
+        conditions = network.add_noise(features, generator=generator)
+        q = network.mixture(conditions, generator=generator, projected=True)
+        joint = (features.detach().float(), conditions.detach().float(), float(network.feature_variance))
+        return q, partial(conditional_step_bound, config, network.project(x), q, *joint)
+
     def training_step(self, batch: Any, batch_index: int) -> Tensor:
         """Minus the objective's value on a fresh batch."""
-        config, network, step = self.config, self.network, self.global_step
+        step = self.global_step
         x, generator = self.drawn(step, self.global_rank)
         for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
             group["lr"] = self.scheduled_rate(step)
-        if isinstance(config, FitConfig):
-            self.mixtures = p, q = self.data_and_model(x, generator)
-            objective = partial(marginal_bound, config, p, q)
-        else:
-            assert isinstance(network, EncoderMixtureDecoder)
-            network.feature_variance.fill_(scheduled_feature_variance(config, step))
-            features = network.encode(x)
-            conditions = network.add_noise(features, generator=generator)
-            q = network.mixture(conditions, generator=generator, projected=True)
-            x = network.project(x)
-            joint = (features.detach().float(), conditions.detach().float(), float(network.feature_variance))
-            objective = partial(conditional_step_bound, config, x, q, *joint)
+        q, objective = self.model_and_objective(x, generator, step)
         with torch.autocast(self.device.type, enabled=False):
             try:
                 self.bound = objective()
@@ -406,7 +414,11 @@ def _train(
         recorder.stop_requested = stop_requested
         trainer = _trainer(folder, steps, machine, callbacks)
         run = prepare()
-        module = Fit(run.config, initial_network(run.config, dataset), dataset.train)
+        if checkpoint is None:
+            network = initial_network(run.config, dataset)
+        else:  # which holds all that the training points give
+            network = run.config.network(dataset.dimension, dataset.image_shape)
+        module = Fit(run.config, network, dataset.train)
         if isinstance(run.config, AutoencoderConfig):
             recorder.tracker = BoundTracker(dataset, seed=run.config.seed)
         try:

@@ -121,9 +121,8 @@ class Arena:
     def samples(self, name: str, config: FitConfig, count: int) -> Tensor:
         """(count, d) samples of a run that was made."""
         path = self._path(name, config)
-        network = initial_network(config, self.dataset)
+        network = config.network(self.dataset.dimension, self.dataset.image_shape)
         network.load_state_dict(load_tensors(path.with_name(f"{path.name}.safetensors").read_bytes()))
-        assert isinstance(network, MixtureDensityNetwork)
         return network.sample(count, generator=torch.Generator().manual_seed(0))
 
     def _path(self, name: str, config: FitConfig) -> Path:
