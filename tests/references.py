@@ -128,7 +128,7 @@ def log_fidelity(p: Mixture, q: Mixture, smoothing: float) -> float:
     return nuclear_norm(p, q, smoothing) - 0.5 * (log_trace(p) + log_trace(q))
 
 
-def debiased_nuclear_norm(p: Mixture, q: Mixture, smoothing: float = 1e-3) -> float:
+def debiased_nuclear_norm(p: Mixture, q: Mixture, smoothing: float = 1e-4) -> float:
     """Implements (E20)."""
     half = len(q[0]) // 2
     z, y = ((q[0][s], q[1][s], q[2][s] / q[2][s].sum()) for s in (slice(half), slice(half, None)))
@@ -155,7 +155,7 @@ def limit(name: str, p: Mixture, q: Mixture) -> float:
     if name == "debiased_nuclear_norm":
         half = len(q[0]) // 2
         z, y = ((q[0][s], q[1][s], q[2][s] / q[2][s].sum()) for s in (slice(half), slice(half, None)))
-        return float(np.log((1 + np.exp(log_fidelity(z, y, 0.0))) / 2) - log_fidelity(z, y, 1e-3))
+        return float(np.log((1 + np.exp(log_fidelity(z, y, 0.0))) / 2) - log_fidelity(z, y, 1e-4))
     return 0.5 * (log_trace(p) + log_trace(q))
 
 

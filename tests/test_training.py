@@ -94,12 +94,13 @@ def test_the_learning_rate_falls_at_the_end(moons, changes, rates):
     "config",
     [
         dataclasses.replace(SMALL, schedule="adaptive", steps=60),
+        dataclasses.replace(SMALL, average_fraction=0.0, steps=40),
         dataclasses.replace(SMALL, data="digits", body="convolutional", width=4, depth=1, steps=40),
         AutoencoderConfig("digits", body="convolutional", codes="learned", centers=2, width=4, depth=1, steps=40),
         dataclasses.replace(SMALL, data="digits", principal_components=8, steps=40),
         AutoencoderConfig("digits", principal_components=8, centers=2, width=8, depth=1, steps=40),
     ],
-    ids=["adaptive", "convolutional", "autoencoder", "principal", "principal-autoencoder"],
+    ids=["adaptive", "not-averaged", "convolutional", "autoencoder", "principal", "principal-autoencoder"],
 )
 def test_more_runs_resume_to_the_same_bytes(tmp_path, monkeypatch, config):
     data = load(config.data)
@@ -111,6 +112,33 @@ def test_more_runs_resume_to_the_same_bytes(tmp_path, monkeypatch, config):
     assert training.resume(tmp_path / "run").finished
     for name in ("weights.safetensors", "metrics.csv"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def weights_after_every_step(config, dataset, folder, monkeypatch):
+    """Of the body, and those that the run keeps."""
+    seen, average_weights = [], training.Fit.average_weights
+
+    def look(module):
+        average_weights(module)
+        seen.append(torch.nn.utils.parameters_to_vector(module.network.body.parameters()).detach().clone())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Fit, "average_weights", look)
+        run = training.fit(config, folder, dataset, accelerator="cpu")
+    return seen, torch.nn.utils.parameters_to_vector(run.load_network().body.parameters()).detach()
+
+
+def test_a_run_keeps_an_average_of_its_weights(tmp_path, moons, monkeypatch):
+    config = dataclasses.replace(SMALL, steps=30)
+    kept = {}
+    for fraction in (0.0, 0.2, 1.0):
+        asked = dataclasses.replace(config, average_fraction=fraction)
+        seen, kept[fraction] = weights_after_every_step(asked, moons, tmp_path / f"{fraction}", monkeypatch)
+    assert len(seen) == 30
+    assert torch.equal(kept[0.0], seen[-1])
+    torch.testing.assert_close(kept[1.0], torch.stack(seen).mean(0))  # the plain mean of all
+    late = torch.stack(seen[-6:]).mean(0)
+    assert 0 < (kept[0.2] - late).norm() < 0.3 * (kept[1.0] - late).norm()
 
 
 def test_same_seed_same_bytes_and_other_seed_other_bytes(tmp_path, moons):

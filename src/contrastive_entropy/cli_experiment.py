@@ -178,6 +178,7 @@ def compare(
     batch_size: options.BatchSize = COMPARE.batch_size,
     components: options.Components = COMPARE.components,
     learning_rate: options.LearningRate = COMPARE.learning_rate,
+    average_fraction: options.AverageFraction = COMPARE.average_fraction,
     variance_start: options.VarianceStart = None,
     variance_end: options.VarianceEnd = None,
     body: options.Body = COMPARE.body,

@@ -36,6 +36,7 @@ def fit_mdn(
     components: options.Components = MDN.components,
     learning_rate: options.LearningRate = MDN.learning_rate,
     decay_fraction: options.DecayFraction = None,
+    average_fraction: options.AverageFraction = MDN.average_fraction,
     smoothing: Annotated[
         float | None,
         typer.Option(help=f"eps of the smoothed nuclear norm ({', '.join(SMOOTHED)}). [default: the objective's]"),

@@ -28,6 +28,10 @@ BatchSize = Annotated[int, typer.Option(help="Data points per step.")]
 Components = Annotated[int, typer.Option(help="Generated points per step.")]
 NoiseDimension = Annotated[int, typer.Option(help="Of the noise codes.")]
 LearningRate = Annotated[float, typer.Option(help="Of Adam; falls to 0 at the end.")]
+AverageFraction = Annotated[
+    float,
+    typer.Option(help="Share of the steps so far over which the weights are averaged. 0: the last step's weights."),
+]
 DecayFraction = Annotated[
     float | None,
     typer.Option(

@@ -13,7 +13,13 @@ from contrastive_entropy.errors import InputError
 from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.models import CODES, NOISES, EncoderMixtureDecoder, MixtureDensityNetwork, code_dimensions
 from contrastive_entropy.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder, FourierFeatures
-from contrastive_entropy.variance import SCHEDULES, median_pair_variance, neighbor_variance, separating_variance
+from contrastive_entropy.variance import (
+    SCHEDULES,
+    median_pair_variance,
+    neighbor_variance,
+    reached,
+    separating_variance,
+)
 
 SEEDS = 2**32
 """Seeds lie below this."""
@@ -44,6 +50,8 @@ class FitConfig:
         learning_rate: of Adam.
         decay_fraction: share of the steps, at the end, in which the learning rate falls linearly to 0; None is those after
             annealing, and a tenth at least.
+        average_fraction: share of all steps so far over which the weights are averaged, exponentially; the average is what
+            the fit returns. 0: the last step's weights.
         variance_start: of the density, in data units squared; None is half the median squared pair distance.
         variance_end: None is from the distances to near neighbours within a batch.
         anneal_fraction: share of the steps in which the variance falls; 0 is fixed at variance_end.
@@ -76,6 +84,7 @@ class FitConfig:
     components: int = 512
     learning_rate: float = 1e-3
     decay_fraction: float | None = None
+    average_fraction: float = 0.1
     variance_start: float | None = None
     variance_end: float | None = None
     anneal_fraction: float = 0.8
@@ -100,6 +109,8 @@ class FitConfig:
         _check_choice("noise", self.noise, NOISES)
         _check_choice("schedule", self.schedule, [*SCHEDULES, ADAPTIVE])
         _check_at_least("noise_dimension", self.noise_dimension, 1)
+        if not 0 <= self.average_fraction <= 1:
+            raise InputError(f"average_fraction must lie in [0, 1], got {self.average_fraction}")
         _check_at_least("components", self.components, 2)
         _check_training(self)
         _check_principal(self.principal_components, "body", self.body)
@@ -163,9 +174,9 @@ class AutoencoderConfig:
         steps: optimiser steps.
         batch_size: data points per step.
         learning_rate, decay_fraction: of Adam, as in `FitConfig`.
-        variance_start, variance_end, anneal_fraction: of the density, v_x = v_q, as in `FitConfig`; the end's default is a
-            quarter of the generator's, or `separating_variance` where that is less and there are several centers:
-            neighbours in feature space shall be alternatives, not one blur.
+        variance_start, variance_end, anneal_fraction: of the density, v_x = v_q, as in `FitConfig`; the end's default is
+            half the `neighbor_variance` of 8 neighbours, or `separating_variance` where that is less and there are
+            several centers: neighbours in feature space shall be alternatives, not one blur.
         schedule: how both variances fall, of `SCHEDULES`.
         body: of `BODIES`, for both halves unless `decoder` says otherwise.
         width, depth: as in `FitConfig`.
@@ -241,7 +252,7 @@ class AutoencoderConfig:
         Raises:
             InputError: the data are constant or mostly duplicates.
         """
-        start, end = _chosen_variances(self, dataset, share=0.25)
+        start, end = _chosen_variances(self, dataset)
         if self.variance_end is None and self.centers > 1:
             end = separating_variance(
                 dataset.train,
@@ -393,11 +404,11 @@ def _no_basis_yet(count: int, dimension: int) -> torch.Tensor | None:
     return torch.zeros(count, dimension) if count else None
 
 
-def _chosen_variances(config: "Config", dataset: Dataset, *, share: float = 1.0) -> tuple[float, float]:
-    """Start and end: given, or from the data's distances; the end that is chosen is a share of the neighbours' variance."""
+def _chosen_variances(config: "Config", dataset: Dataset) -> tuple[float, float]:
+    """Start and end: given, or from the data's distances; an autoencoder, whose centers see one point each, ends finer."""
     points = min(config.batch_size, len(dataset.train))
+    share, neighbors = (1.0, reached(points)) if isinstance(config, FitConfig) else (0.5, min(8, points - 1))
     try:
-        neighbors = min(8, points - 1)
         end = config.variance_end or share * neighbor_variance(dataset.train, points=points, neighbors=neighbors)
         start = config.variance_start or max(end, median_pair_variance(dataset.train))
     except ValueError as error:

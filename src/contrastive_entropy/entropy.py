@@ -27,7 +27,7 @@ from contrastive_entropy.streaming import (
     streamed_log_norm,
     streamed_singular_values,
 )
-from contrastive_entropy.variance import neighbor_variance
+from contrastive_entropy.variance import neighbor_variance, reached
 
 Points = Tensor | np.ndarray
 
@@ -208,7 +208,7 @@ def default_variance(points: Points, name: str) -> float:
     subset = torch.as_tensor(np.asarray(points[chosen]) if isinstance(points, np.ndarray) else points[chosen])
     batch = min(256, len(subset))
     try:
-        return neighbor_variance(subset, points=batch, neighbors=min(8, batch - 1))
+        return neighbor_variance(subset, points=batch, neighbors=reached(batch))
     except ValueError as error:
         raise InputError(f"{name}: {error}; set --variance") from error
 

@@ -188,7 +188,7 @@ def nuclear_norm(
 
 
 def debiased_nuclear_norm(
-    p: GaussianMixture, q: GaussianMixture, *, smoothing: float = 1e-3, tolerance: float = TOLERANCE
+    p: GaussianMixture, q: GaussianMixture, *, smoothing: float = 1e-4, tolerance: float = TOLERANCE
 ) -> Bound:
     """Log F(p, z) + log F(p, z') - log F(z, z'), where z and z' are the two halves of q's components  (E20).
 
@@ -200,7 +200,8 @@ def debiased_nuclear_norm(
     Args:
         p: data.
         q: model, with at least 2 components.
-        smoothing, tolerance: as in `nuclear_norm`.
+        smoothing: eps of (E12); what is below it in the spectrum, the rare and fine, is not asked for.
+        tolerance: as in `nuclear_norm`.
 
     Returns:
         Bound. O(n m d + n m min(n, m)).

@@ -15,10 +15,13 @@ from contrastive_entropy.spectrum import effective_rank
 METHODS = ("neighbors", "effective_rank", "leave_one_out")
 """Ways of `select`."""
 
-RANK = 8
-"""Neighbours that a kernel should reach."""
+RANK, LEAST_SHARE = 16, 4
+"""Neighbours that a kernel should reach, and the share of a batch, one in four, that they must not exceed."""
 
-MOST_POINTS = 2048
+REACH = 8.0
+"""Squared distance of what a kernel reaches, in units of the variance: the kernel is e^-2 there."""
+
+LEAST_POINTS, MOST_POINTS = 16, 2048
 """Of a batch: beyond, eigenvalues of matrices of pairs take minutes."""
 
 RANK_SHARE = 0.5
@@ -45,7 +48,7 @@ class VarianceChoice:
         variance: in data units squared: the geometric mean over batches.
         error: its standard error over batches, relative.
         variances: (41,) a geometric grid.
-        scores: (41,) what the method looks at, the mean over batches: the share of points whose 8th neighbour is within
+        scores: (41,) what the method looks at, the mean over batches: the share of points whose 16th neighbour is within
             reach, the effective rank over the number of points, or the leave-one-out log-likelihood in nats.
         reading: one sentence.
     """
@@ -61,12 +64,12 @@ class VarianceChoice:
 def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: int = 0) -> VarianceChoice:
     """Choose the variance of the density for an objective on batches of this size.
 
-    `neighbors`: a quarter of the median squared distance to the 8th nearest neighbour in a batch (`neighbor_variance`);
-    too large where modes hold fewer points of a batch. `effective_rank`: where the Gram matrix of a batch has an effective
-    rank of half its points; noise in many coordinates raises the rank, and with it the variance. `leave_one_out`: where
-    points are likeliest under Gaussians on the others of the batch; near copies pull it to 0, and in many coordinates it
-    follows the nearest neighbour alone. All three scale with the square of the data's unit and see neither shifts nor
-    rotations nor constant columns. Exact duplicates count once.
+    `neighbors`: an eighth of the median squared distance to the 16th nearest neighbour in a batch (`neighbor_variance`);
+    the scale between modes, where they hold fewer points of a batch. `effective_rank`: where the Gram matrix of a batch has
+    an effective rank of half its points; noise in many coordinates raises the rank, and with it the variance.
+    `leave_one_out`: where points are likeliest under Gaussians on the others of the batch; near copies pull it to 0, and in
+    many coordinates it follows the nearest neighbour alone. All three scale with the square of the data's unit and see
+    neither shifts nor rotations nor constant columns. Exact duplicates count once.
 
     Args:
         data: (n, d), n >= 16 different points.
@@ -81,16 +84,16 @@ def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: 
         ValueError: unknown method, values that are not finite, a batch size out of range, fewer than 16 different points
             in a batch, or more than half of all points coincide.
 
-    >>> select(torch.arange(64.0).unsqueeze(1)).variance  # of every batch, the 8th neighbour is 4 away on either side
-    4.0
+    >>> round(select(torch.arange(64.0)[:, None]).variance, 9)  # of every batch, the 16th neighbour is 8 away
+    8.0
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     _check_shape(data)
     if not bool(data.isfinite().all()):
         raise ValueError("data hold NaN or infinite values")
-    if not 2 * RANK <= points <= MOST_POINTS:
-        raise ValueError(f"a batch must have from {2 * RANK} to {MOST_POINTS} points, got {points}")
+    if not LEAST_POINTS <= points <= MOST_POINTS:
+        raise ValueError(f"a batch must have from {LEAST_POINTS} to {MOST_POINTS} points, got {points}")
     varied = data[:, data.amax(0) > data.amin(0)]
     dimension = varied.shape[1]
     scale = median_pair_variance(varied, seed=seed)
@@ -99,7 +102,7 @@ def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: 
         "neighbors": (
             _within_reach,
             _reach,
-            "a quarter of the median squared distance to the 8th neighbour in a batch",
+            "an eighth of the median squared distance to the 16th neighbour in a batch",
         ),
         "effective_rank": (
             _rank_shares,
@@ -126,10 +129,10 @@ def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: 
 def _different_squares(points: Tensor) -> Tensor:
     """Squared distances of the different points of a batch."""
     different = points.unique(dim=0)
-    if len(different) < 2 * RANK:
+    if len(different) < LEAST_POINTS:
         raise ValueError(
-            f"a batch of {len(points)} points holds {len(different)} different ones, and at least {2 * RANK} are needed: "
-            "the data are few, or mostly duplicates"
+            f"a batch of {len(points)} points holds {len(different)} different ones, and at least {LEAST_POINTS} are "
+            "needed: the data are few, or mostly duplicates"
         )
     return torch.cdist(different, different, compute_mode="donot_use_mm_for_euclid_dist").square()
 
@@ -138,12 +141,12 @@ def _different_squares(points: Tensor) -> Tensor:
 
 
 def _within_reach(squares: Tensor, dimension: int, variances: list[float]) -> list[float]:
-    reach = squares.kthvalue(RANK + 1, dim=1).values
-    return [float((reach <= 4 * variance).double().mean()) for variance in variances]
+    reach = squares.kthvalue(reached(len(squares)) + 1, dim=1).values
+    return [float((reach <= REACH * variance).double().mean()) for variance in variances]
 
 
 def _reach(squares: Tensor, dimension: int, scale: float) -> float:
-    return float(squares.kthvalue(RANK + 1, dim=1).values.median()) / 4
+    return float(squares.kthvalue(reached(len(squares)) + 1, dim=1).values.median()) / REACH
 
 
 def _rank_shares(squares: Tensor, dimension: int, variances: list[float]) -> list[float]:
@@ -204,15 +207,20 @@ def median_pair_variance(data: Tensor, *, points: int = 2000, seed: int = 0) -> 
     return _positive(float(torch.pdist(subset).square().median()) / 2, "median distance between points")
 
 
-def neighbor_variance(data: Tensor, *, neighbors: int = 8, points: int = 256, seed: int = 0) -> float:
-    """A quarter of the median squared distance to the k-th nearest neighbour among a batch of points.
+def reached(points: int) -> int:
+    """Neighbours that a kernel should reach in a batch of so many points: 16, or a quarter of a small batch."""
+    return max(1, min(RANK, points // LEAST_SHARE))
+
+
+def neighbor_variance(data: Tensor, *, neighbors: int = RANK, points: int = 256, seed: int = 0) -> float:
+    """An eighth of the median squared distance to the k-th nearest neighbour among a batch of points.
 
     The kernel of a minibatch objective must reach from a model point to the nearest few data points of a batch, so the
-    batch size is part of the scale. Too large where modes hold fewer than k points of a batch, or densities differ widely.
+    batch size is part of the scale. Where modes hold fewer than k points of a batch, it is the scale of what lies between.
 
     Args:
         data: (n, d), n > neighbors.
-        neighbors: k.
+        neighbors: k; `reached` says how many by default.
         points: batch size of the objective.
         seed: of the batches.
 
@@ -230,7 +238,7 @@ def neighbor_variance(data: Tensor, *, neighbors: int = 8, points: int = 256, se
         if len(subset) <= neighbors:
             raise ValueError(f"needs more than {neighbors} points, got {len(subset)}")
         squares.append(_squared_to_neighbor(subset, neighbors))
-    return _positive(float(torch.cat(squares).median()) / 4, f"median distance to the {neighbors}-th neighbour")
+    return _positive(float(torch.cat(squares).median()) / REACH, f"median distance to the {neighbors}-th neighbour")
 
 
 def separating_variance(

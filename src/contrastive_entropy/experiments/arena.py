@@ -185,10 +185,13 @@ def train(
                 value.backward()
                 optimizer.step()
                 fit.adapt(step, p, q)
+                fit.average_weights()
                 show(step + 1)
     except KeyboardInterrupt:
         raise StoppedError("stopped; the same command continues the experiment at the run that was stopped") from None
-    return network, time.monotonic() - start
+    seconds = time.monotonic() - start
+    fit.trained()
+    return network, seconds
 
 
 def _not_finite(label: str, step: int) -> InputError:

@@ -41,6 +41,7 @@ LAWS: dict[str, dict[str, Any]] = {
         "width": 128,
         "depth": 4,
         "variance_end": 4e-4,
+        "smoothing": 1e-3,
     },
     "grid25": {
         "steps": 5000,
@@ -53,6 +54,7 @@ LAWS: dict[str, dict[str, Any]] = {
         "depth": 5,
         "variance_start": 4.0,
         "variance_end": 1e-2,
+        "smoothing": 1e-3,
     },
     "modes1200": {
         "steps": 1000,
@@ -65,7 +67,6 @@ LAWS: dict[str, dict[str, Any]] = {
     STACKED: {
         "steps": 3000,
         "width": 512,
-        "smoothing": 1e-4,
     },
 }
 """What each law's runs set. The noise has as many dimensions as the modes' arrangement, so that each mode borders on its

@@ -113,8 +113,8 @@ class CompareConfig:
     Args:
         contenders: NAME or NAME:PARAMETER of `contenders.NAMES`.
         seeds: one repetition for each.
-        data, data_root, points, steps, batch_size, components, learning_rate, variance_start, variance_end, body, width,
-            noise_dimension, principal_components: as in `FitConfig`, for all contenders alike.
+        data, data_root, points, steps, batch_size, components, learning_rate, average_fraction, variance_start,
+            variance_end, body, width, noise_dimension, principal_components: as in `FitConfig`, for all contenders alike.
         precision: of the network, as in `Machine`.
     """
 
@@ -137,6 +137,7 @@ class CompareConfig:
     batch_size: int = 256
     components: int = 512
     learning_rate: float = 1e-3
+    average_fraction: float = 0.1
     variance_start: float | None = None
     variance_end: float | None = None
     body: str = "mlp"
