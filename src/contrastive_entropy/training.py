@@ -86,7 +86,7 @@ class Fit(L.LightningModule):
         self.tracked: dict[str, float] = {}
         self.average: AveragedModel | None = None
         if isinstance(config, FitConfig) and config.average_fraction > 0:
-            self.average = AveragedModel(network.body, multi_avg_fn=partial(_average, config.average_fraction))
+            self.average = AveragedModel(self._body(), multi_avg_fn=partial(_average, config.average_fraction))
             self.average.requires_grad_(requires_grad=False)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -128,13 +128,17 @@ class Fit(L.LightningModule):
     def average_weights(self) -> None:
         """Behind a step, count its weights in."""
         if self.average is not None:
-            self.average.update_parameters(self.network.body)
+            self.average.update_parameters(self._body())
 
     def trained(self) -> Network:
         """Behind the last step: the network, with the average of its weights if the config asks for it."""
         if self.average is not None:
-            self.network.body.load_state_dict(self.average.module.state_dict())
+            self._body().load_state_dict(self.average.module.state_dict())
         return self.network
+
+    def _body(self) -> torch.nn.Module:
+        assert isinstance(self.network, MixtureDensityNetwork)  # only its weights are averaged
+        return self.network.body
 
     def _scheduled(self, step: int) -> float:
         c = self.config
