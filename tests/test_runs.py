@@ -34,6 +34,7 @@ def moons():
         ({"variance_start": float("nan")}, "variance_start must be a positive number, got nan"),
         ({"variance_start": 0.1, "variance_end": 0.2}, "0.1 < 0.2; anneal_fraction 0 keeps"),
         ({"anneal_fraction": 1.5}, r"must lie in \[0, 1\], got 1.5"),
+        ({"average_fraction": 1.5}, r"average_fraction must lie in \[0, 1\], got 1.5"),
         ({"smoothing": -1.0}, "smoothing must be a number >= 0"),
         ({"objective": "projection", "smoothing": 0.1}, "projection has none: leave it out"),
         ({"objective": "projection", "tolerance": 0.1}, "tolerance is for nuclear_norm and debiased_nuclear_norm"),

@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import itertools
 import json
+import math
 import os
 import signal
 import subprocess
@@ -137,8 +138,10 @@ def test_a_run_keeps_an_average_of_its_weights(tmp_path, moons, monkeypatch):
     assert len(seen) == 30
     assert torch.equal(kept[0.0], seen[-1])
     torch.testing.assert_close(kept[1.0], torch.stack(seen).mean(0))  # the plain mean of all
-    late = torch.stack(seen[-6:]).mean(0)
-    assert 0 < (kept[0.2] - late).norm() < 0.3 * (kept[1.0] - late).norm()
+    # weight 5 / k of step k from the fifth on, which is (k - 1 over 4) / (30 over 5) in the end
+    shares = [math.comb(k - 1, 4) / math.comb(30, 5) for k in range(1, 31)]
+    expected = sum(share * weights for share, weights in zip(shares, seen, strict=True))
+    torch.testing.assert_close(kept[0.2], expected)
 
 
 def test_same_seed_same_bytes_and_other_seed_other_bytes(tmp_path, moons):

@@ -156,7 +156,7 @@ def variance(
     out: Annotated[Path | None, typer.Option(help="PNG file for the curves.")] = None,
     overwrite: options.ReplaceFile = False,
 ) -> None:
-    """Variances that the data suggest, by three methods; `fit mdn` ends near the first one's, `fit autoencoder` at a quarter or less."""
+    """Variances that the data suggest, by three methods; `fit mdn` ends near the first one's, `fit autoencoder` below it."""
     with errors_in_one_line():
         options.check_seed(seed)
         options.check_output(out, overwrite=overwrite, suffixes=(".png",))

@@ -51,7 +51,7 @@ class FitConfig:
         decay_fraction: share of the steps, at the end, in which the learning rate falls linearly to 0; None is those after
             annealing, and a tenth at least.
         average_fraction: share of all steps so far over which the weights are averaged, exponentially; the average is what
-            the fit returns. 0: the last step's weights.
+            the fit returns, while metrics.csv is of each step's own weights. 0: the last step's weights.
         variance_start: of the density, in data units squared; None is half the median squared pair distance.
         variance_end: None is from the distances to near neighbours within a batch.
         anneal_fraction: share of the steps in which the variance falls; 0 is fixed at variance_end.

@@ -132,7 +132,7 @@ class Fit(L.LightningModule):
 
     def trained(self) -> Network:
         """Behind the last step: the network, with the average of its weights if the config asks for it."""
-        if self.average is not None:
+        if self.average is not None and self.average.n_averaged > 0:
             self._body().load_state_dict(self.average.module.state_dict())
         return self.network
 

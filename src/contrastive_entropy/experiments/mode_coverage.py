@@ -67,6 +67,7 @@ LAWS: dict[str, dict[str, Any]] = {
     STACKED: {
         "steps": 3000,
         "width": 512,
+        "smoothing": 1e-4,
     },
 }
 """What each law's runs set. The noise has as many dimensions as the modes' arrangement, so that each mode borders on its
