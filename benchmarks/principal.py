@@ -54,6 +54,7 @@ class Steps:
             self.optimizer.zero_grad()
             (-objective().value).backward()
             self.optimizer.step()
+            self.fit.average_weights()
             self.step += 1
         return 1e3 * (time.perf_counter() - start) / count
 

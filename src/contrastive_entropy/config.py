@@ -109,8 +109,7 @@ class FitConfig:
         _check_choice("noise", self.noise, NOISES)
         _check_choice("schedule", self.schedule, [*SCHEDULES, ADAPTIVE])
         _check_at_least("noise_dimension", self.noise_dimension, 1)
-        if not 0 <= self.average_fraction <= 1:
-            raise InputError(f"average_fraction must lie in [0, 1], got {self.average_fraction}")
+        _check_share("average_fraction", self.average_fraction)
         _check_at_least("components", self.components, 2)
         _check_training(self)
         _check_principal(self.principal_components, "body", self.body)
@@ -364,6 +363,11 @@ def _check_positive(name: str, value: float | None) -> None:
         raise InputError(f"{name} must be a positive number, got {value}")
 
 
+def _check_share(name: str, value: float | None) -> None:
+    if value is not None and not 0 <= value <= 1:
+        raise InputError(f"{name} must lie in [0, 1], got {value}")
+
+
 def _check_training(config: "Config") -> None:
     """The settings that all kinds share."""
     _check_choice("body", config.body, BODIES)
@@ -377,10 +381,8 @@ def _check_training(config: "Config") -> None:
         raise InputError(f"seed must be below 2^32, got {config.seed}")
     for name in ("learning_rate", "variance_start", "variance_end"):
         _check_positive(name, getattr(config, name))
-    if config.decay_fraction is not None and not 0 <= config.decay_fraction <= 1:
-        raise InputError(f"decay_fraction must lie in [0, 1], got {config.decay_fraction}")
-    if not 0 <= config.anneal_fraction <= 1:
-        raise InputError(f"anneal_fraction must lie in [0, 1], got {config.anneal_fraction}")
+    for name in ("decay_fraction", "anneal_fraction"):
+        _check_share(name, getattr(config, name))
     start, end = config.variance_start, config.variance_end
     if start is not None and end is not None and start < end:
         raise InputError(

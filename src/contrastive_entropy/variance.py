@@ -15,14 +15,14 @@ from contrastive_entropy.spectrum import effective_rank
 METHODS = ("neighbors", "effective_rank", "leave_one_out")
 """Ways of `select`."""
 
-RANK, LEAST_SHARE = 16, 4
-"""Neighbours that a kernel should reach, and the share of a batch, one in four, that they must not exceed."""
+RANK, BATCH_PART = 16, 4
+"""Neighbours that a kernel should reach, but no more than one in so many points of a batch."""
 
 REACH = 8.0
 """Squared distance of what a kernel reaches, in units of the variance: the kernel is e^-2 there."""
 
 LEAST_POINTS, MOST_POINTS = 16, 2048
-"""Of a batch: beyond, eigenvalues of matrices of pairs take minutes."""
+"""Of a batch: with fewer no neighbourhood is seen; beyond, eigenvalues of matrices of pairs take minutes."""
 
 RANK_SHARE = 0.5
 """Effective rank over the number of points that `effective_rank` looks for."""
@@ -209,7 +209,7 @@ def median_pair_variance(data: Tensor, *, points: int = 2000, seed: int = 0) -> 
 
 def reached(points: int) -> int:
     """Neighbours that a kernel should reach in a batch of so many points: 16, or a quarter of a small batch."""
-    return max(1, min(RANK, points // LEAST_SHARE))
+    return max(1, min(RANK, points // BATCH_PART))
 
 
 def neighbor_variance(data: Tensor, *, neighbors: int = RANK, points: int = 256, seed: int = 0) -> float:
@@ -220,7 +220,7 @@ def neighbor_variance(data: Tensor, *, neighbors: int = RANK, points: int = 256,
 
     Args:
         data: (n, d), n > neighbors.
-        neighbors: k; `reached` says how many by default.
+        neighbors: k; a fit takes as many as `reached` says.
         points: batch size of the objective.
         seed: of the batches.
 

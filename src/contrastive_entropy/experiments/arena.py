@@ -166,7 +166,7 @@ def train(
     network = initial_network(config, dataset)
     assert isinstance(network, MixtureDensityNetwork)
     fit = Fit(config, network, dataset.train)
-    optimizer = torch.optim.Adam(network.parameters(), config.learning_rate, fused=True)
+    optimizer = fit.configure_optimizers()
     half = HALVES[precision]
     start = time.monotonic()
     try:

@@ -73,7 +73,7 @@ LAWS: dict[str, dict[str, Any]] = {
 """What each law's runs set. The noise has as many dimensions as the modes' arrangement, so that each mode borders on its
 neighbours alone; a deep, narrow network crosses from one to the next in little of the noise. Of the first two, the learning
 rate falls while the variance does, because borders between modes stay where they are, with the last steps' noise, once no
-sample lies on them; and the variance ends at four times that of a mode."""
+sample lies on them; the variance ends at four times that of a mode, and the smoothing is the one that was measured."""
 
 PUBLISHED = {
     "ring8": ("PacGAN4", "7.8", "95.9%", ".07"),
