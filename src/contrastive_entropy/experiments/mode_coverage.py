@@ -34,8 +34,8 @@ LAWS: dict[str, dict[str, Any]] = {
     "ring8": {
         "steps": 4000,
         "batch_size": 512,
-        "learning_rate": 3e-3,
-        "decay_fraction": 0.6,
+        "learning_rate": 2e-3,
+        "decay_fraction": 0.8,
         "noise": "uniform",
         "noise_dimension": 1,
         "width": 128,
