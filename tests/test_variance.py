@@ -133,9 +133,9 @@ def test_the_neighbor_variance_falls_with_the_batch_size():
     ("call", "message"),
     [
         (lambda: median_pair_variance(torch.ones(50, 2)), "median distance between points is 0: the data are constant"),
-        (lambda: neighbor_variance(torch.ones(50, 2)), "distance to the 16-th neighbour is 0"),
+        (lambda: neighbor_variance(torch.ones(50, 2)), "distance to neighbour 12 is 0"),
         (lambda: separating(points(2)), "at least 3 points, got 2"),
-        (lambda: neighbor_variance(points(5)), "more than 16 points, got 5"),
+        (lambda: neighbor_variance(points(5), neighbors=16), "more than 16 points, got 5"),
         (lambda: median_pair_variance(torch.ones(1, 2)), r"n >= 2, got \(1, 2\)"),
         (lambda: median_pair_variance(torch.ones(5)), r"got \(5,\)"),
     ],
@@ -264,6 +264,13 @@ def test_select_keeps_its_laws(method):
     wider = torch.cat([x, torch.full((60, 1), 7.0, dtype=torch.float64)], 1)
     assert select(wider, method=method, points=60).variance == pytest.approx(found.variance, rel=1e-6)
     assert f"{found.variance:.4g} +- " in found.reading
+
+
+def test_the_reading_names_the_neighbour():
+    assert "to neighbour 16 in a batch" in select(points(300), points=64).reading
+    assert "to neighbour 15 in a batch" in select(points(60)).reading
+    assert neighbor_variance(points(60)) == neighbor_variance(points(60), neighbors=15)
+    assert neighbor_variance(points(300), points=64) == neighbor_variance(points(300), points=64, neighbors=16)
 
 
 def test_select_is_where_its_curve_says():

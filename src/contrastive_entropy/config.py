@@ -17,7 +17,6 @@ from contrastive_entropy.variance import (
     SCHEDULES,
     median_pair_variance,
     neighbor_variance,
-    reached,
     separating_variance,
 )
 
@@ -409,7 +408,7 @@ def _no_basis_yet(count: int, dimension: int) -> torch.Tensor | None:
 def _chosen_variances(config: "Config", dataset: Dataset) -> tuple[float, float]:
     """Start and end: given, or from the data's distances; an autoencoder, whose centers see one point each, ends finer."""
     points = min(config.batch_size, len(dataset.train))
-    share, neighbors = (1.0, reached(points)) if isinstance(config, FitConfig) else (0.5, min(8, points - 1))
+    share, neighbors = (1.0, None) if isinstance(config, FitConfig) else (0.5, min(8, points - 1))
     try:
         end = config.variance_end or share * neighbor_variance(dataset.train, points=points, neighbors=neighbors)
         start = config.variance_start or max(end, median_pair_variance(dataset.train))

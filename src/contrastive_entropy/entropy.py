@@ -27,7 +27,7 @@ from contrastive_entropy.streaming import (
     streamed_log_norm,
     streamed_singular_values,
 )
-from contrastive_entropy.variance import neighbor_variance, reached
+from contrastive_entropy.variance import neighbor_variance
 
 Points = Tensor | np.ndarray
 
@@ -206,9 +206,8 @@ def default_variance(points: Points, name: str) -> float:
     """
     chosen = np.sort(np.random.default_rng(0).permutation(len(points))[:20_000])
     subset = torch.as_tensor(np.asarray(points[chosen]) if isinstance(points, np.ndarray) else points[chosen])
-    batch = min(256, len(subset))
     try:
-        return neighbor_variance(subset, points=batch, neighbors=reached(batch))
+        return neighbor_variance(subset)
     except ValueError as error:
         raise InputError(f"{name}: {error}; set --variance") from error
 

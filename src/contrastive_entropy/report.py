@@ -260,7 +260,7 @@ def spectrum_figure(evaluation: Evaluation) -> Figure:
 def variance_figure(choices: list[VarianceChoice]) -> Figure:
     """What each method looks at over the variance, and where it chooses, with the standard error as a band."""
     labels = {
-        "neighbors": "share of points whose\n16th neighbour is within reach",
+        "neighbors": "share of points whose\nneighbours are within reach",
         "effective_rank": "effective rank / points",
         "leave_one_out": "leave-one-out\nlog-likelihood, nats",
     }

@@ -48,7 +48,7 @@ class VarianceChoice:
         variance: in data units squared: the geometric mean over batches.
         error: its standard error over batches, relative.
         variances: (41,) a geometric grid.
-        scores: (41,) what the method looks at, the mean over batches: the share of points whose 16th neighbour is within
+        scores: (41,) what the method looks at, the mean over batches: the share of points whose neighbours are within
             reach, the effective rank over the number of points, or the leave-one-out log-likelihood in nats.
         reading: one sentence.
     """
@@ -102,7 +102,7 @@ def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: 
         "neighbors": (
             _within_reach,
             _reach,
-            "an eighth of the median squared distance to the 16th neighbour in a batch",
+            "an eighth of the median squared distance to neighbour {} in a batch",
         ),
         "effective_rank": (
             _rank_shares,
@@ -118,11 +118,12 @@ def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: 
     rows, chosen = [], []
     for draw in range(DRAWS):
         squares = _different_squares(_subset(varied, points, seed + draw))
+        neighbors = reached(len(squares))
         rows.append(curve(squares, dimension, variances.tolist()))
         chosen.append(math.log(choose(squares, dimension, scale)))
     choices = torch.tensor(chosen, dtype=torch.float64)
     variance, error = float(choices.mean().exp()), float(choices.std() / DRAWS**0.5)
-    reading = f"{variance:.4g} +- {error:.1%}, {what}"
+    reading = f"{variance:.4g} +- {error:.1%}, {what.format(neighbors)}"
     return VarianceChoice(method, variance, error, variances, torch.tensor(rows, dtype=torch.float64).mean(0), reading)
 
 
@@ -212,7 +213,7 @@ def reached(points: int) -> int:
     return max(1, min(RANK, points // BATCH_PART))
 
 
-def neighbor_variance(data: Tensor, *, neighbors: int = RANK, points: int = 256, seed: int = 0) -> float:
+def neighbor_variance(data: Tensor, *, neighbors: int | None = None, points: int = 256, seed: int = 0) -> float:
     """An eighth of the median squared distance to the k-th nearest neighbour among a batch of points.
 
     The kernel of a minibatch objective must reach from a model point to the nearest few data points of a batch, so the
@@ -220,7 +221,7 @@ def neighbor_variance(data: Tensor, *, neighbors: int = RANK, points: int = 256,
 
     Args:
         data: (n, d), n > neighbors.
-        neighbors: k; a fit takes as many as `reached` says.
+        neighbors: k; None is what a fit takes, as many as `reached` says of a batch.
         points: batch size of the objective.
         seed: of the batches.
 
@@ -230,6 +231,7 @@ def neighbor_variance(data: Tensor, *, neighbors: int = RANK, points: int = 256,
     Raises:
         ValueError: too few points, or more than half of them have k duplicates.
     """
+    neighbors = reached(min(points, len(data))) if neighbors is None else neighbors
     if neighbors < 1:
         raise ValueError(f"neighbors must be at least 1, got {neighbors}")
     squares = []
@@ -238,7 +240,7 @@ def neighbor_variance(data: Tensor, *, neighbors: int = RANK, points: int = 256,
         if len(subset) <= neighbors:
             raise ValueError(f"needs more than {neighbors} points, got {len(subset)}")
         squares.append(_squared_to_neighbor(subset, neighbors))
-    return _positive(float(torch.cat(squares).median()) / REACH, f"median distance to the {neighbors}-th neighbour")
+    return _positive(float(torch.cat(squares).median()) / REACH, f"median distance to neighbour {neighbors}")
 
 
 def separating_variance(
