@@ -270,6 +270,7 @@ def test_the_reading_names_the_neighbour():
     assert "to neighbour 16 in a batch" in select(points(300), points=64).reading
     assert "to neighbour 15 in a batch" in select(points(60)).reading
     assert neighbor_variance(points(60)) == neighbor_variance(points(60), neighbors=15)
+    assert neighbor_variance(points(5)) == neighbor_variance(points(5), neighbors=1)
     assert neighbor_variance(points(300), points=64) == neighbor_variance(points(300), points=64, neighbors=16)
 
 

@@ -118,12 +118,11 @@ def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: 
     rows, chosen = [], []
     for draw in range(DRAWS):
         squares = _different_squares(_subset(varied, points, seed + draw))
-        neighbors = reached(len(squares))
         rows.append(curve(squares, dimension, variances.tolist()))
         chosen.append(math.log(choose(squares, dimension, scale)))
     choices = torch.tensor(chosen, dtype=torch.float64)
     variance, error = float(choices.mean().exp()), float(choices.std() / DRAWS**0.5)
-    reading = f"{variance:.4g} +- {error:.1%}, {what.format(neighbors)}"
+    reading = f"{variance:.4g} +- {error:.1%}, {what.format(reached(len(squares)))}"
     return VarianceChoice(method, variance, error, variances, torch.tensor(rows, dtype=torch.float64).mean(0), reading)
 
 
