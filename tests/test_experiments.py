@@ -1,14 +1,20 @@
 """Experiments as their user runs them, made small."""
 
+import dataclasses
 import json
 
 import pytest
 import torch
 
 from commands import call, refused
+from contrastive_entropy import training
+from contrastive_entropy.config import FitConfig
+from contrastive_entropy.data import load, sample_toy
+from contrastive_entropy.experiments import arena
 from contrastive_entropy.experiments.contenders import NAMES, PARAMETERS, Contender, energy_loss, mmd_loss
 from contrastive_entropy.metrics import energy_distance, gaussian_mmd, mean_pair_distance
 from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.runs import Run
 
 
 def test_mode_coverage(tmp_path):
@@ -98,6 +104,34 @@ def test_every_contender_can_be_followed(name):
         assert float(other.detach()) != float(loss.detach())
 
 
+@pytest.mark.parametrize("schedule", ["geometric", "adaptive"])
+def test_the_arena_trains_as_the_command_does(tmp_path, schedule):
+    config = FitConfig(
+        data="moons", objective="debiased_nuclear_norm", schedule=schedule, steps=30, batch_size=32, components=32,
+        width=16, depth=1, noise_dimension=4, average_fraction=0.3, decay_fraction=0.5, smoothing=1e-2,
+    )  # fmt: skip
+    moons = load("moons")
+    resolved = Run.resolved(config, moons)
+    loss = Contender.named("debiased_nuclear_norm:1e-2", resolved.variance_start).loss()
+    network, _ = arena.train(loss, resolved, moons, "moons")
+    expected = training.fit(config, tmp_path / "run", moons, accelerator="cpu").load_network()
+    torch.testing.assert_close(network.state_dict(), expected.state_dict(), rtol=1e-4, atol=1e-6)
+    last, _ = arena.train(loss, dataclasses.replace(resolved, average_fraction=0.0), moons, "moons")
+    assert not torch.allclose(*(next(n.body.parameters()) for n in (network, last)), rtol=1e-3)
+
+
+def test_a_plane_law_is_measured_on_more_points_than_are_held_out(monkeypatch):
+    monkeypatch.setattr(arena, "LAW", 10_000)
+    space = arena.Space(load("moons"))
+    assert (space.wanted, len(space.law)) == (10_000, 10_000)
+    drawn = sample_toy("moons", 10_000, seed=9)
+    same, other = (space.figures(drawn + shift)["energy"] for shift in (0, 0.05))
+    assert abs(same) < 3e-4
+    assert other == pytest.approx(energy_distance(drawn + 0.05, space.law), rel=1e-3)
+    assert other > 3e-3
+    assert arena.Space(load("digits")).law is None
+
+
 def test_compare(tmp_path):
     out = tmp_path / "compare"
     arguments = [
@@ -151,7 +185,8 @@ def test_compare_points_without_classes(tmp_path):
     assert "smallest class" not in (tmp_path / "out" / "compare.md").read_text()
 
 
-def test_variance_sweep(tmp_path):
+def test_variance_sweep(tmp_path, monkeypatch):
+    monkeypatch.setattr(arena, "LAW", 2000)
     out = tmp_path / "sweep"
     small = ["--steps", 150, "--seeds", "0,1", "--width", 32, "--components", 64, "--batch-size", 64]
     arguments = [
@@ -186,6 +221,7 @@ def test_variance_sweep(tmp_path):
     result = call(*untrained, "--objectives", "log_likelihood", "--factors", "1")
     assert result.exit_code == 0, result.output
     assert "| nan% |" in (tmp_path / "untrained" / "variance-sweep.md").read_text()  # no share of a coverage of 0
+    assert " | 1.00 | " in (tmp_path / "untrained" / "variance-sweep.md").read_text()  # of itself, without error
     refused(
         call(*untrained, "--objectives", "nuclear_norm,energy", "--factors", "1"),
         "energy has no variance to sweep; --objectives takes ",

@@ -30,6 +30,7 @@ from contrastive_entropy.metrics import (
     neighborhood_scores,
     parzen_log_likelihood,
     sharpness,
+    sliced_energy_distance,
     sliced_wasserstein,
     vendi_score,
 )
@@ -151,6 +152,14 @@ def test_energy_distance_equals_scipy_in_one_dimension():
     assert biased == pytest.approx(squared, rel=1e-9)
 
 
+@pytest.mark.parametrize(("d", "projections", "tolerance"), [(1, 1, 1e-12), (2, 128, 1e-4), (5, 20_000, 0.02)])
+def test_sliced_energy_distance_is_the_energy_distance(d, projections, tolerance):
+    x, y = points(300, d, 0), 1.1 * points(200, d, 1) + 0.3
+    for a, b, seed in ((x, y, 0), (y, x, 1), (100 + x, 100 + y, 2)):
+        found = sliced_energy_distance(a, b, projections=projections, seed=seed)
+        assert found == pytest.approx(energy_distance(a, b), rel=tolerance)
+
+
 def test_memorization_equals_the_mann_whitney_statistic():
     train, samples, held_out = points(40, 2, 0), points(30, 2, 1), points(20, 2, 2)
     samples[:5] = train[:5]
@@ -187,7 +196,9 @@ def test_parzen_log_likelihood_equals_scipy():
 
 
 @pytest.mark.parametrize(
-    "measure", [energy_distance, frechet_distance, kernel_distance, sliced_wasserstein], ids=lambda f: f.__name__
+    "measure",
+    [energy_distance, frechet_distance, kernel_distance, sliced_energy_distance, sliced_wasserstein],
+    ids=lambda f: f.__name__,
 )
 def test_distances_of_sets_are_symmetric_and_see_a_shift(measure):
     x, y = points(300, 4, 0), points(200, 4, 1)
@@ -216,6 +227,7 @@ def test_tiles_of_any_size_change_nothing(monkeypatch):
         return [
             kernel_distance(x, y),
             sliced_wasserstein(x, y, projections=30),
+            sliced_energy_distance(x, y, projections=30),
             vendi_score(x, variance=1.0),
             memorization(x, y, y[:7] + 0.1),
             mean_pair_distance(x),
@@ -249,6 +261,11 @@ def test_purity_of_clusters():
     [
         (
             lambda: sliced_wasserstein(points(3, 2, 0), points(3, 2, 0), projections=0),
+            "projections must be at least 1, got 0",
+        ),
+        (lambda: sliced_energy_distance(points(1, 2, 0), points(3, 2, 0)), r"first set .* n >= 2, got \(1, 2\)"),
+        (
+            lambda: sliced_energy_distance(points(3, 2, 0), points(3, 2, 0), projections=0),
             "projections must be at least 1, got 0",
         ),
         (

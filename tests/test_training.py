@@ -411,6 +411,24 @@ def test_bfloat16_networks_train(tmp_path, moons):
     assert run.finished
 
 
+@pytest.mark.parametrize(
+    ("capabilities", "precision", "warned"),
+    [
+        ({"architecture": "x86_64", "avx2": True}, "bf16-mixed", True),
+        ({"architecture": "x86_64", "avx512_bf16": True}, "bf16-mixed", False),
+        ({"architecture": "x86_64", "avx2": True}, "32-true", False),
+        ({"architecture": "aarch64"}, "bf16-mixed", False),
+    ],
+)
+def test_bfloat16_on_a_processor_without_it_is_said(
+    tmp_path, moons, monkeypatch, caplog, capabilities, precision, warned
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    config = dataclasses.replace(SMALL, steps=1)
+    training.fit(config, tmp_path / "run", moons, accelerator="cpu", precision=precision)
+    assert ("this processor has no bfloat16 arithmetic" in caplog.text) == warned
+
+
 def test_images_train_with_a_convolutional_body(tmp_path):
     digits = load("digits")
     config = dataclasses.replace(SMALL, data="digits", body="convolutional", width=4, steps=10)

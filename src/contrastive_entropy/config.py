@@ -318,6 +318,10 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 """Precisions of the network. Weights themselves are float32 always: 16-bit ones would not see small steps."""
 
 
+BFLOAT16 = ("avx512_bf16", "amx_bf16")
+"""Instructions of x86 processors that multiply such numbers."""
+
+
 @dataclass(frozen=True)
 class Machine:
     """Where and how a fit runs; kept in the run, because a resumed run is the same only on the same terms.
@@ -345,6 +349,16 @@ class Machine:
         for name in ("log_every", "checkpoint_every", "track_every"):
             if getattr(self, name) is not None:
                 _check_at_least(name, getattr(self, name), 1)
+
+
+def emulation(precision: str) -> str | None:
+    """Why a precision is slow on this machine's processor, if it is; GPUs are not looked at."""
+    processor = torch.cpu.get_capabilities()
+    if precision != "bf16-mixed" or processor["architecture"] != "x86_64":
+        return None
+    if any(processor.get(name) for name in BFLOAT16):
+        return None
+    return "this processor has no bfloat16 arithmetic, so bf16-mixed may be ten times slower here than 32-true"
 
 
 def _check_choice(name: str, value: str, known: "tuple[str, ...] | list[str]") -> None:

@@ -40,6 +40,43 @@ def energy_distance(x: Tensor, y: Tensor) -> float:
     return 2 * _mean_distance(x, y) - mean_pair_distance(x) - mean_pair_distance(y)
 
 
+def sliced_energy_distance(x: Tensor, y: Tensor, *, projections: int = 128, seed: int = 0) -> float:
+    """The energy distance as a mean over directions, unbiased: for so many points that their pairs are too many.
+
+    A length is sqrt(pi) Gamma((d + 1) / 2) / Gamma(d / 2) times the mean length of its projections, and on a line sorting
+    takes the place of pairs. On a line it is exact; in the plane directions are evenly spaced, and 128 err by some 1e-4 of
+    the value; beyond, they are drawn evenly from the sphere, and 128 may err by a tenth of it. Source: Szekely and
+    Rizzo, as `energy_distance`. O((n + m) (d + log(n + m)) projections) time, linear memory.
+
+    Args:
+        x: (n, d), n >= 2.
+        y: (m, d), m >= 2.
+        projections: directions.
+        seed: of the directions.
+
+    Returns:
+        In data units; estimates `energy_distance(x, y)`.
+
+    Raises:
+        ValueError: as `energy_distance`, or projections < 1.
+
+    >>> round(sliced_energy_distance(torch.zeros(2, 1), torch.ones(2, 1)), 12)
+    2.0
+    """
+    _check_sets(x, y, least=2)
+    directions = _directions(x.shape[1], projections, seed, even=True).to(x.device)
+    n, m, d = len(x), len(y), x.shape[1]
+    origin = y.double().mean(0)
+    total = 0.0
+    for part in directions.split(max(1, _TILE // (n + m)), dim=1):
+        a, b = ((s.double() - origin) @ part for s in (x, y))
+        within, other = _pair_sums(a), _pair_sums(b)
+        across = _pair_sums(torch.cat([a, b])) - within - other
+        total += float((across / (n * m) - within / (n * (n - 1)) - other / (m * (m - 1))).sum())
+    constant = math.sqrt(math.pi) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))
+    return 2 * constant * total / projections
+
+
 def gaussian_mmd(x: Tensor, y: Tensor, *, variance: float) -> float:
     """Squared maximum mean discrepancy, the unbiased estimate; 0 for equal laws, and may come out slightly negative.
 
@@ -141,12 +178,8 @@ def sliced_wasserstein(x: Tensor, y: Tensor, *, projections: int = 256, seed: in
     >>> round(sliced_wasserstein(torch.zeros(3, 1), torch.ones(2, 1)), 12)
     1.0
     """
-    if projections < 1:
-        raise ValueError(f"projections must be at least 1, got {projections}")
     _check_sets(x, y, least=1)
-    generator = torch.Generator().manual_seed(seed)
-    directions = torch.randn((x.shape[1], projections), generator=generator, dtype=torch.float64)
-    directions = (directions / directions.norm(dim=0)).to(x.device)
+    directions = _directions(x.shape[1], projections, seed).to(x.device)
     edges = [torch.arange(1, len(s) + 1, device=x.device, dtype=torch.float64) / len(s) for s in (x, y)]
     levels = torch.cat(edges).unique()
     widths = torch.diff(levels, prepend=levels.new_zeros(1))
@@ -426,6 +459,25 @@ def _distances(x: Tensor, y: Tensor) -> Iterator[Tensor]:
     for rows in _tiles(x, y):
         square = torch.addmm(squares, rows, y.mT, alpha=-2).add_(rows.square().sum(1, keepdim=True))
         yield square.clamp_min_(0).sqrt_()
+
+
+def _pair_sums(points: Tensor) -> Tensor:
+    """Sums of the distances of all pairs, per column of (n, k)."""
+    order = torch.arange(len(points), device=points.device, dtype=points.dtype)
+    return (2 * order + 1 - len(points)) @ points.sort(0).values
+
+
+def _directions(dimension: int, count: int, seed: int, *, even: bool = False) -> Tensor:
+    """(dimension, count) unit vectors in double precision; `even` spaces those of the plane at equal angles."""
+    if count < 1:
+        raise ValueError(f"projections must be at least 1, got {count}")
+    generator = torch.Generator().manual_seed(seed)
+    if even and dimension == 2:
+        angles = torch.arange(count) + torch.rand(1, generator=generator, dtype=torch.float64)
+        angles = angles * (math.pi / count)
+        return torch.stack([angles.cos(), angles.sin()])
+    drawn = torch.randn((dimension, count), generator=generator, dtype=torch.float64)
+    return drawn / drawn.norm(dim=0)
 
 
 def _tiles(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:

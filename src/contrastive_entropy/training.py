@@ -36,7 +36,7 @@ from contrastive_entropy.conditional import (
     conditional_normalized_inner_product,
     conditional_trace,
 )
-from contrastive_entropy.config import ADAPTIVE, AutoencoderConfig, Config, FitConfig, Machine
+from contrastive_entropy.config import ADAPTIVE, AutoencoderConfig, Config, FitConfig, Machine, emulation
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.diagnostics import SIGNATURES, diagnose_training, monitors, share_alone
 from contrastive_entropy.errors import InputError, TrainingError
@@ -442,6 +442,9 @@ def _train(
         recorder.stop_requested = stop_requested
         trainer = _trainer(folder, steps, machine, callbacks)
         run = prepare()
+        slow = emulation(machine.precision) if trainer.strategy.root_device.type == "cpu" else None
+        if slow and trainer.is_global_zero:
+            logger.warning(slow)
         if checkpoint is None:
             network = initial_network(run.config, dataset)
         else:  # which holds all that the training points give

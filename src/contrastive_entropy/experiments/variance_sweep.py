@@ -21,6 +21,7 @@ from contrastive_entropy.experiments.record import (
     cpu_name,
     markdown,
     mean_and_error,
+    shown,
     write_result,
 )
 from contrastive_entropy.experiments.settings import VarianceSweepConfig
@@ -161,14 +162,14 @@ def tolerated(rows: list[dict[str, Any]]) -> tuple[float, float]:
 
 def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]], dataset: Dataset) -> Figure:
     """Coverage, precision, recall and effective distance over the variance, and samples of the first seed per variance."""
-    shown = [name for name, strip in strips.items() if strip]
-    columns = max(len(strips[name]) for name in shown)
-    result = Figure(figsize=(max(9.0, 1.5 * columns), 3.4 + 1.6 * len(shown)), layout="constrained")
+    objectives = [name for name, strip in strips.items() if strip]
+    columns = max(len(strips[name]) for name in objectives)
+    result = Figure(figsize=(max(9.0, 1.5 * columns), 3.4 + 1.6 * len(objectives)), layout="constrained")
     FigureCanvasAgg(result)
-    heights = [3.4, 1.6 * len(shown)]
+    heights = [3.4, 1.6 * len(objectives)]
     top, bottom = cast("list[SubFigure]", result.subfigures(2, 1, height_ratios=heights))
     for axis, name in zip(top.subplots(1, 4), ("coverage", "recall", "precision", "frechet"), strict=True):
-        for index, objective in enumerate(shown):
+        for index, objective in enumerate(objectives):
             own = [row for row in found["rows"] if row["objective"] == objective]
             means, errors = zip(*(measured(row, name) for row in own), strict=True)
             variances = [row["variance"] for row in own]
@@ -180,11 +181,11 @@ def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]],
         )
         axis.spines[["top", "right"]].set_visible(False)
     handles, labels = top.axes[0].get_legend_handles_labels()
-    top.legend(handles, labels, loc="outside lower center", ncols=len(shown), fontsize=7)
-    axes = bottom.subplots(len(shown), columns, squeeze=False)
+    top.legend(handles, labels, loc="outside lower center", ncols=len(objectives), fontsize=7)
+    axes = bottom.subplots(len(objectives), columns, squeeze=False)
     basis = None if dataset.image_shape else principal_axes(dataset.test)
     low, high = (None, None) if basis is None else (dataset.test[:2000] @ basis).aminmax(dim=0)
-    for row, objective in zip(axes, shown, strict=True):
+    for row, objective in zip(axes, objectives, strict=True):
         for axis, (variance, samples) in zip(row, strips[objective], strict=False):
             axis.set(xticks=[], yticks=[])
             axis.set_title(f"{variance:.2g}", fontsize=8)
@@ -217,7 +218,9 @@ def table(found: dict[str, Any]) -> str:
         top, low = highest_coverage(own), min(own, key=lambda row: measured(row, distance)[0])
         coverage, least_distance = measured(top, "coverage"), measured(low, distance)
         share = measured(chosen, "coverage")[0] / coverage[0] if coverage[0] > 0 else math.nan
-        ratio = measured(chosen, distance)[0] / least_distance[0] if least_distance[0] > 0 else math.nan
+        reached = measured(chosen, distance)
+        ratio = reached[0] / least_distance[0] if least_distance[0] > 0 else math.nan
+        error = ratio * math.hypot(*(error / mean for mean, error in (reached, least_distance) if mean))
         least, largest = tolerated(own)
         rows.append(
             [
@@ -225,7 +228,7 @@ def table(found: dict[str, Any]) -> str:
                 f"{coverage[0]:.3f} +- {coverage[1]:.3f}, {top['factor']:g}",
                 f"{share:.1%}",
                 f"{least_distance[0]:.3g} +- {least_distance[1]:.2g}, {low['factor']:g}",
-                f"{ratio:.2f}",
+                shown(ratio, 0 if chosen is low else error, digits=2),
                 f"{least:g} to {largest:g}",
             ]
         )
