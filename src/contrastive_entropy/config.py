@@ -353,10 +353,10 @@ class Machine:
 
 def emulation(precision: str) -> str | None:
     """Why a precision is slow on this machine's processor, if it is; GPUs are not looked at."""
-    processor = torch.cpu.get_capabilities()
-    if precision != "bf16-mixed" or processor["architecture"] != "x86_64":
+    if precision != "bf16-mixed":
         return None
-    if any(processor.get(name) for name in BFLOAT16):
+    processor = torch.cpu.get_capabilities()
+    if processor["architecture"] != "x86_64" or any(processor.get(name) for name in BFLOAT16):
         return None
     return "this processor has no bfloat16 arithmetic, so bf16-mixed may be ten times slower here than 32-true"
 

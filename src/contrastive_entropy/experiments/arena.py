@@ -1,7 +1,6 @@
 """Where contenders meet: one data set, one network, the same batches; runs that are made once, and their figures."""
 
 import dataclasses
-import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.principal import principal_directions
 from contrastive_entropy.progress import progress_line
 from contrastive_entropy.runs import Run, digest, load_for, write_atomically, write_json
-from contrastive_entropy.training import Fit, initial_network
+from contrastive_entropy.training import Fit, initial_network, logger
 
 EVALUATED = 10_000
 """Most points per side in the Frechet distance; `NEIGHBORED` in the figures of neighbourhoods."""
@@ -77,7 +76,7 @@ class Arena:
         if self.precision not in HALVES:
             raise InputError(f"{self.precision} needs a scaled loss, which is for GPUs; take {' or '.join(HALVES)}")
         if slow := emulation(self.precision):
-            logging.getLogger("contrastive_entropy").warning(slow)
+            logger.warning(slow)
         self.dataset = load_for(fit)
         require_enough(self.dataset)
         base = Run.resolved(fit, self.dataset)
@@ -237,7 +236,7 @@ class Space:
         self.test = self._placed(dataset.test[:EVALUATED])
         drawn = dataset.name in TOYS and dataset.dimension == 2
         self.law = sample_toy(dataset.name, LAW, seed=LAW_SEED) if drawn else None
-        self.wanted = LAW if drawn else EVALUATED
+        self.wanted = EVALUATED if self.law is None else len(self.law)
         """Samples that the figures take."""
         few = dataset.test[:NEIGHBORED]
         self.held_out_distance = neighbor_distance(few, dataset.train)
