@@ -10,7 +10,7 @@ from commands import call, refused
 from contrastive_entropy import training
 from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data import load, sample_toy
-from contrastive_entropy.experiments import arena
+from contrastive_entropy.experiments import arena, variance_sweep
 from contrastive_entropy.experiments.contenders import NAMES, PARAMETERS, Contender, energy_loss, mmd_loss
 from contrastive_entropy.metrics import energy_distance, gaussian_mmd, mean_pair_distance
 from contrastive_entropy.mixture import GaussianMixture
@@ -216,6 +216,14 @@ def test_variance_sweep(tmp_path, monkeypatch):
     assert "within 10% of its best coverage from 1 to 1; diagnosed: " in result.stdout
     assert "vanishing at 0.0001" in result.stdout
     assert "blurred at 10000" in result.stdout
+    head, _, row = (out / "variance-sweep.md").read_text().splitlines()[:3]
+    cells = dict(zip(head.split(" | "), row.split(" | "), strict=True))
+    assert cells["| data"] == "| moons"
+    assert cells["chosen variance"] == f"{found['auto']:.3g}"
+    assert "vanishing 0.0001;" in cells["diagnosed at factors |"]
+    several = variance_sweep.table(found, found | {"config": {"data": "others"}}).splitlines()
+    assert several[2] == row
+    assert several[3] == row.replace("moons", "others")
     assert (out / "variance-sweep.png").stat().st_size > 10_000
     untrained = [*arguments[:2], "--out", tmp_path / "untrained", "--steps", 1, "--seeds", 0, "--width", 4]
     result = call(*untrained, "--objectives", "log_likelihood", "--factors", "1")
@@ -229,3 +237,12 @@ def test_variance_sweep(tmp_path, monkeypatch):
     refused(call(*arguments, "--factors", "1,-2"), "--factors must be positive numbers, got '1,-2'")
     refused(call(*arguments, "--factors", "1,x"), "--factors must be numbers with commas between them")
     refused(call(*arguments, "--factors", "1,1.0"), "--factors names 1.0 twice")
+
+
+def test_where_a_sweep_is_diagnosed():
+    rows = [
+        {"factor": factor, "diagnoses": names}
+        for factor, names in ((0.1, ["vanishing", "gibberish"]), (1.0, ["vanishing"]), (3.0, []), (10.0, ["gibberish"]))
+    ]
+    assert variance_sweep.diagnosed_at(rows) == {"vanishing": "0.1 to 1", "gibberish": "0.1 and 10"}
+    assert variance_sweep.diagnosed_at(rows[2:3]) == {}

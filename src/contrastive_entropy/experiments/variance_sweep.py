@@ -44,7 +44,7 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
         folder: of the experiment; its runs are in `runs/`.
 
     Returns:
-        The rows: one per objective and factor, with the figures of every seed; factor 1 is what the data chose.
+        The settings, and rows: one per objective and factor, with figures of every seed; factor 1 is what the data chose.
 
     Raises:
         InputError: an unknown objective, data or a folder that cannot be used, or a signal stopped it.
@@ -88,15 +88,11 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
                     "diagnoses": [name for name in SIGNATURES if 2 * sum(name in names for names in seen) > len(seen)],
                 }
             )
-        found = {"space": arena.space.name, "auto": auto, "real": arena.real, "rows": rows}
-        write_result(
-            folder / "variance-sweep.json",
-            dataclasses.asdict(config),
-            list(config.seeds),
-            clock,
-            found,
-            device=cpu_name(),
-        )
+        findings = {"space": arena.space.name, "auto": auto, "real": arena.real, "rows": rows}
+        settings = dataclasses.asdict(config)
+        path = folder / "variance-sweep.json"
+        write_result(path, settings, list(config.seeds), clock, findings, device=cpu_name())
+        found = {"config": settings, **findings}
         write_atomically(folder / "variance-sweep.png", png_bytes(figure(found, strips, arena.dataset)))
     return found
 
@@ -201,48 +197,89 @@ def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]],
     return result
 
 
-def table(found: dict[str, Any]) -> str:
-    """The markdown table of a result: per objective, the best variance, what the chosen one reaches, and the range."""
+def table(*results: dict[str, Any]) -> str:
+    """The markdown table of results: per data set and objective, the best variance, what the chosen one reaches, the range
+    around the best, and where failures are diagnosed.
+    """
     headings = (
+        "data",
         "objective",
+        "chosen variance",
         "best coverage, at factor",
         "of it at factor 1",
-        f"lowest {distance_of(found)} distance, at factor",
+        "lowest distance, at factor",
         "times it at factor 1",
         "factors within 10% of the best coverage",
+        "diagnosed at factors",
     )
-    rows, distance = [], distance_of(found)
-    for objective in dict.fromkeys(row["objective"] for row in found["rows"]):
-        own = [row for row in found["rows"] if row["objective"] == objective]
-        chosen = min(own, key=lambda row: abs(math.log(row["factor"])))
-        top, low = highest_coverage(own), min(own, key=lambda row: measured(row, distance)[0])
-        coverage, least_distance = measured(top, "coverage"), measured(low, distance)
-        share = measured(chosen, "coverage")[0] / coverage[0] if coverage[0] > 0 else math.nan
-        reached = measured(chosen, distance)
-        ratio = reached[0] / least_distance[0] if least_distance[0] > 0 else math.nan
-        error = ratio * math.hypot(*(error / mean for mean, error in (reached, least_distance) if mean))
-        least, largest = tolerated(own)
-        rows.append(
-            [
-                objective,
-                f"{coverage[0]:.3f} +- {coverage[1]:.3f}, {top['factor']:g}",
-                f"{share:.1%}",
-                f"{least_distance[0]:.3g} +- {least_distance[1]:.2g}, {low['factor']:g}",
-                shown(ratio, 0 if chosen is low else error, digits=2),
-                f"{least:g} to {largest:g}",
-            ]
-        )
-    return markdown(headings, rows)
+    return markdown(
+        headings,
+        [[found["config"]["data"], *cells] for found in results for cells in _summaries(found)],
+    )
+
+
+def _summaries(found: dict[str, Any]) -> list[list[str]]:
+    """The cells of `table` behind the data's name, per objective."""
+    distance = distance_of(found)
+    return [
+        _summary(objective, f"{found['auto']:.3g}", distance, own) for objective, own in _by_objective(found).items()
+    ]
+
+
+def _summary(objective: str, auto: str, distance: str, own: list[dict[str, Any]]) -> list[str]:
+    chosen = min(own, key=lambda row: abs(math.log(row["factor"])))
+    top, low = highest_coverage(own), min(own, key=lambda row: measured(row, distance)[0])
+    coverage, least_distance = measured(top, "coverage"), measured(low, distance)
+    share = measured(chosen, "coverage")[0] / coverage[0] if coverage[0] > 0 else math.nan
+    reached = measured(chosen, distance)
+    ratio = reached[0] / least_distance[0] if least_distance[0] > 0 else math.nan
+    error = ratio * math.hypot(*(error / mean for mean, error in (reached, least_distance) if mean))
+    least, largest = tolerated(own)
+    return [
+        objective,
+        auto,
+        f"{coverage[0]:.3f} +- {coverage[1]:.3f}, {top['factor']:g}",
+        f"{share:.1%}",
+        f"{distance} {least_distance[0]:.3g} +- {least_distance[1]:.2g}, {low['factor']:g}",
+        shown(ratio, 0 if chosen is low else error, digits=2),
+        f"{least:g} to {largest:g}",
+        "; ".join(f"{name} {where}" for name, where in diagnosed_at(own).items()) or "none",
+    ]
+
+
+def _by_objective(found: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Rows of each objective, in the order of the factors."""
+    rows = sorted(found["rows"], key=lambda row: row["factor"])
+    names = dict.fromkeys(row["objective"] for row in found["rows"])
+    return {name: [row for row in rows if row["objective"] == name] for name in names}
+
+
+def diagnosed_at(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """Per failure signature that is diagnosed anywhere, at which factors, neighbouring ones as `least to largest`.
+
+    Args:
+        rows: of one objective, by factor.
+    """
+    result = {}
+    for name in SIGNATURES:
+        runs: list[list[str]] = [[]]
+        for row in rows:
+            if name in row["diagnoses"]:
+                runs[-1].append(f"{row['factor']:g}")
+            elif runs[-1]:
+                runs.append([])
+        spans = [run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs if run]
+        if spans:
+            result[name] = " and ".join(spans)
+    return result
 
 
 def reading(found: dict[str, Any]) -> str:
     """A paragraph on what was found, from the rows alone."""
     lines = [f"The variance chosen from the data is {found['auto']:.4g}; factors are relative to it."]
-    for objective in dict.fromkeys(row["objective"] for row in found["rows"]):
-        own = [row for row in found["rows"] if row["objective"] == objective]
+    for objective, own in _by_objective(found).items():
         least, largest = tolerated(own)
-        ill = {name: [f"{row['factor']:g}" for row in own if name in row["diagnoses"]] for name in SIGNATURES}
-        seen = [f"{name} at {', '.join(factors)}" for name, factors in ill.items() if factors]
+        seen = [f"{name} at {where}" for name, where in diagnosed_at(own).items()]
         lines.append(
             f"{objective}: within 10% of its best coverage from {least:g} to {largest:g}"
             + (f"; diagnosed: {'; '.join(seen)}." if seen else "; nothing is diagnosed.")
