@@ -183,7 +183,7 @@ def compare(
     variance_end: options.VarianceEnd = None,
     body: options.Body = COMPARE.body,
     width: options.Width = COMPARE.width,
-    noise_dimension: options.NoiseDimension = COMPARE.noise_dimension,
+    noise_dimension: options.NoiseDimension = None,
     principal_components: options.PrincipalComponents = COMPARE.principal_components,
     precision: options.Precision = COMPARE.precision,
 ) -> None:
@@ -214,7 +214,7 @@ def variance_sweep(
     learning_rate: options.LearningRate = SWEEP.learning_rate,
     body: options.Body = SWEEP.body,
     width: options.Width = SWEEP.width,
-    noise_dimension: options.NoiseDimension = SWEEP.noise_dimension,
+    noise_dimension: options.NoiseDimension = None,
     principal_components: options.PrincipalComponents = SWEEP.principal_components,
     schedule: options.Schedule = SWEEP.schedule,
     precision: options.Precision = SWEEP.precision,

@@ -53,7 +53,7 @@ def fit_mdn(
     width: options.Width = MDN.width,
     depth: options.Depth = MDN.depth,
     noise: Annotated[str, typer.Option(help=f"Noise codes: {' or '.join(NOISES)}.")] = MDN.noise,
-    noise_dimension: options.NoiseDimension = MDN.noise_dimension,
+    noise_dimension: options.NoiseDimension = None,
     principal_components: options.PrincipalComponents = MDN.principal_components,
     points: options.Points = None,
     held_out: options.HeldOut = MDN.held_out,

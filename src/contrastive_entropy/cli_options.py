@@ -26,7 +26,7 @@ ReplaceFile = Annotated[bool, typer.Option("--overwrite", help="Replace the file
 Steps = Annotated[int, typer.Option(help="Optimiser steps.")]
 BatchSize = Annotated[int, typer.Option(help="Data points per step.")]
 Components = Annotated[int, typer.Option(help="Generated points per step.")]
-NoiseDimension = Annotated[int, typer.Option(help="Of the noise codes.")]
+NoiseDimension = Annotated[int | None, typer.Option(help="Of the noise codes. [default: twice the data's, at most 32]")]
 LearningRate = Annotated[float, typer.Option(help="Of Adam; falls to 0 at the end.")]
 AverageFraction = Annotated[
     float,

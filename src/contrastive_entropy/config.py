@@ -30,6 +30,9 @@ BODIES = ("mlp", "convolutional")
 ADAPTIVE = "adaptive"
 """Schedule of the variance that watches the batches."""
 
+MOST_CODES = 32
+"""Dimensions of the noise in many coordinates."""
+
 SMOOTHED = ("nuclear_norm", "debiased_nuclear_norm")
 """Objectives that take a smoothing."""
 
@@ -61,7 +64,7 @@ class FitConfig:
         width: of the hidden layers; of the convolutional body, channels before its last layer.
         depth: hidden layers of the MLP, also of the one before the convolutions.
         noise: kind of noise codes.
-        noise_dimension: of the codes.
+        noise_dimension: of the codes; None is twice the data's, at most 32.
         principal_components: r, directions of the training data in which an MLP writes and in which the objective is
             evaluated, metrics.csv and progress included: less work where coordinates are many more. Cut to what the
             points span, n - 1; 0: all coordinates.
@@ -92,7 +95,7 @@ class FitConfig:
     width: int = 256
     depth: int = 3
     noise: str = "gaussian"
-    noise_dimension: int = 32
+    noise_dimension: int | None = None
     principal_components: int = 0
     points: int | None = None
     held_out: float = 0.2
@@ -107,7 +110,8 @@ class FitConfig:
         _check_choice("objective", self.objective, [name for name in OBJECTIVES if name != "trace"])
         _check_choice("noise", self.noise, NOISES)
         _check_choice("schedule", self.schedule, [*SCHEDULES, ADAPTIVE])
-        _check_at_least("noise_dimension", self.noise_dimension, 1)
+        if self.noise_dimension is not None:
+            _check_at_least("noise_dimension", self.noise_dimension, 1)
         _check_share("average_fraction", self.average_fraction)
         _check_at_least("components", self.components, 2)
         _check_training(self)
@@ -120,14 +124,19 @@ class FitConfig:
         _check_positive("tolerance", self.tolerance)
 
     def resolve(self, dataset: Dataset) -> "FitConfig":
-        """The same with both variances chosen for this data set.
+        """The same with both variances, and the noise's dimension, chosen for this data set.
 
         Raises:
             InputError: the data are constant or mostly duplicates.
         """
         start, end = _chosen_variances(self, dataset)
-        rank = spanned(self.principal_components, dataset)
-        return dataclasses.replace(self, variance_start=start, variance_end=end, principal_components=rank)
+        return dataclasses.replace(
+            self,
+            variance_start=start,
+            variance_end=end,
+            principal_components=spanned(self.principal_components, dataset),
+            noise_dimension=self.noise_dimension or codes_for(dataset.dimension),
+        )
 
     def network(self, dimension: int, image_shape: tuple[int, int, int] | None) -> MixtureDensityNetwork:
         """A network of this shape with fresh weights from the seed, centred at 0 with scale 1.
@@ -136,18 +145,19 @@ class FitConfig:
             InputError: a convolutional body for data that are not images.
         """
         body: torch.nn.Module
+        codes = self.noise_dimension or codes_for(dimension)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             if self.body == "convolutional":
                 body = ConvolutionalDecoder(
-                    self.noise_dimension, _image_shape("body", self, image_shape), width=self.width, depth=self.depth
+                    codes, _image_shape("body", self, image_shape), width=self.width, depth=self.depth
                 )
             else:
                 outputs = self.principal_components or dimension
-                body = MLP(self.noise_dimension, outputs, width=self.width, depth=self.depth)
+                body = MLP(codes, outputs, width=self.width, depth=self.depth)
         return MixtureDensityNetwork(
             body,
-            noise_dimension=self.noise_dimension,
+            noise_dimension=codes,
             location=torch.zeros(dimension),
             scale=torch.ones(()),
             variance=self.variance_end or 1.0,
@@ -408,6 +418,11 @@ def _check_principal(count: int, part: str, body: str) -> None:
     _check_at_least("principal_components", count, 0)
     if count and body != "mlp":
         raise InputError(f"principal_components need {part} mlp: a {body} network writes pixels; leave them out")
+
+
+def codes_for(dimension: int) -> int:
+    """Dimensions of the noise for data of so many: many more leave samples between modes, no more reach less of it."""
+    return min(2 * dimension, MOST_CODES)
 
 
 def spanned(count: int, dataset: Dataset) -> int:

@@ -142,7 +142,7 @@ class CompareConfig:
     variance_end: float | None = None
     body: str = "mlp"
     width: int = 256
-    noise_dimension: int = 32
+    noise_dimension: int | None = None
     principal_components: int = 0
     precision: str = Machine.precision
 
@@ -182,7 +182,7 @@ class VarianceSweepConfig:
     learning_rate: float = 1e-3
     body: str = "mlp"
     width: int = 256
-    noise_dimension: int = 32
+    noise_dimension: int | None = None
     principal_components: int = 0
     schedule: str = "geometric"
     precision: str = Machine.precision
