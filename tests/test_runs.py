@@ -26,6 +26,7 @@ def moons():
         ({"noise": "laplace"}, r"unknown noise 'laplace' .known: gaussian, uniform"),
         ({"steps": 0}, "steps must be at least 1, got 0"),
         ({"batch_size": 1}, "batch_size must be at least 2"),
+        ({"noise_dimension": 0}, "noise_dimension must be at least 1, got 0"),
         ({"components": 1}, "components must be at least 2"),
         ({"seed": -1}, "seed must be at least 0"),
         ({"seed": 2**32}, "seed must be below 2.32"),
@@ -53,6 +54,17 @@ def test_variances_are_chosen_and_given_ones_are_kept(moons):
     assert given.variance_start == given.variance_end == 10.0
     low = dataclasses.replace(CONFIG, variance_start=1e-9).resolve(moons)
     assert low.variance_start == low.variance_end == 1e-9
+
+
+@pytest.mark.parametrize(("data", "given", "expected"), [("moons", None, 4), ("digits", None, 32), ("moons", 7, 7)])
+def test_the_noise_follows_the_data(data, given, expected, tmp_path):
+    config = dataclasses.replace(CONFIG, data=data, noise_dimension=given)
+    run = Run.create(tmp_path, config, load(data))
+    assert Run.open(tmp_path).config.noise_dimension == expected
+    assert run.config.network(run.dimension, run.image_shape).noise_dimension == expected
+    assert (
+        config.network(run.dimension, run.image_shape).noise_dimension == expected
+    )  # before the data are looked at, too
 
 
 def test_constant_data_need_a_variance():

@@ -191,7 +191,7 @@ def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]],
                 assert basis is not None
                 assert low is not None
                 assert high is not None
-                axis.scatter(*(samples @ basis).T, s=0.5, color=DATA_COLOR, linewidths=0)
+                axis.scatter(*(samples @ basis).T, s=1.5, color=DATA_COLOR, linewidths=0)
                 axis.set(xlim=(float(low[0]), float(high[0])), ylim=(float(low[1]), float(high[1])))
         row[0].set_ylabel(objective.replace("_", "\n"), fontsize=7)
     return result
