@@ -62,9 +62,8 @@ def test_the_noise_follows_the_data(data, given, expected, tmp_path):
     run = Run.create(tmp_path, config, load(data))
     assert Run.open(tmp_path).config.noise_dimension == expected
     assert run.config.network(run.dimension, run.image_shape).noise_dimension == expected
-    assert (
-        config.network(run.dimension, run.image_shape).noise_dimension == expected
-    )  # before the data are looked at, too
+    unresolved = config.network(run.dimension, run.image_shape)
+    assert unresolved.noise_dimension == expected
 
 
 def test_constant_data_need_a_variance():

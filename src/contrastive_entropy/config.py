@@ -31,7 +31,7 @@ ADAPTIVE = "adaptive"
 """Schedule of the variance that watches the batches."""
 
 MOST_CODES = 32
-"""Dimensions of the noise in many coordinates."""
+"""Dimensions that the noise has by default, at most."""
 
 SMOOTHED = ("nuclear_norm", "debiased_nuclear_norm")
 """Objectives that take a smoothing."""
@@ -110,8 +110,7 @@ class FitConfig:
         _check_choice("objective", self.objective, [name for name in OBJECTIVES if name != "trace"])
         _check_choice("noise", self.noise, NOISES)
         _check_choice("schedule", self.schedule, [*SCHEDULES, ADAPTIVE])
-        if self.noise_dimension is not None:
-            _check_at_least("noise_dimension", self.noise_dimension, 1)
+        _check_at_least("noise_dimension", self.noise_dimension, 1)
         _check_share("average_fraction", self.average_fraction)
         _check_at_least("components", self.components, 2)
         _check_training(self)
@@ -135,7 +134,7 @@ class FitConfig:
             variance_start=start,
             variance_end=end,
             principal_components=spanned(self.principal_components, dataset),
-            noise_dimension=self.noise_dimension or codes_for(dataset.dimension),
+            noise_dimension=self._codes(dataset.dimension),
         )
 
     def network(self, dimension: int, image_shape: tuple[int, int, int] | None) -> MixtureDensityNetwork:
@@ -145,7 +144,7 @@ class FitConfig:
             InputError: a convolutional body for data that are not images.
         """
         body: torch.nn.Module
-        codes = self.noise_dimension or codes_for(dimension)
+        codes = self._codes(dimension)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             if self.body == "convolutional":
@@ -164,6 +163,10 @@ class FitConfig:
             noise=self.noise,
             basis=_no_basis_yet(self.principal_components, dimension),
         )
+
+    def _codes(self, dimension: int) -> int:
+        """Dimensions of the noise: many more than the data's leave samples between modes, no more reach less of them."""
+        return self.noise_dimension or min(2 * dimension, MOST_CODES)
 
 
 @dataclass(frozen=True)
@@ -242,8 +245,7 @@ class AutoencoderConfig:
                     f"a {self.decoder} decoder beside a {self.body} encoder needs a decoder_width of its own: hidden units "
                     "of an mlp (256), channels at full size if convolutional (16)"
                 )
-        if self.decoder_width is not None:
-            _check_at_least("decoder_width", self.decoder_width, 1)
+        _check_at_least("decoder_width", self.decoder_width, 1)
         _check_training(self)
         _check_principal(self.principal_components, "decoder" if self.decoder else "body", self.decoder or self.body)
         for name in ("feature_variance", "feature_variance_start"):
@@ -357,8 +359,7 @@ class Machine:
     def __post_init__(self) -> None:
         _check_choice("precision", self.precision, PRECISIONS)
         for name in ("log_every", "checkpoint_every", "track_every"):
-            if getattr(self, name) is not None:
-                _check_at_least(name, getattr(self, name), 1)
+            _check_at_least(name, getattr(self, name), 1)
 
 
 def emulation(precision: str) -> str | None:
@@ -376,8 +377,8 @@ def _check_choice(name: str, value: str, known: "tuple[str, ...] | list[str]") -
         raise InputError(f"unknown {name} {value!r}{suggestion(value, known)} (known: {', '.join(known)})")
 
 
-def _check_at_least(name: str, value: int, least: int) -> None:
-    if value < least:
+def _check_at_least(name: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
         raise InputError(f"{name} must be at least {least}, got {value}")
 
 
@@ -397,8 +398,7 @@ def _check_training(config: "Config") -> None:
     for name in ("steps", "width", "depth"):
         _check_at_least(name, getattr(config, name), 1)
     _check_at_least("batch_size", config.batch_size, 2)
-    if config.points is not None:
-        _check_at_least("points", config.points, 10)
+    _check_at_least("points", config.points, 10)
     _check_at_least("seed", config.seed, 0)
     if config.seed >= SEEDS:
         raise InputError(f"seed must be below 2^32, got {config.seed}")
@@ -418,11 +418,6 @@ def _check_principal(count: int, part: str, body: str) -> None:
     _check_at_least("principal_components", count, 0)
     if count and body != "mlp":
         raise InputError(f"principal_components need {part} mlp: a {body} network writes pixels; leave them out")
-
-
-def codes_for(dimension: int) -> int:
-    """Dimensions of the noise for data of so many: many more leave samples between modes, no more reach less of it."""
-    return min(2 * dimension, MOST_CODES)
 
 
 def spanned(count: int, dataset: Dataset) -> int:

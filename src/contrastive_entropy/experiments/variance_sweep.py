@@ -143,22 +143,26 @@ def highest_coverage(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def tolerated(rows: list[dict[str, Any]]) -> tuple[float, float]:
-    """The least and the largest factor around the best coverage that keep nine tenths of it, without a gap between."""
-    ordered = sorted(rows, key=lambda row: row["factor"])
+    """The least and the largest factor around the best coverage that keep nine tenths of it, without a gap between.
+
+    Args:
+        rows: of one objective, by factor.
+    """
     best = highest_coverage(rows)
     top = measured(best, "coverage")[0]
-    good = [measured(row, "coverage")[0] >= 0.9 * top for row in ordered]
-    low = high = ordered.index(best)
+    good = [measured(row, "coverage")[0] >= 0.9 * top for row in rows]
+    low = high = rows.index(best)
     while low > 0 and good[low - 1]:
         low -= 1
     while high + 1 < len(good) and good[high + 1]:
         high += 1
-    return ordered[low]["factor"], ordered[high]["factor"]
+    return rows[low]["factor"], rows[high]["factor"]
 
 
 def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]], dataset: Dataset) -> Figure:
     """Coverage, precision, recall and effective distance over the variance, and samples of the first seed per variance."""
     objectives = [name for name, strip in strips.items() if strip]
+    by_objective = _by_objective(found)
     columns = max(len(strips[name]) for name in objectives)
     result = Figure(figsize=(max(9.0, 1.5 * columns), 3.4 + 1.6 * len(objectives)), layout="constrained")
     FigureCanvasAgg(result)
@@ -166,7 +170,7 @@ def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]],
     top, bottom = cast("list[SubFigure]", result.subfigures(2, 1, height_ratios=heights))
     for axis, name in zip(top.subplots(1, 4), ("coverage", "recall", "precision", "frechet"), strict=True):
         for index, objective in enumerate(objectives):
-            own = [row for row in found["rows"] if row["objective"] == objective]
+            own = by_objective[objective]
             means, errors = zip(*(measured(row, name) for row in own), strict=True)
             variances = [row["variance"] for row in own]
             axis.errorbar(variances, means, errors, fmt="o-", markersize=3, color=f"C{index}", label=objective)
@@ -214,19 +218,13 @@ def table(*results: dict[str, Any]) -> str:
     )
     return markdown(
         headings,
-        [[found["config"]["data"], *cells] for found in results for cells in _summaries(found)],
+        [_cells(found, name, own) for found in results for name, own in _by_objective(found).items()],
     )
 
 
-def _summaries(found: dict[str, Any]) -> list[list[str]]:
-    """The cells of `table` behind the data's name, per objective."""
+def _cells(found: dict[str, Any], objective: str, own: list[dict[str, Any]]) -> list[str]:
+    """A row of `table`, of one objective's rows."""
     distance = distance_of(found)
-    return [
-        _summary(objective, f"{found['auto']:.3g}", distance, own) for objective, own in _by_objective(found).items()
-    ]
-
-
-def _summary(objective: str, auto: str, distance: str, own: list[dict[str, Any]]) -> list[str]:
     chosen = min(own, key=lambda row: abs(math.log(row["factor"])))
     top, low = highest_coverage(own), min(own, key=lambda row: measured(row, distance)[0])
     coverage, least_distance = measured(top, "coverage"), measured(low, distance)
@@ -236,8 +234,9 @@ def _summary(objective: str, auto: str, distance: str, own: list[dict[str, Any]]
     error = ratio * math.hypot(*(error / mean for mean, error in (reached, least_distance) if mean))
     least, largest = tolerated(own)
     return [
+        found["config"]["data"],
         objective,
-        auto,
+        f"{found['auto']:.3g}",
         f"{coverage[0]:.3f} +- {coverage[1]:.3f}, {top['factor']:g}",
         f"{share:.1%}",
         f"{distance} {least_distance[0]:.3g} +- {least_distance[1]:.2g}, {low['factor']:g}",
