@@ -190,7 +190,7 @@ def test_an_existing_run_is_kept(digits_run):
 def test_a_resumed_run_keeps_its_settings(digits_run):
     refused(
         call("fit", "mdn", "--out", digits_run[0], "--resume", "--learning-rate", "0.5"),
-        "--learning-rate 0.5 differs from the run's 0.001",
+        "--learning-rate 0.5 differs from the run's 0.003",
     )
 
 

@@ -77,10 +77,11 @@ def test_an_adaptive_variance_waits_for_samples_without_data_near_them(tmp_path,
 @pytest.mark.parametrize(
     ("changes", "rates"),
     [
-        ({}, [1.0, 1.0, 1.0, 0.5]),
-        ({"anneal_fraction": 0.5}, [1.0, 1.0, 0.8, 0.2]),
-        ({"anneal_fraction": 1.0}, [1.0, 1.0, 1.0, 1.0]),  # the last tenth
-        ({"decay_fraction": 0.6}, [1.0, 1.0, 2 / 3, 1 / 6]),
+        ({}, [1.0, 1.0, 2 / 3, 1 / 6]),
+        ({"anneal_fraction": 0.5}, [1.0, 1.0, 2 / 3, 1 / 6]),
+        ({"decay_fraction": None}, [1.0, 1.0, 1.0, 0.5]),  # an autoencoder's default
+        ({"decay_fraction": None, "anneal_fraction": 0.5}, [1.0, 1.0, 0.8, 0.2]),
+        ({"decay_fraction": None, "anneal_fraction": 1.0}, [1.0, 1.0, 1.0, 1.0]),  # the last tenth
         ({"decay_fraction": 1.0}, [1.0, 0.6, 0.4, 0.1]),
         ({"decay_fraction": 0.0}, [1.0] * 4),
     ],

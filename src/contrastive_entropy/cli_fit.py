@@ -35,7 +35,7 @@ def fit_mdn(
     batch_size: options.BatchSize = MDN.batch_size,
     components: options.Components = MDN.components,
     learning_rate: options.LearningRate = MDN.learning_rate,
-    decay_fraction: options.DecayFraction = None,
+    decay_fraction: options.DecayFraction = MDN.decay_fraction,
     average_fraction: options.AverageFraction = MDN.average_fraction,
     smoothing: Annotated[
         float | None,
@@ -93,7 +93,7 @@ def fit_autoencoder(
     steps: options.Steps = AUTOENCODER.steps,
     batch_size: options.BatchSize = AUTOENCODER.batch_size,
     learning_rate: options.LearningRate = AUTOENCODER.learning_rate,
-    decay_fraction: options.DecayFraction = None,
+    decay_fraction: options.DecayBehindAnnealing = None,
     variance_start: options.VarianceStart = None,
     variance_end: options.VarianceEnd = None,
     anneal_fraction: options.AnnealFraction = AUTOENCODER.anneal_fraction,

@@ -32,12 +32,10 @@ AverageFraction = Annotated[
     float,
     typer.Option(help="Share of the steps so far over which the weights are averaged. 0: the last step's weights."),
 ]
-DecayFraction = Annotated[
-    float | None,
-    typer.Option(
-        help="Share of the steps, at the end, in which the learning rate falls to 0. 0: never. [default: those after "
-        "annealing, a tenth at least]"
-    ),
+_DECAY = "Share of the steps, at the end, in which the learning rate falls to 0. 0: never."
+DecayFraction = Annotated[float, typer.Option(help=_DECAY)]
+DecayBehindAnnealing = Annotated[
+    float | None, typer.Option(help=f"{_DECAY} [default: those after annealing, a tenth at least]")
 ]
 VarianceStart = Annotated[
     float | None, typer.Option(help="Of the density, data units squared. [default: half the median squared distance]")

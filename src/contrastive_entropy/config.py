@@ -50,8 +50,7 @@ class FitConfig:
         batch_size: data points per step.
         components: generated points per step.
         learning_rate: of Adam.
-        decay_fraction: share of the steps, at the end, in which the learning rate falls linearly to 0; None is those after
-            annealing, and a tenth at least.
+        decay_fraction: share of the steps, at the end, in which the learning rate falls linearly to 0.
         average_fraction: share of all steps so far over which the weights are averaged, exponentially; the average is what
             the fit returns, while metrics.csv is of each step's own weights. 0: the last step's weights.
         variance_start: of the density, in data units squared; None is half the median squared pair distance.
@@ -84,8 +83,8 @@ class FitConfig:
     steps: int = 2000
     batch_size: int = 256
     components: int = 512
-    learning_rate: float = 1e-3
-    decay_fraction: float | None = None
+    learning_rate: float = 3e-3
+    decay_fraction: float = 0.6
     average_fraction: float = 0.1
     variance_start: float | None = None
     variance_end: float | None = None
@@ -184,7 +183,8 @@ class AutoencoderConfig:
         feature_variance_start: where it starts to fall from; None keeps it fixed.
         steps: optimiser steps.
         batch_size: data points per step.
-        learning_rate, decay_fraction: of Adam, as in `FitConfig`.
+        learning_rate: of Adam.
+        decay_fraction: as in `FitConfig`; None is the steps after annealing, and a tenth at least.
         variance_start, variance_end, anneal_fraction: of the density, v_x = v_q, as in `FitConfig`; the end's default is
             half the `neighbor_variance` of 8 neighbours, or `separating_variance` where that is less and there are
             several centers: neighbours in feature space shall be alternatives, not one blur.

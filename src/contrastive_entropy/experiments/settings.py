@@ -113,8 +113,9 @@ class CompareConfig:
     Args:
         contenders: NAME or NAME:PARAMETER of `contenders.NAMES`.
         seeds: one repetition for each.
-        data, data_root, points, steps, batch_size, components, learning_rate, average_fraction, variance_start,
-            variance_end, body, width, noise_dimension, principal_components: as in `FitConfig`, for all contenders alike.
+        data, data_root, points, steps, batch_size, components, learning_rate, decay_fraction, average_fraction,
+            variance_start, variance_end, body, width, noise_dimension, principal_components: as in `FitConfig`, for all
+            contenders alike.
         precision: of the network, as in `Machine`.
     """
 
@@ -136,7 +137,8 @@ class CompareConfig:
     steps: int = 2000
     batch_size: int = 256
     components: int = 512
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
+    decay_fraction: float = 0.6
     average_fraction: float = 0.1
     variance_start: float | None = None
     variance_end: float | None = None
@@ -159,8 +161,8 @@ class VarianceSweepConfig:
         objectives: our contenders of `compare`, NAME or NAME:PARAMETER.
         factors: variances at the end of annealing, relative to the one chosen from the data.
         seeds: one repetition for each.
-        data, data_root, points, steps, batch_size, components, learning_rate, body, width, noise_dimension,
-            principal_components: as in `FitConfig`.
+        data, data_root, points, steps, batch_size, components, learning_rate, decay_fraction, body, width,
+            noise_dimension, principal_components: as in `FitConfig`.
         schedule: as in `FitConfig`; geometric, because the adaptive one would end small variances higher.
         precision: of the network, as in `Machine`.
     """
@@ -179,7 +181,8 @@ class VarianceSweepConfig:
     steps: int = 2000
     batch_size: int = 256
     components: int = 512
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
+    decay_fraction: float = 0.6
     body: str = "mlp"
     width: int = 256
     noise_dimension: int | None = None
