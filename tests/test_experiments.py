@@ -108,7 +108,7 @@ def test_every_contender_can_be_followed(name):
 def test_the_arena_trains_as_the_command_does(tmp_path, schedule):
     config = FitConfig(
         data="moons", objective="debiased_nuclear_norm", schedule=schedule, steps=30, batch_size=32, components=32,
-        width=16, depth=1, noise_dimension=4, average_fraction=0.3, decay_fraction=0.5, smoothing=1e-2,
+        coarse_every=3, width=16, depth=1, noise_dimension=4, average_fraction=0.3, decay_fraction=0.5, smoothing=1e-2,
     )  # fmt: skip
     moons = load("moons")
     resolved = Run.resolved(config, moons)

@@ -18,6 +18,7 @@ from contrastive_entropy import InputError, TrainingError, training
 from contrastive_entropy.config import AutoencoderConfig, FitConfig, Machine
 from contrastive_entropy.data import Dataset, load
 from contrastive_entropy.marginal import OBJECTIVES
+from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.runs import Run
 from contrastive_entropy.variance import geometric_schedule
 
@@ -90,6 +91,86 @@ def test_the_learning_rate_falls_at_the_end(moons, changes, rates):
     config = dataclasses.replace(SMALL, steps=100, learning_rate=1.0, **changes).resolve(moons)
     module = training.Fit(config, training.initial_network(config, moons), moons.train)
     assert [module.scheduled_rate(step) for step in (0, 40, 60, 90)] == pytest.approx(rates)
+
+
+@pytest.mark.parametrize(
+    ("changes", "period"),
+    [
+        ({}, 4),
+        ({"objective": "debiased_normalized_inner_product"}, 0),
+        ({"objective": "nuclear_norm"}, 0),  # at a larger variance its optimum is another
+        ({"anneal_fraction": 0.0}, 0),
+        ({"anneal_fraction": 0.0, "coarse_every": 3}, 3),
+        ({"objective": "log_likelihood", "coarse_every": 2}, 2),
+        ({"coarse_every": 0}, 0),
+    ],
+)
+def test_every_few_steps_the_objective_sees_a_larger_variance(moons, changes, period):
+    config = dataclasses.replace(SMALL, **changes).resolve(moons)
+    module = training.Fit(config, training.initial_network(config, moons), moons.train)
+    end, start = config.variance_end, config.variance_start
+    ratios = []
+    for step in range(25, 65):
+        x, generator = module.drawn(step)
+        p, q = module.data_and_model(x, generator)
+        module.network.variance.fill_(end)
+        p, q = (training.GaussianMixture(mixture.centers, end) for mixture in (p, q))
+        coarse_p, coarse_q, weight = module.coarsened(step, p, q, generator)
+        assert torch.equal(coarse_p.centers, p.centers)
+        assert torch.equal(coarse_q.centers, q.centers)
+        assert float(coarse_p.variance) == float(coarse_q.variance) <= start
+        assert weight == pytest.approx(math.sqrt(float(coarse_q.variance) / end))
+        ratios.append(float(coarse_q.variance) / end)
+    coarse = [ratio for step, ratio in enumerate(ratios, 25) if period and step % period == 0]
+    assert [ratio > 1 for ratio in ratios] == [bool(period) and step % period == 0 for step in range(25, 65)]
+    if coarse:  # over all scales
+        assert min(coarse) < (start / end) ** 0.4 < (start / end) ** 0.6 < max(coarse)
+
+
+class _TwoPoints(torch.nn.Module):
+    """Noise to one of two points, with hardly anything between: what is learnt is their shares."""
+
+    def __init__(self):
+        super().__init__()
+        self.border = torch.nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, noise):
+        return torch.tanh(10 * (noise[:, :1] - self.border)) * torch.tensor([1.0, 0.0])
+
+
+def test_larger_variances_see_the_shares_of_separate_parts():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.tensor([[-1.0, 0.0], [1.0, 0.0]]).repeat(200, 1) + 0.05 * torch.randn(400, 2, generator=generator)
+    config = FitConfig(
+        "two", batch_size=64, components=64, variance_start=0.5, variance_end=1e-4, anneal_fraction=0.0, coarse_every=2
+    )
+    body, place = _TwoPoints(), {"location": torch.zeros(2), "scale": torch.ones(())}
+    module = training.Fit(config, MixtureDensityNetwork(body, noise_dimension=1, variance=1e-4, **place), x)
+    slopes = []
+    for step in range(200):
+        points, generator = module.drawn(step)
+        *seen, weight = module.coarsened(step, *module.data_and_model(points, generator), generator)
+        value = weight * training.marginal_bound(config, *seen).value
+        slopes.append(torch.autograd.grad(value, body.border)[0])
+    seen, unseen = torch.stack(slopes).view(100, 2).T  # of the coarse steps, of the others
+    assert float(seen.mean() / seen.std()) * 100**0.5 < -3.5  # the border is too far right
+    assert abs(float(unseen.mean() / unseen.std())) * 100**0.5 < 2.5
+
+
+def test_metrics_stay_at_the_step_s_variance(tmp_path, moons):
+    config = dataclasses.replace(
+        SMALL, steps=9, schedule="geometric", coarse_every=2, learning_rate=1e-12, variance_start=1.0, variance_end=0.1
+    )
+    training.fit(config, tmp_path / "run", moons, accelerator="cpu", log_every=1)
+    resolved = config.resolve(moons)
+    module = training.Fit(resolved, training.initial_network(resolved, moons), moons.train)
+    for step, row in enumerate(rows(tmp_path / "run")):
+        with torch.no_grad():
+            p, q = module.data_and_model(*module.drawn(step))
+            assert float(row["variance"]) == pytest.approx(float(q.variance))
+            assert float(row["objective"]) == pytest.approx(
+                float(training.marginal_bound(resolved, p, q).value), rel=1e-5
+            )
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def fit_mdn(
     variance_end: options.VarianceEnd = None,
     anneal_fraction: options.AnnealFraction = MDN.anneal_fraction,
     schedule: options.Schedule = MDN.schedule,
+    coarse_every: options.CoarseEvery = None,
     body: options.Body = MDN.body,
     width: options.Width = MDN.width,
     depth: options.Depth = MDN.depth,

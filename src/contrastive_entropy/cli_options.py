@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from contrastive_entropy.config import ADAPTIVE, BODIES, PRECISIONS, SEEDS, AutoencoderConfig, Config
+from contrastive_entropy.config import ADAPTIVE, BODIES, PRECISIONS, SEEDS, AutoencoderConfig, Config, FitConfig
 from contrastive_entropy.data import located, names
 from contrastive_entropy.errors import InputError, TrainingError
 from contrastive_entropy.variance import SCHEDULES
@@ -36,6 +36,13 @@ _DECAY = "Share of the steps, at the end, in which the learning rate falls to 0.
 DecayFraction = Annotated[float, typer.Option(help=_DECAY)]
 DecayBehindAnnealing = Annotated[
     float | None, typer.Option(help=f"{_DECAY} [default: those after annealing, a tenth at least]")
+]
+CoarseEvery = Annotated[
+    int | None,
+    typer.Option(
+        help="Every so many steps the objective sees a larger variance, up to the start's, so that separate parts keep "
+        "their shares. 0: never. [default: 4 for debiased_nuclear_norm, else 0]"
+    ),
 ]
 VarianceStart = Annotated[
     float | None, typer.Option(help="Of the density, data units squared. [default: half the median squared distance]")
@@ -124,7 +131,10 @@ def refuse_ignored(config: Config, given: dict[str, Any]) -> None:
     """
     ignored: dict[str, tuple[bool, str]] = {
         "held_out": (config.data in names(), f"{config.data} comes with held-out points"),
-        "variance_start": (config.anneal_fraction == 0, "with --anneal-fraction 0 the variance is fixed at its end"),
+        "variance_start": (
+            config.anneal_fraction == 0 and not (isinstance(config, FitConfig) and config.coarse_period),
+            "with --anneal-fraction 0 the variance is fixed at its end",
+        ),
         "schedule": (config.anneal_fraction == 0, "with --anneal-fraction 0 nothing falls"),
     }
     if isinstance(config, AutoencoderConfig):

@@ -33,6 +33,9 @@ ADAPTIVE = "adaptive"
 MOST_CODES = 32
 """Dimensions that the noise has by default, at most."""
 
+COARSE_EVERY = 4
+"""Steps from one that sees a larger variance to the next, by default of debiased_nuclear_norm."""
+
 SMOOTHED = ("nuclear_norm", "debiased_nuclear_norm")
 """Objectives that take a smoothing."""
 
@@ -59,6 +62,11 @@ class FitConfig:
         schedule: how it falls, of `SCHEDULES`, or `adaptive`: as geometric, but it waits while more than a
             tenth of the model points have no data near enough to be drawn to, then catches up at twice the pace, and may
             end above variance_end.
+        coarse_every: every so many steps the objective is evaluated at a larger variance, drawn log-uniformly between the
+            step's and variance_start, and weighted by the root of their ratio, so that parts of the data that the kernel
+            no longer connects keep their shares of the samples even; metrics.csv and progress stay at the step's. 0:
+            never. None is 4 for debiased_nuclear_norm where the variance anneals, and 0 for others: without debiasing, a
+            larger variance has another optimum.
         body: of `BODIES`.
         width: of the hidden layers; of the convolutional body, channels before its last layer.
         depth: hidden layers of the MLP, also of the one before the convolutions.
@@ -90,6 +98,7 @@ class FitConfig:
     variance_end: float | None = None
     anneal_fraction: float = 0.8
     schedule: str = ADAPTIVE
+    coarse_every: int | None = None
     body: str = "mlp"
     width: int = 256
     depth: int = 3
@@ -110,6 +119,7 @@ class FitConfig:
         _check_choice("noise", self.noise, NOISES)
         _check_choice("schedule", self.schedule, [*SCHEDULES, ADAPTIVE])
         _check_at_least("noise_dimension", self.noise_dimension, 1)
+        _check_at_least("coarse_every", self.coarse_every, 0)
         _check_share("average_fraction", self.average_fraction)
         _check_at_least("components", self.components, 2)
         _check_training(self)
@@ -162,6 +172,13 @@ class FitConfig:
             noise=self.noise,
             basis=_no_basis_yet(self.principal_components, dimension),
         )
+
+    @property
+    def coarse_period(self) -> int:
+        """Steps from one that sees a larger variance to the next; 0: no step does."""
+        if self.coarse_every is not None:
+            return self.coarse_every
+        return COARSE_EVERY if self.objective == "debiased_nuclear_norm" and self.anneal_fraction > 0 else 0
 
     def _codes(self, dimension: int) -> int:
         """Dimensions of the noise: many more than the data's leave samples between modes, no more reach less of them."""

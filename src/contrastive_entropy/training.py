@@ -82,6 +82,7 @@ class Fit(L.LightningModule):
         self.network = network
         self.points = data
         self.bound: Bound | None = None
+        self.weight = 1.0
         self.mixtures: tuple[GaussianMixture, GaussianMixture] | None = None
         self.tracked: dict[str, float] = {}
         self.average: AveragedModel | None = None
@@ -183,6 +184,23 @@ class Fit(L.LightningModule):
         q = self.network(self.network.draw_noise(self.config.components, generator=generator), projected=True)
         return GaussianMixture(self.network.project(x), q.variance), q
 
+    def coarsened(
+        self, step: int, p: GaussianMixture, q: GaussianMixture, generator: torch.Generator
+    ) -> tuple[GaussianMixture, GaussianMixture, float]:
+        """What a step's objective sees of its data and model points, and its weight.
+
+        Every `coarse_every` steps a larger variance, log-uniform up to the start's, and the root of the ratio: gradients
+        of the log of an inner product fall with the root of the variance, and Adam sees all of them together.
+        """
+        assert isinstance(self.config, FitConfig)
+        period, variance, start = self.config.coarse_period, float(q.variance), self.config.variance_start
+        assert start is not None
+        if not period or step % period or start <= variance:
+            return p, q, 1.0
+        ratio = (start / variance) ** float(torch.rand((), generator=generator))
+        larger = ratio * variance
+        return GaussianMixture(p.centers, larger), GaussianMixture(q.centers, larger), math.sqrt(ratio)
+
     def model_and_objective(
         self, x: Tensor, generator: torch.Generator, step: int
     ) -> tuple[GaussianMixture, Callable[[], Bound]]:
@@ -193,7 +211,8 @@ class Fit(L.LightningModule):
         config, network = self.config, self.network
         if isinstance(config, FitConfig):
             self.mixtures = p, q = self.data_and_model(x, generator)
-            return q, partial(marginal_bound, config, p, q)
+            *coarse, self.weight = self.coarsened(step, p, q, generator)
+            return q, partial(marginal_bound, config, *coarse)
         assert isinstance(network, EncoderMixtureDecoder)
         network.feature_variance.fill_(scheduled_feature_variance(config, step))
         features = network.encode(x)
@@ -203,7 +222,7 @@ class Fit(L.LightningModule):
         return q, partial(conditional_step_bound, config, network.project(x), q, *joint)
 
     def training_step(self, batch: Any, batch_index: int) -> Tensor:
-        """Minus the objective's value on a fresh batch."""
+        """Minus the objective's value on a fresh batch, with the weight of the step."""
         step = self.global_step
         x, generator = self.drawn(step, self.global_rank)
         for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
@@ -216,7 +235,17 @@ class Fit(L.LightningModule):
                 raise self._not_finite(step, {}, q.centers) from error
             if not math.isfinite(self.bound.value.detach()):
                 raise self._not_finite(step, self.bound.terms, q.centers)
-            return -self.bound.value
+            return -self.weight * self.bound.value
+
+    def measured_bound(self) -> Bound:
+        """The last step's, at the variance that the fit has reached."""
+        if self.weight != 1:
+            assert isinstance(self.config, FitConfig)
+            assert self.mixtures is not None
+            with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+                return marginal_bound(self.config, *self.mixtures)
+        assert self.bound is not None
+        return self.bound
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Stop on a gradient that is not finite; with 16-bit loss scaling that is the scaler's own business."""
@@ -625,9 +654,7 @@ def _rows_up_to(path: Path, step: int) -> list[dict[str, Any]]:
 
 def measured(module: Fit, step: int) -> dict[str, float]:
     """What the last step measured: objective, limit, tightness, schedules and the objective's terms."""
-    bound = module.bound
-    assert bound is not None
-    network = module.network
+    bound, network = module.measured_bound(), module.network
     noise = {"feature_variance": float(network.feature_variance)} if isinstance(network, EncoderMixtureDecoder) else {}
     return {
         "objective": float(bound.value.detach()),

@@ -183,10 +183,12 @@ def train(
         with progress_line(label, config.steps, "steps", per=1) as show:
             for step in range(config.steps):
                 optimizer.param_groups[0]["lr"] = fit.scheduled_rate(step)
+                x, generator = fit.drawn(step)
                 with torch.autocast("cpu", half, enabled=half is not None):
-                    p, q = fit.data_and_model(*fit.drawn(step))
+                    p, q = fit.data_and_model(x, generator)
                 try:
-                    value = loss(p, q)
+                    *coarse, weight = fit.coarsened(step, p, q, generator)
+                    value = weight * loss(*coarse)
                 except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
                     raise _not_finite(label, step) from error
                 if not bool(value.isfinite()):

@@ -62,7 +62,7 @@ def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     samples: list[tuple[str, Tensor]] = [("held out", dataset.test)]
     for contender, loss in zip(contenders, losses, strict=True):
-        fits = [dataclasses.replace(base, seed=seed) for seed in config.seeds]
+        fits = [dataclasses.replace(contender.settings(base), seed=seed) for seed in config.seeds]
         rows.append({"contender": contender.name, "runs": [arena.run(contender.name, loss, fit) for fit in fits]})
         samples.append((contender.name, arena.samples(contender.name, fits[0], 2000)))
         found = {"space": space.name, "space_digest": space.digest, "real": arena.real, "rows": rows}

@@ -1,5 +1,6 @@
 """What `experiment compare` trains with: our objectives, and the losses that people would use instead."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from contrastive_entropy.config import SMOOTHED
+from contrastive_entropy.config import SMOOTHED, FitConfig
 from contrastive_entropy.data import suggestion
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.gaussian import squared_distances
@@ -60,6 +61,17 @@ class Contender:
             known = ", ".join(f"{known} ({what})" for known, what in PARAMETERS.items())
             raise InputError(f"{name!r}: parameters are positive numbers, for {known}")
         return cls(name, parameter, variance_start)
+
+    def settings(self, config: FitConfig) -> FitConfig:
+        """Of a run with this loss: peers see no variance, and so none that is larger for a step.
+
+        Args:
+            config: what all runs share.
+        """
+        base = self.name.partition(":")[0]
+        if base in OBJECTIVES:
+            return dataclasses.replace(config, objective=base, smoothing=self.parameter)
+        return dataclasses.replace(config, coarse_every=0)
 
     def loss(self) -> Loss:
         """What is minimised.

@@ -116,6 +116,7 @@ class CompareConfig:
         data, data_root, points, steps, batch_size, components, learning_rate, decay_fraction, average_fraction,
             variance_start, variance_end, body, width, noise_dimension, principal_components: as in `FitConfig`, for all
             contenders alike.
+        coarse_every: as in `FitConfig`, for our objectives.
         precision: of the network, as in `Machine`.
     """
 
@@ -139,6 +140,7 @@ class CompareConfig:
     components: int = 512
     learning_rate: float = 3e-3
     decay_fraction: float = 0.6
+    coarse_every: int | None = None
     average_fraction: float = 0.1
     variance_start: float | None = None
     variance_end: float | None = None
@@ -161,8 +163,8 @@ class VarianceSweepConfig:
         objectives: our contenders of `compare`, NAME or NAME:PARAMETER.
         factors: variances at the end of annealing, relative to the one chosen from the data.
         seeds: one repetition for each.
-        data, data_root, points, steps, batch_size, components, learning_rate, decay_fraction, body, width,
-            noise_dimension, principal_components: as in `FitConfig`.
+        data, data_root, points, steps, batch_size, components, learning_rate, decay_fraction, coarse_every, body,
+            width, noise_dimension, principal_components: as in `FitConfig`.
         schedule: as in `FitConfig`; geometric, because the adaptive one would end small variances higher.
         precision: of the network, as in `Machine`.
     """
@@ -183,6 +185,7 @@ class VarianceSweepConfig:
     components: int = 512
     learning_rate: float = 3e-3
     decay_fraction: float = 0.6
+    coarse_every: int | None = None
     body: str = "mlp"
     width: int = 256
     noise_dimension: int | None = None

@@ -56,16 +56,15 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
     arena = Arena(config, folder, clock)
     auto = arena.base.variance_end
     assert auto is not None
-    losses = {name: Contender.named(name, arena.variance_start).loss() for name in config.objectives}
+    contenders = [Contender.named(name, arena.variance_start) for name in config.objectives]
     rows: list[dict[str, Any]] = []
     strips: dict[str, list[tuple[float, Tensor]]] = {name: [] for name in config.objectives}
-    for name, loss in losses.items():
+    for contender in contenders:
+        name, loss, base = contender.name, contender.loss(), contender.settings(arena.base)
         for factor in config.factors:
             end = auto * factor
             fits = [
-                dataclasses.replace(
-                    arena.base, seed=seed, variance_end=end, variance_start=max(end, arena.variance_start)
-                )
+                dataclasses.replace(base, seed=seed, variance_end=end, variance_start=max(end, arena.variance_start))
                 for seed in config.seeds
             ]
             label = f"{name}@{factor:g}"
