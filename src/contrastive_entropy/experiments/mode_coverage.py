@@ -42,6 +42,7 @@ LAWS: dict[str, dict[str, Any]] = {
         "depth": 4,
         "variance_end": 4e-4,
         "smoothing": 1e-3,
+        "coarse_every": 0,
     },
     "grid25": {
         "steps": 5000,
@@ -55,10 +56,13 @@ LAWS: dict[str, dict[str, Any]] = {
         "variance_start": 4.0,
         "variance_end": 1e-2,
         "smoothing": 1e-3,
+        "coarse_every": 0,
     },
     "modes1200": {
         "steps": 1000,
         "learning_rate": 3e-3,
+        "decay_fraction": 0.2,
+        "coarse_every": 0,
         "noise": "uniform",
         "noise_dimension": 2,
         "width": 128,
@@ -66,6 +70,9 @@ LAWS: dict[str, dict[str, Any]] = {
     },
     STACKED: {
         "steps": 3000,
+        "learning_rate": 1e-3,
+        "decay_fraction": 0.2,
+        "coarse_every": 0,
         "width": 512,
         "smoothing": 1e-4,
     },
@@ -73,7 +80,8 @@ LAWS: dict[str, dict[str, Any]] = {
 """What each law's runs set. The noise has as many dimensions as the modes' arrangement, so that each mode borders on its
 neighbours alone; a deep, narrow network crosses from one to the next in little of the noise. Of the first two, the learning
 rate falls while the variance does, because borders between modes stay where they are, with the last steps' noise, once no
-sample lies on them; the variance ends at four times that of a mode, and the smoothing is the one that was measured."""
+sample lies on them; the variance ends at four times that of a mode. Smoothing, rates, and no step
+at a larger variance: as measured."""
 
 PUBLISHED = {
     "ring8": ("PacGAN4", "7.8", "95.9%", ".07"),
