@@ -371,3 +371,9 @@ def test_the_variance_is_chosen_and_shown(tmp_path):
     assert (result.exit_code, "range from" in result.stderr) == (0, False), result.output
     fixed = ["--variance-end", 1, "--anneal-fraction", 0, "--overwrite"]
     assert "chosen" not in call("fit", "mdn", "--data", "moons", "--out", tmp_path / "run", *SMALL, *fixed).stderr
+
+
+def test_help_shows_defaults_that_the_data_or_other_options_decide():
+    shown = " ".join(call("fit", "mdn", "--help").stdout.replace("│", " ").split())
+    for default in ("twice the data's, at most 32", "4 for debiased_nuclear_norm, else 0", "the objective's"):
+        assert f"[default: {default}]" in shown

@@ -107,7 +107,7 @@ def bound(
     data: Annotated[str, typer.Argument(help=options.DATA_HELP)],
     against: Annotated[str | None, typer.Option(help="A second data set to compare with: D_CS and MMD.")] = None,
     variance: Annotated[
-        float | None, typer.Option(help="Of the density, data units squared. [default: as `fit` ends, of DATA]")
+        float | None, typer.Option(help="Of the density, data units squared. \\[default: as `fit` ends, of DATA]")
     ] = None,
     fidelity: Annotated[
         bool, typer.Option("--fidelity", help="Also F of the two sets, exact: all of DATA against up to 8,192 points.")
@@ -186,9 +186,11 @@ def variance(
 def decompose(
     data: Annotated[str, typer.Argument(help=options.DATA_HELP)],
     out: Annotated[Path, typer.Option(help="Folder for scree.png, functions.png and decomposition.npz.")],
-    against: Annotated[str | None, typer.Option(help="The other side of the operator. [default: DATA itself]")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="The other side of the operator. \\[default: DATA itself]")
+    ] = None,
     variance: Annotated[
-        float | None, typer.Option(help="Of the density, data units squared. [default: as `fit` ends, of DATA]")
+        float | None, typer.Option(help="Of the density, data units squared. \\[default: as `fit` ends, of DATA]")
     ] = None,
     points: Annotated[int, typer.Option(help="Most points of either side, drawn at random.")] = 2000,
     functions: Annotated[int, typer.Option(help="How many functions to show and to write.")] = 12,

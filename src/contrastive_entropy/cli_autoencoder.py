@@ -74,7 +74,7 @@ def limit(
     run: Annotated[Path, typer.Argument(help="Run folder of `fit autoencoder`.")],
     part: Annotated[str, typer.Option(help="train or held_out: the points of the joint density.")] = "train",
     conditions: Annotated[
-        int | None, typer.Option(help="Draws of y. [default: a quadrature for one feature, else one per point]")
+        int | None, typer.Option(help="Draws of y. \\[default: a quadrature for one feature, else one per point]")
     ] = None,
     value: Annotated[bool, typer.Option(help="Also what the decoder reaches, on the same y.")] = True,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,

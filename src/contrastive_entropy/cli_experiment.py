@@ -77,7 +77,7 @@ def bound_tracking(
     codes: Codes = BOUND_TRACKING.codes,
     frequencies: options.Frequencies = BOUND_TRACKING.frequencies,
     learning_rate: options.LearningRate = BOUND_TRACKING.learning_rate,
-    variance: Annotated[float | None, typer.Option(help="At the end. [default: 5 for mnist, else from data]")] = None,
+    variance: Annotated[float | None, typer.Option(help="At the end. \\[default: 5 for mnist, else from data]")] = None,
     feature_variance: FeatureVariance = BOUND_TRACKING.feature_variance,
     free: Annotated[bool, typer.Option(help="Also centers without a decoder, for 1-D features.")] = BOUND_TRACKING.free,
 ) -> None:
@@ -103,7 +103,7 @@ def reconstruction_diversity(
     features: Annotated[int, typer.Option(help="Dimensions of the code.")] = DIVERSITY.features,
     centers: Annotated[int, typer.Option(help="Alternatives that the decoder gives for a code.")] = DIVERSITY.centers,
     codes: Annotated[
-        str | None, typer.Option(help="As in `fit autoencoder`. [default: heads; learned if convolutional]")
+        str | None, typer.Option(help="As in `fit autoencoder`. \\[default: heads; learned if convolutional]")
     ] = None,
     steps: options.Steps = DIVERSITY.steps,
     batch_size: options.BatchSize = DIVERSITY.batch_size,
@@ -115,7 +115,7 @@ def reconstruction_diversity(
     frequencies: options.Frequencies = DIVERSITY.frequencies,
     principal_components: options.PrincipalComponents = DIVERSITY.principal_components,
     learning_rate: options.LearningRate = DIVERSITY.learning_rate,
-    variance: Annotated[float | None, typer.Option(help="At the end. [default: from the data]")] = None,
+    variance: Annotated[float | None, typer.Option(help="At the end. \\[default: from the data]")] = None,
     feature_variance: FeatureVariance = DIVERSITY.feature_variance,
     seed: options.Seed = DIVERSITY.seed,
     precision: options.Precision = DIVERSITY.precision,
@@ -142,8 +142,8 @@ def mode_coverage(
     ] = _listed(MODE_COVERAGE.laws),
     seeds: Seeds = _listed(MODE_COVERAGE.seeds),
     objective: Annotated[str, typer.Option(help="As in `fit mdn`.")] = MODE_COVERAGE.objective,
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps. [default: each law's own]")] = None,
-    samples: Annotated[int | None, typer.Option(help="That are looked at. [default: as published]")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps. \\[default: each law's own]")] = None,
+    samples: Annotated[int | None, typer.Option(help="That are looked at. \\[default: as published]")] = None,
     data_root: options.DataRoot = None,
     precision: options.Precision = MODE_COVERAGE.precision,
 ) -> None:

@@ -39,11 +39,11 @@ def fit_mdn(
     average_fraction: options.AverageFraction = MDN.average_fraction,
     smoothing: Annotated[
         float | None,
-        typer.Option(help=f"eps of the smoothed nuclear norm ({', '.join(SMOOTHED)}). [default: the objective's]"),
+        typer.Option(help=f"eps of the smoothed nuclear norm ({', '.join(SMOOTHED)}). \\[default: the objective's]"),
     ] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option(help="Relative error that the smoothed nuclear norm and its gradient may have. [default: 1e-3]"),
+        typer.Option(help="Relative error that the smoothed nuclear norm and its gradient may have. \\[default: 1e-3]"),
     ] = None,
     variance_start: options.VarianceStart = None,
     variance_end: options.VarianceEnd = None,
@@ -78,7 +78,7 @@ def fit_autoencoder(
     objective: Annotated[
         str, typer.Option(help=f"One of: {', '.join(CONDITIONAL_OBJECTIVES)}.")
     ] = AUTOENCODER.objective,
-    out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/DATA-autoencoder-cCENTERS]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder. \\[default: runs/DATA-autoencoder-cCENTERS]")] = None,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
     features: Annotated[int, typer.Option(help="Dimensions of the code.")] = AUTOENCODER.features,
@@ -90,7 +90,9 @@ def fit_autoencoder(
     feature_variance: Annotated[
         float, typer.Option(help="Of the noise on the features, which lie in [-1, 1]: the bottleneck.")
     ] = AUTOENCODER.feature_variance,
-    feature_variance_start: Annotated[float | None, typer.Option(help="Where it falls from. [default: fixed]")] = None,
+    feature_variance_start: Annotated[
+        float | None, typer.Option(help="Where it falls from. \\[default: fixed]")
+    ] = None,
     steps: options.Steps = AUTOENCODER.steps,
     batch_size: options.BatchSize = AUTOENCODER.batch_size,
     learning_rate: options.LearningRate = AUTOENCODER.learning_rate,

@@ -18,15 +18,17 @@ DATA_HELP = "Name (see `data list`), hub:owner/name, or path: .npy, .npz, .csv, 
 
 Data = Annotated[str, typer.Option(help=DATA_HELP)]
 DataRoot = Annotated[Path | None, typer.Option(help="Folder with copies of hub data sets, e.g. DIR/mnist.")]
-Points = Annotated[int | None, typer.Option(help="Train on so many of the points. [default: all]")]
-Out = Annotated[Path | None, typer.Option(help="Run folder. [default: runs/DATA-OBJECTIVE]")]
+Points = Annotated[int | None, typer.Option(help="Train on so many of the points. \\[default: all]")]
+Out = Annotated[Path | None, typer.Option(help="Run folder. \\[default: runs/DATA-OBJECTIVE]")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the interrupted run in --out, exactly.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")]
 ReplaceFile = Annotated[bool, typer.Option("--overwrite", help="Replace the file.")]
 Steps = Annotated[int, typer.Option(help="Optimiser steps.")]
 BatchSize = Annotated[int, typer.Option(help="Data points per step.")]
 Components = Annotated[int, typer.Option(help="Generated points per step.")]
-NoiseDimension = Annotated[int | None, typer.Option(help="Of the noise codes. [default: twice the data's, at most 32]")]
+NoiseDimension = Annotated[
+    int | None, typer.Option(help="Of the noise codes. \\[default: twice the data's, at most 32]")
+]
 LearningRate = Annotated[float, typer.Option(help="Of Adam; falls to 0 at the end.")]
 AverageFraction = Annotated[
     float,
@@ -35,22 +37,22 @@ AverageFraction = Annotated[
 _DECAY = "Share of the steps, at the end, in which the learning rate falls to 0. 0: never."
 DecayFraction = Annotated[float, typer.Option(help=_DECAY)]
 DecayBehindAnnealing = Annotated[
-    float | None, typer.Option(help=f"{_DECAY} [default: those after annealing, a tenth at least]")
+    float | None, typer.Option(help=f"{_DECAY} \\[default: those after annealing, a tenth at least]")
 ]
 CoarseEvery = Annotated[
     int | None,
     typer.Option(
         help="Every so many steps the objective sees a larger variance, up to the start's, so that separate parts keep "
-        "their shares. 0: never. [default: 4 for debiased_nuclear_norm, else 0]"
+        "their shares. 0: never. \\[default: 4 for debiased_nuclear_norm, else 0]"
     ),
 ]
 VarianceStart = Annotated[
-    float | None, typer.Option(help="Of the density, data units squared. [default: half the median squared distance]")
+    float | None, typer.Option(help="Of the density, data units squared. \\[default: half the median squared distance]")
 ]
 VarianceEnd = Annotated[
     float | None,
     typer.Option(
-        help="Where it falls to: the finest detail that is asked for. [default: from near-neighbour distances]"
+        help="Where it falls to: the finest detail that is asked for. \\[default: from near-neighbour distances]"
     ),
 ]
 AnnealFraction = Annotated[
@@ -66,9 +68,9 @@ Schedule = Annotated[
 Body = Annotated[str, typer.Option(help=f"Network: {' or '.join(BODIES)} (images).")]
 Width = Annotated[int, typer.Option(help="Of the hidden layers; channels at full size if convolutional.")]
 Depth = Annotated[int, typer.Option(help="Hidden layers of the MLP, also of the one before the convolutions.")]
-Decoder = Annotated[str | None, typer.Option(help=f"Body of the decoder: {', '.join(BODIES)}. [default: as --body]")]
+Decoder = Annotated[str | None, typer.Option(help=f"Body of the decoder: {', '.join(BODIES)}. \\[default: as --body]")]
 DecoderWidth = Annotated[
-    int | None, typer.Option(help="Of the decoder; needed if its body is another. [default: as --width]")
+    int | None, typer.Option(help="Of the decoder; needed if its body is another. \\[default: as --width]")
 ]
 Frequencies = Annotated[
     int,
@@ -85,7 +87,7 @@ HeldOut = Annotated[float, typer.Option(help="Share of a file's points to hold o
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same bytes.")]
 Accelerator = Annotated[str, typer.Option(help="As Lightning takes it: auto, cpu, gpu, ...")]
 Devices = Annotated[str, typer.Option(help="As Lightning takes it: 1, 2, auto, 0,1 ...")]
-TrackEvery = Annotated[int | None, typer.Option(help="Steps between rows of bounds.csv. [default: 20 rows in all]")]
+TrackEvery = Annotated[int | None, typer.Option(help="Steps between rows of bounds.csv. \\[default: 20 rows in all]")]
 Precision = Annotated[
     str, typer.Option(help=f"Of the network, {', '.join(PRECISIONS)}; the objective is evaluated in float32 or better.")
 ]
