@@ -193,9 +193,12 @@ class Fit(L.LightningModule):
         of the log of an inner product fall with the root of the variance, and Adam sees all of them together.
         """
         assert isinstance(self.config, FitConfig)
-        period, variance, start = self.config.coarse_period, float(q.variance), self.config.variance_start
+        period, start = self.config.coarse_period, self.config.variance_start
+        if not period or step % period:
+            return p, q, 1.0
         assert start is not None
-        if not period or step % period or start <= variance:
+        variance = float(q.variance)
+        if start <= variance:
             return p, q, 1.0
         ratio = (start / variance) ** float(torch.rand((), generator=generator))
         larger = ratio * variance

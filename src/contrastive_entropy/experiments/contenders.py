@@ -62,15 +62,19 @@ class Contender:
             raise InputError(f"{name!r}: parameters are positive numbers, for {known}")
         return cls(name, parameter, variance_start)
 
+    @property
+    def base(self) -> str:
+        """The name without the parameter, of `NAMES`."""
+        return self.name.partition(":")[0]
+
     def settings(self, config: FitConfig) -> FitConfig:
         """Of a run with this loss: peers see no variance, and so none that is larger for a step.
 
         Args:
             config: what all runs share.
         """
-        base = self.name.partition(":")[0]
-        if base in OBJECTIVES:
-            return dataclasses.replace(config, objective=base, smoothing=self.parameter)
+        if self.base in OBJECTIVES:
+            return dataclasses.replace(config, objective=self.base, smoothing=self.parameter)
         return dataclasses.replace(config, coarse_every=0)
 
     def loss(self) -> Loss:
@@ -79,7 +83,7 @@ class Contender:
         Raises:
             InputError: geomloss is not installed.
         """
-        base = self.name.partition(":")[0]
+        base = self.base
         if base in OBJECTIVES:
             options = {} if self.parameter is None else {"smoothing": self.parameter}
             return lambda p, q: -OBJECTIVES[base](p, q, **options).value

@@ -42,7 +42,6 @@ LAWS: dict[str, dict[str, Any]] = {
         "depth": 4,
         "variance_end": 4e-4,
         "smoothing": 1e-3,
-        "coarse_every": 0,
     },
     "grid25": {
         "steps": 5000,
@@ -56,13 +55,11 @@ LAWS: dict[str, dict[str, Any]] = {
         "variance_start": 4.0,
         "variance_end": 1e-2,
         "smoothing": 1e-3,
-        "coarse_every": 0,
     },
     "modes1200": {
         "steps": 1000,
         "learning_rate": 3e-3,
         "decay_fraction": 0.2,
-        "coarse_every": 0,
         "noise": "uniform",
         "noise_dimension": 2,
         "width": 128,
@@ -72,7 +69,6 @@ LAWS: dict[str, dict[str, Any]] = {
         "steps": 3000,
         "learning_rate": 1e-3,
         "decay_fraction": 0.2,
-        "coarse_every": 0,
         "width": 512,
         "smoothing": 1e-4,
     },
@@ -80,8 +76,8 @@ LAWS: dict[str, dict[str, Any]] = {
 """What each law's runs set. The noise has as many dimensions as the modes' arrangement, so that each mode borders on its
 neighbours alone; a deep, narrow network crosses from one to the next in little of the noise. Of the first two, the learning
 rate falls while the variance does, because borders between modes stay where they are, with the last steps' noise, once no
-sample lies on them; the variance ends at four times that of a mode. Smoothing, rates, and no step
-at a larger variance: as measured."""
+sample lies on them; the variance ends at four times that of a mode. Smoothing and rates are
+those that were measured."""
 
 PUBLISHED = {
     "ring8": ("PacGAN4", "7.8", "95.9%", ".07"),
@@ -143,7 +139,7 @@ def run(config: ModeCoverageConfig, folder: Path) -> dict[str, Any]:
 
 def settings_of(law: str, config: ModeCoverageConfig) -> dict[str, Any]:
     """What a law's runs set."""
-    settings = {"objective": config.objective, "schedule": "geometric", **LAWS[law]}
+    settings = {"objective": config.objective, "schedule": "geometric", "coarse_every": 0, **LAWS[law]}
     if config.objective not in SMOOTHED:
         settings.pop("smoothing", None)
     if config.steps is not None:
