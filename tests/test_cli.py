@@ -347,6 +347,66 @@ def test_bound_refuses_in_one_line(tmp_path):
     refused(call("bound", tmp_path / "nan.csv"), "1 of 21 rows hold NaN", "(rows 20, counted from 0)")
 
 
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """The same points in two units of each column, with names."""
+    folder = tmp_path_factory.mktemp("tables")
+    points = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    for name, units in {"small": (1, 1), "uneven": (2**-4, 2**10)}.items():
+        table = ",".join(["width", "price"]) + "\n" + "\n".join(f"{x!r},{y!r}" for x, y in (points * units).tolist())
+        (folder / f"{name}.csv").write_text(table)
+    return folder
+
+
+def test_standardized_columns_may_have_any_unit(tables, tmp_path):
+    for name in ("small", "uneven"):
+        data = ("--data", tables / f"{name}.csv", "--standardize")
+        result = call("fit", "mdn", *data, "--out", tmp_path / name, *SMALL)
+        assert result.exit_code == 0, result.output
+        assert "standard deviations range" not in result.stderr
+        assert call("sample", tmp_path / name, "-n", 50, "--out", tmp_path / f"{name}.csv").exit_code == 0
+        assert call("sample", tmp_path / name, "-n", 50, "--out", tmp_path / f"{name}.npz").exit_code == 0
+    assert (tmp_path / "small" / "weights.safetensors").read_bytes() == (
+        tmp_path / "uneven" / "weights.safetensors"
+    ).read_bytes()
+    small, uneven = (np.load(tmp_path / f"{name}.npz")["samples"] for name in ("small", "uneven"))
+    np.testing.assert_array_equal(small * np.float32([2**-4, 2**10]), uneven)
+    lines = (tmp_path / "uneven.csv").read_text().splitlines()
+    assert lines[0] == "width,price"
+    np.testing.assert_array_equal(np.float32([line.split(",") for line in lines[1:]]), uneven)
+    variances = [call("variance", tables / f"{name}.csv", "--standardize").stdout for name in ("small", "uneven")]
+    assert variances[0] == variances[1] != call("variance", tables / "small.csv").stdout
+    again = ("--out", tmp_path / "uneven", "--resume")
+    refused(call("fit", "mdn", *again, "--data", tables / "uneven.csv"), "has finished all of its 20 steps")
+    refused(call("fit", "mdn", "--standardize", "--out", tmp_path / "digits", *SMALL), "digits holds images")
+
+
+def test_uneven_columns_are_warned_of(tables, tmp_path):
+    result = call("fit", "mdn", "--data", tables / "uneven.csv", "--out", tmp_path / "run", *SMALL)
+    assert "the columns' standard deviations range from" in result.stderr
+    assert "--standardize brings them to one scale" in result.stderr
+
+
+def test_alternatives_of_standardized_inputs_are_in_the_units_of_the_file(tables, tmp_path):
+    small = ("--steps", 10, "--batch-size", 32, "--width", 16, "--depth", 1, "--features", 1, "--centers", 2)
+    for name in ("small", "uneven"):
+        data = ("--data", tables / f"{name}.csv", "--standardize")
+        assert call("fit", "autoencoder", *data, "--out", tmp_path / name, *small).exit_code == 0
+        for source in (("--index", 0, "--index", 5), ("--input", tables / f"{name}.csv")):
+            out = tmp_path / f"{name}{source[0]}.npz"
+            assert call("reconstruct", tmp_path / name, *source, "-n", 3, "--out", out).exit_code == 0
+    for source in ("--index", "--input"):
+        small, uneven = (np.load(tmp_path / f"{name}{source}.npz") for name in ("small", "uneven"))
+        for part in ("inputs", "alternatives"):
+            np.testing.assert_array_equal(small[part] * np.float32([2**-4, 2**10]), uneven[part])
+    whole = np.loadtxt(tables / "uneven.csv", delimiter=",", skiprows=1, dtype=np.float32)
+    np.testing.assert_allclose(uneven["inputs"], whole, rtol=1e-6)
+
+
+def test_images_are_not_written_as_tables(digits_run, tmp_path):
+    refused(call("sample", digits_run[0], "--out", tmp_path / "a.csv"), "makes images: --out must end in .npz or .png")
+
+
 def test_the_variance_is_chosen_and_shown(tmp_path):
     result = call("variance", "moons", "--batch", 64, "--out", tmp_path / "curves.png")
     assert result.exit_code == 0, result.output
@@ -362,10 +422,6 @@ def test_the_variance_is_chosen_and_shown(tmp_path):
     refused(
         call("variance", tmp_path / "run"), "is a run folder; draw points from it with `contrastive-entropy sample`"
     )
-    uneven = np.random.default_rng(0).normal(size=(100, 2)) * [1, 1000]
-    np.savetxt(tmp_path / "uneven.csv", uneven, delimiter=",")
-    result = call("fit", "mdn", "--data", tmp_path / "uneven.csv", "--out", tmp_path / "uneven", *SMALL)
-    assert "the columns' standard deviations range from" in result.stderr
     constant = ["--data", tmp_path / "same.csv", "--variance-start", 1, "--variance-end", 0.1]
     result = call("fit", "mdn", *constant, "--out", tmp_path / "constant", *SMALL)
     assert (result.exit_code, "range from" in result.stderr) == (0, False), result.output

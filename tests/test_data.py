@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits
 
 from contrastive_entropy import InputError
 from contrastive_entropy.data import STACKED, TOYS, load, names, sample_toy, toy_modes
+from contrastive_entropy.files import column_names, csv_bytes, read_points
 from contrastive_entropy.hub import HUB
 from contrastive_entropy.modes import mode_scores
 
@@ -648,3 +649,38 @@ def test_a_closed_subfolder_is_not_left_out_in_silence(closed_inside, ordinary_u
 def test_a_negative_seed_is_refused():
     with pytest.raises(InputError, match=r"seed must lie from 0 to 2\^63 - 1, got -1"):
         load("moons", seed=-1)
+
+
+def test_standardized_columns_have_deviation_one_and_know_their_unit(tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"year": 2000 + 5 * rng.standard_normal(300), "price": 1e6 * rng.random(300), "none": 0.1})
+    table.to_csv(tmp_path / "table.csv", index=False)
+    table.to_parquet(tmp_path / "table.parquet")
+    for name in ("table.csv", "table.parquet"):
+        plain, dataset = (load(tmp_path / name, standardize=standardize) for standardize in (False, True))
+        assert plain.unit is None
+        torch.testing.assert_close(dataset.unit, plain.train.std(0, correction=0).where(torch.tensor([1, 1, 0]) > 0, 1))
+        assert dataset.columns == plain.columns == ("year", "price", "none")
+        deviations = dataset.train.double().std(0, correction=0)
+        torch.testing.assert_close(deviations, torch.tensor([1.0, 1, 0]).double(), rtol=1e-4, atol=1e-6)
+        for part in ("train", "test"):
+            torch.testing.assert_close(getattr(dataset, part) * dataset.unit, getattr(plain, part))
+    few = load(tmp_path / "table.csv", points=20, standardize=True)
+    assert few.train.std(0, correction=0)[:2].tolist() == pytest.approx([1, 1], rel=1e-4)
+    with pytest.raises(InputError, match="digits holds images, whose pixels share one scale: leave standardize out"):
+        load("digits", standardize=True)
+
+
+def test_columns_without_names_have_none(tmp_path):
+    np.savetxt(tmp_path / "plain.csv", np.eye(12), delimiter=",")
+    assert load(tmp_path / "plain.csv").columns is None
+    assert load("moons").columns is None
+
+
+@pytest.mark.parametrize("columns", [None, ("a", "b c")])
+def test_a_table_written_is_read_back_exactly(tmp_path, columns):
+    points = torch.randn(20, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1e-6, 1e6])
+    path = tmp_path / "points.csv"
+    path.write_bytes(csv_bytes(points, columns))
+    assert torch.equal(read_points(path)[0], points)
+    assert column_names(path) == columns

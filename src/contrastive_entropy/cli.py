@@ -18,6 +18,7 @@ from contrastive_entropy.cli_options import errors_in_one_line
 from contrastive_entropy.cli_tables import BOUND_MEANINGS, evaluate_run, print_figures
 from contrastive_entropy.data import STACKED, TOYS, names
 from contrastive_entropy.errors import InputError
+from contrastive_entropy.files import csv_bytes
 from contrastive_entropy.hub import HUB
 from contrastive_entropy.inception import WEIGHTS
 from contrastive_entropy.runs import Run, write_atomically
@@ -47,7 +48,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 @app.command("sample")
 def sample(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    out: Annotated[Path, typer.Option(help=f"File to write: {' or '.join(options.PICTURE_OR_NUMBERS)}.")],
+    out: Annotated[Path, typer.Option(help=f"File to write: {' or '.join(options.SAMPLES)}.")],
     number: Annotated[int, typer.Option("-n", "--number", help="How many points.")] = 1000,
     seed: Annotated[int, typer.Option(help="Same seed, same points.")] = 0,
     from_density: Annotated[
@@ -55,25 +56,30 @@ def sample(
     ] = False,
     overwrite: options.ReplaceFile = False,
 ) -> None:
-    """Generate points: .npz holds them as `samples`, .png shows the first hundred images, or 2,000 points.
+    """Generate points: .csv is a table as the data's, .npz holds them as `samples`, .png shows 100 images, or 2,000 points.
 
-    Images keep their shape and are clipped to [0, 1].
+    Images keep their shape and are clipped to [0, 1]. Points of --standardize are back in the data's units, but for .png.
     """
     with errors_in_one_line():
         options.check_number_and_seed(number, seed)
-        options.check_output(out, overwrite=overwrite, suffixes=options.PICTURE_OR_NUMBERS)
+        options.check_output(out, overwrite=overwrite, suffixes=options.SAMPLES)
         import torch
 
         from contrastive_entropy.evaluation import generate
 
         opened = Run.open(run)
+        suffix = out.suffix.lower()
+        if suffix == ".csv" and opened.image_shape:
+            raise InputError(f"{run} makes images: --out must end in {' or '.join(options.PICTURE_OR_NUMBERS)}")
         points = generate(opened, number, generator=torch.Generator().manual_seed(seed), from_density=from_density)
-        if out.suffix.lower() == ".png":
+        if suffix == ".png":
             from contrastive_entropy.report import png_bytes, samples_figure
 
             content = png_bytes(samples_figure(points, opened.image_shape))
+        elif suffix == ".csv":
+            content = csv_bytes(opened.in_data_units(points), opened.columns)
         else:
-            points = points.clamp(0, 1) if opened.image_shape else points
+            points = points.clamp(0, 1) if opened.image_shape else opened.in_data_units(points)
             stream = io.BytesIO()
             np.savez(stream, samples=points.reshape(number, *(opened.image_shape or (-1,))).numpy())
             content = stream.getvalue()
@@ -152,6 +158,7 @@ def variance(
         int, typer.Option(help="Points of a batch of the objective: the more, the smaller the variance.")
     ] = 256,
     data_root: options.DataRoot = None,
+    standardize: options.Standardize = False,
     seed: Annotated[int, typer.Option(help="Of the batches, and of a toy's draw.")] = 0,
     out: Annotated[Path | None, typer.Option(help="PNG file for the curves.")] = None,
     overwrite: options.ReplaceFile = False,
@@ -163,7 +170,7 @@ def variance(
         from contrastive_entropy.data import load
         from contrastive_entropy.variance import METHODS, median_pair_variance, select
 
-        points = load(data, seed=seed, data_root=data_root).train
+        points = load(data, seed=seed, data_root=data_root, standardize=standardize).train
         try:
             choices = [select(points, method=method, points=batch, seed=seed) for method in METHODS]
         except ValueError as error:

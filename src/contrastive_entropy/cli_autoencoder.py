@@ -61,8 +61,8 @@ def reconstruct(
             stream = io.BytesIO()
             np.savez(
                 stream,
-                inputs=inputs.reshape(-1, *shape).numpy(),
-                alternatives=alternatives.reshape(len(inputs), number, *shape).numpy(),
+                inputs=opened.in_data_units(inputs).reshape(-1, *shape).numpy(),
+                alternatives=opened.in_data_units(alternatives).reshape(len(inputs), number, *shape).numpy(),
             )
             content = stream.getvalue()
         with options.writing(out):

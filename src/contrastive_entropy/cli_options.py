@@ -83,6 +83,14 @@ PrincipalComponents = Annotated[
         "images. As many as training points: distances stay exact; more are cut to that. 0: all coordinates."
     ),
 ]
+Standardize = Annotated[
+    bool,
+    typer.Option(
+        "--standardize",
+        help="Divide every column of a table by its standard deviation; variances and figures are in these units, files "
+        "of samples in the data's own.",
+    ),
+]
 HeldOut = Annotated[float, typer.Option(help="Share of a file's points to hold out.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same bytes.")]
 Accelerator = Annotated[str, typer.Option(help="As Lightning takes it: auto, cpu, gpu, ...")]
@@ -153,6 +161,7 @@ def refuse_ignored(config: Config, given: dict[str, Any]) -> None:
 
 
 PICTURE_OR_NUMBERS = (".npz", ".png")
+SAMPLES = (*PICTURE_OR_NUMBERS, ".csv")
 
 
 def check_output(out: Path | None, *, overwrite: bool, suffixes: tuple[str, ...] = ()) -> None:

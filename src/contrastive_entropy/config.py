@@ -78,6 +78,8 @@ class FitConfig:
         points: how many of the training points are used; None is all.
         held_out: share of a file's points that is held out.
         data_root: folder with copies of hub data sets; None is the hub or its cache.
+        standardize: divide every column by its standard deviation, for tables whose columns have units of their own; all
+            variances and figures are in these units then.
         seed: of the data's draw or split, the initial weights, the batches and the noise.
 
     Raises:
@@ -108,6 +110,7 @@ class FitConfig:
     points: int | None = None
     held_out: float = 0.2
     data_root: str | None = None
+    standardize: bool = False
     seed: int = 0
 
     kind: ClassVar[str] = "mdn"
@@ -210,7 +213,8 @@ class AutoencoderConfig:
         width, depth: as in `FitConfig`.
         decoder, decoder_width: body and width of the decoder; None as the encoder's. Another body needs a width of its own.
         frequencies: waves of `networks.FourierFeatures` that the decoder sees of the code, at most 16; 0: the code alone.
-        principal_components, points, held_out, data_root, seed: as in `FitConfig`; the decoder writes in the components.
+        principal_components, points, held_out, data_root, standardize, seed: as in `FitConfig`; the decoder writes in the
+            components.
 
     Raises:
         InputError: a field's value cannot be used.
@@ -242,6 +246,7 @@ class AutoencoderConfig:
     points: int | None = None
     held_out: float = 0.2
     data_root: str | None = None
+    standardize: bool = False
     seed: int = 0
 
     kind: ClassVar[str] = "autoencoder"

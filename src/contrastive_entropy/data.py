@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.files import map_points, read_points, split
+from contrastive_entropy.files import column_names, map_points, read_points, split
 from contrastive_entropy.hub import HUB, PREFIX, load_images
 
 
@@ -26,6 +26,8 @@ class Dataset:
         test: (m, d) float32, held out.
         image_shape: (channels, height, width) where the points are images with values in [0, 1], else None.
         train_labels, test_labels: (n,) and (m,) int64 where there are classes, else None.
+        unit: (d,) what every coordinate was divided by, or None.
+        columns: names of the coordinates where the file has them, else None.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Dataset:
     image_shape: tuple[int, int, int] | None = None
     train_labels: Tensor | None = None
     test_labels: Tensor | None = None
+    unit: Tensor | None = None
+    columns: tuple[str, ...] | None = None
 
     @property
     def dimension(self) -> int:
@@ -52,6 +56,7 @@ def load(
     held_out: float = 0.2,
     data_root: str | Path | None = None,
     points: int | None = None,
+    standardize: bool = False,
 ) -> Dataset:
     """Load a data set by name or path.
 
@@ -63,13 +68,15 @@ def load(
         held_out: share of a file's points that is held out, in (0, 1); at least 1 point and at most 10,000.
         data_root: folder of copies of hub data sets (`mnist`), each in a folder of its name; None takes the hub.
         points: how many of the training points are taken, drawn with the seed; None is all. At least 10.
+        standardize: divide every coordinate by its standard deviation in the training points, the constant ones by 1.
 
     Returns:
         Dataset. Toys have 10,000 + 5,000 points in the plane (modes1200: in 1,200 dimensions), digits
         1,297 + 500 images of 8 x 8, mnist its own two parts.
 
     Raises:
-        InputError: no such name or file, or a file whose content cannot be used; the message says where and why.
+        InputError: no such name or file, or a file whose content cannot be used; the message says where and why. Images
+            are not standardized: their pixels share one scale.
 
     >>> load("moons").train.shape
     torch.Size([10000, 2])
@@ -81,6 +88,11 @@ def load(
         raise InputError(f"points must be at least 10, got {points}")
     if not 0 < held_out < 1:
         raise InputError(f"held_out must lie in (0, 1), got {held_out}")
+    dataset = _loaded(name, seed, held_out, data_root, points)
+    return _standardized(dataset) if standardize else dataset
+
+
+def _loaded(name: str, seed: int, held_out: float, data_root: str | Path | None, points: int | None) -> Dataset:
     if name == "digits":
         return _subset(_digits(), points, seed)
     if name in TOYS:
@@ -92,9 +104,19 @@ def load(
         return _stacked(data_root, seed, points)
     if not _exists(name):
         raise InputError(_not_found(name))
-    rows, image_shape = read_points(Path(source))
+    rows, image_shape = read_points(Path(name))
     train, test = split(name, len(rows), held_out=held_out, most=MOST_HELD_OUT, seed=seed)
-    return _subset(Dataset(name, rows[train], rows[test], image_shape), points, seed)
+    columns = None if image_shape else column_names(Path(name))
+    return _subset(Dataset(name, rows[train], rows[test], image_shape, columns=columns), points, seed)
+
+
+def _standardized(dataset: Dataset) -> Dataset:
+    if dataset.image_shape is not None:
+        raise InputError(f"{dataset.name} holds images, whose pixels share one scale: leave standardize out")
+    train = dataset.train.double()
+    varied = train.amax(0) > train.amin(0)
+    unit = torch.where(varied, train.std(0, correction=0), 1.0).float()
+    return dataclasses.replace(dataset, train=dataset.train / unit, test=dataset.test / unit, unit=unit)
 
 
 def names() -> list[str]:

@@ -77,6 +77,27 @@ def read_points(path: Path) -> tuple[Tensor, tuple[int, int, int] | None]:
     return torch.from_numpy(points.astype(np.float32)), image_shape
 
 
+def column_names(path: Path) -> tuple[str, ...] | None:
+    """Names of a readable table's columns; None where it has none."""
+    suffix = path.suffix.lower()
+    if suffix == ".csv" and _csv_header(path) is not None:
+        import pandas as pd
+
+        return tuple(map(str, pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns))
+    if suffix == ".parquet":
+        from pyarrow.parquet import ParquetFile
+
+        return tuple(map(str, next(ParquetFile(path).iter_batches(batch_size=1)).to_pandas().columns))
+    return None
+
+
+def csv_bytes(points: Tensor, columns: tuple[str, ...] | None) -> bytes:
+    """Points (n, d) as a table that `read_points` reads back, the first line being the names if there are any."""
+    import pandas as pd
+
+    return pd.DataFrame(points.numpy(), columns=columns).to_csv(index=False, header=columns is not None).encode()
+
+
 def map_points(path: Path) -> np.ndarray | None:
     """A memory map of an .npy file of (n, d) floating-point points; None for anything else.
 

@@ -221,7 +221,7 @@ def read_inputs(run: Run, source: Path | None, index: list[int] | None) -> Tenso
         if shape != run.image_shape or points.shape[1] != run.dimension:
             expected = run.image_shape or (run.dimension,)
             raise InputError(f"{source}: expected inputs of shape {expected}, got {shape or tuple(points.shape[1:])}")
-        return points
+        return run.standardized(points)
     test = run.dataset().test
     if index is None:
         return test[:10]

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from contrastive_entropy import __version__
 from contrastive_entropy.config import KINDS, Config, Machine
@@ -44,6 +46,8 @@ class Run:
         dimension: d of the data.
         image_shape: of the data, if images.
         data_digest: of the data's bytes, so that a changed file is noticed.
+        unit: (d,) of the data set, if it was standardized.
+        columns: of the data set, if it has names.
         machine: what it was started with.
     """
 
@@ -52,6 +56,8 @@ class Run:
     dimension: int
     image_shape: tuple[int, int, int] | None
     data_digest: str
+    unit: tuple[float, ...] | None = None
+    columns: tuple[str, ...] | None = None
     machine: Machine = field(default_factory=Machine)
 
     @classmethod
@@ -67,8 +73,14 @@ class Run:
         """Make the folder and write config.json.
 
         Raises:
-            InputError: it cannot be written, holds other files, or holds a run and overwrite is False.
+            InputError: it cannot be written, holds other files, or holds a run and overwrite is False; or the data set is
+                not standardized as the config says.
         """
+        if config.standardize != (dataset.unit is not None):
+            raise InputError(
+                f"standardize is {config.standardize}, and {dataset.name} {'is' if dataset.unit is not None else 'is not'} "
+                "standardized: load it with `runs.load_for(config)`"
+            )
         folder = Path(folder)
         resolved = cls.resolved(config, dataset)
         resolved.network(dataset.dimension, dataset.image_shape)  # refuses what does not fit before anything is written
@@ -84,7 +96,16 @@ class Run:
                 _remove_run(folder)
             elif any(folder.iterdir()):
                 raise InputError(f"{folder} is not empty and holds no run; choose another --out")
-            run = cls(folder, resolved, dataset.dimension, dataset.image_shape, digest(dataset), machine or Machine())
+            run = cls(
+                folder,
+                resolved,
+                dataset.dimension,
+                dataset.image_shape,
+                digest(dataset),
+                None if dataset.unit is None else tuple(dataset.unit.tolist()),
+                dataset.columns,
+                machine or Machine(),
+            )
             write_atomically(folder / CONFIG, _json_bytes(run._description()))
         except OSError as error:
             raise InputError(f"cannot write to {folder} ({error.strerror}); choose another --out") from error
@@ -124,12 +145,15 @@ class Run:
                 )
             shape = description["image_shape"]
             kind = KINDS[description.get("kind", "mdn")]
+            unit, columns = description.get("unit"), description.get("columns")
             return cls(
                 folder,
                 kind(**description["config"]),
                 int(description["dimension"]),
                 None if shape is None else (shape[0], shape[1], shape[2]),
                 str(description["data_digest"]),
+                None if unit is None else tuple(map(float, unit)),
+                None if columns is None else tuple(map(str, columns)),
                 Machine(**description["machine"]),
             )
         except InputError:
@@ -152,6 +176,14 @@ class Run:
         if digest(dataset) != self.data_digest:
             raise InputError(f"{self.config.data} has changed since {self.folder} was made; restore it, or train again")
         return dataset
+
+    def standardized(self, points: Tensor) -> Tensor:
+        """Points (..., d) of the data's file as the network knows them."""
+        return points if self.unit is None else points / torch.tensor(self.unit)
+
+    def in_data_units(self, points: Tensor) -> Tensor:
+        """Points (..., d) of the network as the data's file has them."""
+        return points if self.unit is None else points * torch.tensor(self.unit)
 
     def save_weights(self, network: MixtureDensityNetwork | EncoderMixtureDecoder) -> None:
         """Write weights.safetensors."""
@@ -191,6 +223,8 @@ class Run:
             "dimension": self.dimension,
             "image_shape": self.image_shape,
             "data_digest": self.data_digest,
+            "unit": self.unit,
+            "columns": self.columns,
             "machine": dataclasses.asdict(self.machine),
         }
 
@@ -202,7 +236,12 @@ def load_for(config: Config) -> Dataset:
         InputError: as `data.load`.
     """
     return load(
-        config.data, seed=config.seed, held_out=config.held_out, data_root=config.data_root, points=config.points
+        config.data,
+        seed=config.seed,
+        held_out=config.held_out,
+        data_root=config.data_root,
+        points=config.points,
+        standardize=config.standardize,
     )
 
 

@@ -52,7 +52,7 @@ from contrastive_entropy.variance import SCHEDULES, geometric_schedule
 PATIENCE = 10
 """Rows of metrics.csv in which a failure must show before it is reported."""
 
-UNEVEN = 30.0
+UNEVEN = 5.0
 """Ratio of columns' standard deviations beyond which one variance does not suit them all."""
 
 logger = logging.getLogger("contrastive_entropy")
@@ -402,7 +402,7 @@ def _announce_variance(asked: Config, resolved: Config, dataset: Dataset) -> Non
         if high > UNEVEN * low:
             logger.warning(
                 "the columns' standard deviations range from %.3g to %.3g, and one variance serves all: the kernel sees "
-                "little of the small ones; bring columns to comparable scales first",
+                "little of the small ones; --standardize brings them to one scale",
                 low,
                 high,
             )

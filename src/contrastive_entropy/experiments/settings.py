@@ -113,9 +113,9 @@ class CompareConfig:
     Args:
         contenders: NAME or NAME:PARAMETER of `contenders.NAMES`.
         seeds: one repetition for each.
-        data, data_root, points, steps, batch_size, components, learning_rate, decay_fraction, average_fraction,
-            variance_start, variance_end, body, width, noise_dimension, principal_components: as in `FitConfig`, for all
-            contenders alike.
+        data, data_root, standardize, points, steps, batch_size, components, learning_rate, decay_fraction,
+            average_fraction, variance_start, variance_end, body, width, noise_dimension, principal_components: as in
+            `FitConfig`, for all contenders alike.
         coarse_every: as in `FitConfig`, for our objectives.
         precision: of the network, as in `Machine`.
     """
@@ -134,6 +134,7 @@ class CompareConfig:
     seeds: tuple[int, ...] = (0, 1, 2)
     data: str = "digits"
     data_root: str | None = None
+    standardize: bool = False
     points: int | None = None
     steps: int = 2000
     batch_size: int = 256
@@ -163,8 +164,8 @@ class VarianceSweepConfig:
         objectives: our contenders of `compare`, NAME or NAME:PARAMETER.
         factors: variances at the end of annealing, relative to the one chosen from the data.
         seeds: one repetition for each.
-        data, data_root, points, steps, batch_size, components, learning_rate, decay_fraction, coarse_every, body,
-            width, noise_dimension, principal_components: as in `FitConfig`.
+        data, data_root, standardize, points, steps, batch_size, components, learning_rate, decay_fraction, coarse_every,
+            body, width, noise_dimension, principal_components: as in `FitConfig`.
         schedule: as in `FitConfig`; geometric, because the adaptive one would end small variances higher.
         precision: of the network, as in `Machine`.
     """
@@ -179,6 +180,7 @@ class VarianceSweepConfig:
     seeds: tuple[int, ...] = (0, 1, 2)
     data: str = "moons"
     data_root: str | None = None
+    standardize: bool = False
     points: int | None = None
     steps: int = 2000
     batch_size: int = 256
