@@ -19,7 +19,7 @@ import torch
 from contrastive_entropy import training
 from contrastive_entropy.config import AutoencoderConfig
 from contrastive_entropy.data import Dataset, load
-from contrastive_entropy.training import conditional_step_bound
+from contrastive_entropy.steps import conditional_step_bound
 
 PARTS = ("encoder", "decoder", "objective", "objective's gradient", "network's gradient", "optimiser")
 

@@ -31,6 +31,7 @@ from contrastive_entropy.reconstruction import (
     whole_limit,
 )
 from contrastive_entropy.runs import Run
+from contrastive_entropy.steps import conditional_step_bound, initial_network
 from contrastive_entropy.tracking import BoundTracker, conditions_of, encoded, figures, reconstruction_errors
 
 SMALL = AutoencoderConfig(data="digits", steps=20, batch_size=32, centers=3, width=16, depth=1)
@@ -329,13 +330,13 @@ def test_in_all_principal_components_the_objective_is_that_in_all_coordinates(di
     dataset = dataclasses.replace(digits, train=digits.train[:30])
     config = config.resolve(dataset)
     assert config.principal_components == 29
-    network = training.initial_network(config, dataset)
+    network = initial_network(config, dataset)
     conditions = torch.rand(30, config.features, generator=generator())
     values = []
     for projected in (False, True):
         q = network.mixture(conditions, generator=generator(1), projected=projected)
         x = network.project(dataset.train) if projected else dataset.train
-        values.append(training.conditional_step_bound(config, x, q, conditions, conditions, 0.01))
+        values.append(conditional_step_bound(config, x, q, conditions, conditions, 0.01))
         assert q.dimension == (29 if projected else 64)
     spare = (64 - 29) / 2 * math.log(4 * math.pi * float(q.variance))
     assert float((values[1].value - values[0].value).detach()) == pytest.approx(spare, rel=1e-5)
@@ -345,7 +346,7 @@ def test_in_all_principal_components_the_objective_is_that_in_all_coordinates(di
 def test_training_tightens_the_bound(tmp_path, digits):
     config = dataclasses.replace(SMALL, steps=200, codes="heads", variance_start=1.0, variance_end=1.0, width=64)
     run = training.fit(config, tmp_path / "run", digits, accelerator="cpu", track_every=100)
-    first = BoundTracker(digits).measure(training.initial_network(run.config, digits))["held_out"]
+    first = BoundTracker(digits).measure(initial_network(run.config, digits))["held_out"]
     last = bounds_of(tmp_path / "run")[-1]
     assert last["part"] == "held_out"
     assert float(last["value"]) > first["value"] + 0.3

@@ -18,8 +18,11 @@ from contrastive_entropy import InputError, TrainingError, training
 from contrastive_entropy.config import AutoencoderConfig, FitConfig, Machine
 from contrastive_entropy.data import Dataset, load
 from contrastive_entropy.marginal import OBJECTIVES
+from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.models import MixtureDensityNetwork
+from contrastive_entropy.recording import Recorder
 from contrastive_entropy.runs import Run
+from contrastive_entropy.steps import ADAPT_ALONE, Fit, initial_network, marginal_bound, step_generator
 from contrastive_entropy.variance import geometric_schedule
 
 SMALL = FitConfig(data="moons", steps=30, batch_size=32, components=32, width=16, depth=1, noise_dimension=4)
@@ -62,8 +65,8 @@ def test_training_improves_the_fit(tmp_path, moons):
 def test_an_adaptive_variance_waits_for_samples_without_data_near_them(tmp_path, moons, monkeypatch):
     config = dataclasses.replace(SMALL, schedule="adaptive", steps=100, variance_end=1e-6)
     falls = {}
-    for name, threshold in (("never", -1.0), ("always", 1.0), ("default", training.ADAPT_ALONE)):
-        monkeypatch.setattr(training, "ADAPT_ALONE", threshold)
+    for name, threshold in (("never", -1.0), ("always", 1.0), ("default", ADAPT_ALONE)):
+        monkeypatch.setattr("contrastive_entropy.steps.ADAPT_ALONE", threshold)
         run = training.fit(config, tmp_path / name, moons, accelerator="cpu")
         falls[name] = [float(row["variance"]) for row in rows(tmp_path / name)]
         assert float(run.load_network().variance) == pytest.approx(falls[name][-1], rel=1e-6)
@@ -90,7 +93,7 @@ def test_an_adaptive_variance_waits_for_samples_without_data_near_them(tmp_path,
 )
 def test_the_learning_rate_falls_at_the_end(moons, config, changes, rates):
     config = dataclasses.replace(config, steps=100, learning_rate=1.0, **changes).resolve(moons)
-    module = training.Fit(config, training.initial_network(config, moons), moons.train)
+    module = Fit(config, initial_network(config, moons), moons.train)
     assert [module.scheduled_rate(step) for step in (0, 40, 60, 90)] == pytest.approx(rates)
 
 
@@ -108,12 +111,12 @@ def test_the_learning_rate_falls_at_the_end(moons, config, changes, rates):
 )
 def test_every_few_steps_the_objective_sees_a_larger_variance(moons, changes, period):
     config = dataclasses.replace(SMALL, **changes).resolve(moons)
-    module = training.Fit(config, training.initial_network(config, moons), moons.train)
+    module = Fit(config, initial_network(config, moons), moons.train)
     end, start = config.variance_end, config.variance_start
     ratios = []
     for step in range(25, 65):
         x, generator = module.drawn(step)
-        p, q = (training.GaussianMixture(mixture.centers, end) for mixture in module.data_and_model(x, generator))
+        p, q = (GaussianMixture(mixture.centers, end) for mixture in module.data_and_model(x, generator))
         coarse_p, coarse_q, weight = module.coarsened(step, p, q, generator)
         assert torch.equal(coarse_p.centers, p.centers)
         assert torch.equal(coarse_q.centers, q.centers)
@@ -144,12 +147,12 @@ def test_larger_variances_see_the_shares_of_separate_parts():
         "two", batch_size=64, components=64, variance_start=0.5, variance_end=1e-4, anneal_fraction=0.0, coarse_every=2
     )
     body, place = _TwoPoints(), {"location": torch.zeros(2), "scale": torch.ones(())}
-    module = training.Fit(config, MixtureDensityNetwork(body, noise_dimension=1, variance=1e-4, **place), x)
+    module = Fit(config, MixtureDensityNetwork(body, noise_dimension=1, variance=1e-4, **place), x)
     slopes = []
     for step in range(200):
         points, generator = module.drawn(step)
         *seen, weight = module.coarsened(step, *module.data_and_model(points, generator), generator)
-        value = weight * training.marginal_bound(config, *seen).value
+        value = weight * marginal_bound(config, *seen).value
         slopes.append(torch.autograd.grad(value, body.border)[0])
     seen, unseen = torch.stack(slopes).view(100, 2).T  # of the coarse steps, of the others
     assert float(seen.mean() / seen.std()) * 100**0.5 < -3.5  # the border is too far right
@@ -162,14 +165,12 @@ def test_metrics_stay_at_the_step_s_variance(tmp_path, moons):
     )
     training.fit(config, tmp_path / "run", moons, accelerator="cpu", log_every=1)
     resolved = config.resolve(moons)
-    module = training.Fit(resolved, training.initial_network(resolved, moons), moons.train)
+    module = Fit(resolved, initial_network(resolved, moons), moons.train)
     for step, row in enumerate(rows(tmp_path / "run")):
         with torch.no_grad():
             p, q = module.data_and_model(*module.drawn(step))
             assert float(row["variance"]) == pytest.approx(float(q.variance))
-            assert float(row["objective"]) == pytest.approx(
-                float(training.marginal_bound(resolved, p, q).value), rel=1e-5
-            )
+            assert float(row["objective"]) == pytest.approx(float(marginal_bound(resolved, p, q).value), rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -198,14 +199,14 @@ def test_more_runs_resume_to_the_same_bytes(tmp_path, monkeypatch, config):
 
 def weights_after_every_step(config, dataset, folder, monkeypatch):
     """Of the body, and those that the run keeps."""
-    seen, average_weights = [], training.Fit.average_weights
+    seen, average_weights = [], Fit.average_weights
 
     def look(module):
         average_weights(module)
         seen.append(torch.nn.utils.parameters_to_vector(module.network.body.parameters()).detach().clone())
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.Fit, "average_weights", look)
+        patch.setattr(Fit, "average_weights", look)
         run = training.fit(config, folder, dataset, accelerator="cpu")
     return seen, torch.nn.utils.parameters_to_vector(run.load_network().body.parameters()).detach()
 
@@ -434,8 +435,8 @@ def test_rows_are_kept_when_training_stops(tmp_path, moons, monkeypatch):
         if arguments[0].global_step == 20:
             (tmp_path / "late").touch()
 
-    real = training._Recorder.on_train_batch_end
-    monkeypatch.setattr(training._Recorder, "on_train_batch_end", mark)
+    real = Recorder.on_train_batch_end
+    monkeypatch.setattr(Recorder, "on_train_batch_end", mark)
     monkeypatch.setitem(OBJECTIVES, "inner_product", broken)
     with pytest.raises(TrainingError, match=r"step 20: .* train again with --overwrite"):
         training.fit(dataclasses.replace(SMALL, objective="inner_product"), tmp_path / "run", moons, accelerator="cpu")
@@ -520,7 +521,7 @@ def test_images_train_with_a_convolutional_body(tmp_path):
 def test_the_network_starts_at_the_mean_and_spread_of_the_data(tmp_path, moons):
     shifted = Dataset("x", moons.train * 5 + 100, moons.test * 5 + 100)
     run = Run.create(tmp_path / "run", SMALL, shifted)
-    network = training.initial_network(run.config, shifted)
+    network = initial_network(run.config, shifted)
     torch.testing.assert_close(network.location, shifted.train.mean(0))
     assert network.scale.item() == pytest.approx((shifted.train - shifted.train.mean(0)).square().mean().sqrt().item())
 
@@ -533,11 +534,9 @@ def test_the_global_generator_is_left_alone(tmp_path, moons):
 
 
 def test_steps_differ_and_repeat():
-    draws = [
-        torch.rand(3, generator=training.step_generator(*key)) for key in ((0, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 0))
-    ]
+    draws = [torch.rand(3, generator=step_generator(*key)) for key in ((0, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 0))]
     assert len({tuple(draw.tolist()) for draw in draws}) == 4
-    assert torch.equal(draws[0], torch.rand(3, generator=training.step_generator(0, 0, 0)))
+    assert torch.equal(draws[0], torch.rand(3, generator=step_generator(0, 0, 0)))
 
 
 @pytest.mark.slow

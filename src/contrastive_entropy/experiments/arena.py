@@ -1,6 +1,7 @@
 """Where contenders meet: one data set, one network, the same batches; runs that are made once, and their figures."""
 
 import dataclasses
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.principal import principal_directions
 from contrastive_entropy.progress import progress_line
 from contrastive_entropy.runs import Run, digest, load_for, write_atomically, write_json
-from contrastive_entropy.training import Fit, initial_network, logger
+from contrastive_entropy.steps import Fit, initial_network
 
 EVALUATED = 10_000
 """Most points per side in the Frechet distance; `NEIGHBORED` in the figures of neighbourhoods."""
@@ -56,6 +57,8 @@ HALVES = {"32-true": None, "bf16-mixed": torch.bfloat16}
 
 POINTS = "the points themselves"
 """Name of the space without features."""
+
+logger = logging.getLogger("contrastive_entropy")
 
 
 class Arena:
@@ -157,7 +160,7 @@ def _known(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 def train(
     loss: Loss, config: FitConfig, dataset: Dataset, label: str, *, precision: str = Machine.precision
 ) -> tuple[MixtureDensityNetwork, float]:
-    """The steps of `training.Fit`, batches and schedules included, with any loss and without what surrounds them.
+    """The steps of `steps.Fit`, batches and schedules included, with any loss and without what surrounds them.
 
     Args:
         loss: of `contenders`.

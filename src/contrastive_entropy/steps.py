@@ -1,0 +1,335 @@
+"""One step of a fit: its batch, variance and objective, as a Lightning module."""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from contrastive_entropy.bounds import Bound
+from contrastive_entropy.conditional import (
+    JointMixture,
+    conditional_log_likelihood,
+    conditional_normalized_inner_product,
+    conditional_trace,
+)
+from contrastive_entropy.config import ADAPTIVE, AutoencoderConfig, Config, FitConfig
+from contrastive_entropy.data import Dataset
+from contrastive_entropy.diagnostics import share_alone
+from contrastive_entropy.errors import TrainingError
+from contrastive_entropy.marginal import OBJECTIVES
+from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork
+from contrastive_entropy.principal import principal_directions
+from contrastive_entropy.variance import SCHEDULES, geometric_schedule
+
+Network = MixtureDensityNetwork | EncoderMixtureDecoder
+
+
+ADAPT_ALONE, ADAPT_PACE, ADAPT_LOOKED = 0.1, 2.0, 128
+"""Of the adaptive schedule: the share of model points without data near enough from which on it waits, its pace in units of
+the geometric one's when it catches up, and how many model points it looks at."""
+
+
+class Fit(L.LightningModule):
+    """One step: draw data and noise, evaluate the objective at the scheduled variance, follow its gradient.
+
+    All randomness of step t comes from (seed, t, rank) alone, so a resumed run repeats an uninterrupted one.
+
+    Args:
+        config: with all variances chosen.
+        network: what is fitted.
+        data: (n, d) training points, kept on the CPU.
+    """
+
+    def __init__(self, config: Config, network: Network, data: Tensor) -> None:
+        super().__init__()
+        self.config = config
+        self.network = network
+        self.points = data
+        self.bound: Bound | None = None
+        self.weight = 1.0
+        self.mixtures: tuple[GaussianMixture, GaussianMixture] | None = None
+        self.tracked: dict[str, float] = {}
+        self.average: AveragedModel | None = None
+        if isinstance(config, FitConfig) and config.average_fraction > 0:
+            self.average = AveragedModel(self._body(), multi_avg_fn=partial(_average, config.average_fraction))
+            self.average.requires_grad_(requires_grad=False)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam, in one kernel where there is one: four times faster on decoders with many outputs."""
+        fused = self.device.type in ("cpu", "cuda")
+        return torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate, fused=fused)
+
+    def on_train_start(self) -> None:
+        """Bring an optimiser's loaded state to its weights' order in memory: fused kernels take that for granted."""
+        for optimizer in self.trainer.optimizers:
+            for weights, state in optimizer.state.items():
+                for name, value in state.items():
+                    if isinstance(value, Tensor) and value.shape == weights.shape:
+                        state[name] = torch.empty_like(weights, dtype=value.dtype).copy_(value)
+
+    def scheduled_variance(self, step: int) -> float:
+        """The density's variance at a step."""
+        if self.config.schedule == ADAPTIVE and step > 0:
+            return float(self.network.variance)
+        return self._scheduled(step)
+
+    def adapt(self, step: int, p: GaussianMixture, q: GaussianMixture) -> None:
+        """Behind a step of the adaptive schedule: the next variance. Where no step waits, the geometric schedule's.
+
+        Args:
+            step: that was made.
+            p, q: its data and model points.
+        """
+        c = self.config
+        if c.schedule != ADAPTIVE or self.annealed(step):
+            return
+        if share_alone(p, GaussianMixture(q.centers[:ADAPT_LOOKED], q.variance)) > ADAPT_ALONE:
+            return
+        now, target = (self._scheduled(at) for at in (step, step + 1))
+        caught_up = float(self.network.variance) * (target / now) ** ADAPT_PACE
+        # a new tensor: the step's mixtures keep theirs; on several devices the first one's is sent to all before a step
+        self.network.variance = torch.full_like(self.network.variance, max(target, caught_up))
+
+    def average_weights(self) -> None:
+        """Behind a step, count its weights in."""
+        if self.average is not None:
+            self.average.update_parameters(self._body())
+
+    def trained(self) -> Network:
+        """Behind the last step: the network, with the average of its weights if the config asks for it."""
+        if self.average is not None and self.average.n_averaged > 0:
+            self._body().load_state_dict(self.average.module.state_dict())
+        return self.network
+
+    def _body(self) -> torch.nn.Module:
+        assert isinstance(self.network, MixtureDensityNetwork)  # only its weights are averaged
+        return self.network.body
+
+    def _scheduled(self, step: int) -> float:
+        c = self.config
+        assert c.variance_start is not None  # both are chosen by FitConfig.resolve
+        assert c.variance_end is not None
+        schedule = SCHEDULES.get(c.schedule, geometric_schedule)  # adaptive: what it waits from
+        return schedule(step, steps=c.steps, start=c.variance_start, end=c.variance_end, fraction=c.anneal_fraction)
+
+    def annealed(self, step: int) -> bool:
+        """Whether the variance falls no more."""
+        return step >= self.config.anneal_fraction * self.config.steps
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Also let an adaptive variance fall, and average the weights, before anything is recorded or saved."""
+        step = self.global_step
+        super().optimizer_step(*args, **kwargs)
+        self.average_weights()
+        if self.mixtures is not None:
+            self.adapt(step, *self.mixtures)
+
+    def scheduled_rate(self, step: int) -> float:
+        """The learning rate at a step: constant, then linear to 0."""
+        c = self.config
+        # the last tenth where the variance anneals to the end
+        share = max(1 - c.anneal_fraction, 0.1) if c.decay_fraction is None else c.decay_fraction
+        return c.learning_rate * (min(1.0, (c.steps - step) / (c.steps * share)) if share > 0 else 1.0)
+
+    def drawn(self, step: int, rank: int = 0) -> tuple[Tensor, torch.Generator]:
+        """The batch of a step, (s, d) on the module's device, and the generator of its noise; sets the variance."""
+        generator = step_generator(self.config.seed, step, rank)
+        index = torch.randint(len(self.points), (self.config.batch_size,), generator=generator)
+        self.network.variance.fill_(self.scheduled_variance(step))
+        return self.points[index].to(self.device), generator
+
+    def data_and_model(self, x: Tensor, generator: torch.Generator) -> tuple[GaussianMixture, GaussianMixture]:
+        """A batch (s, d) and fresh points of a mixture density network, as mixtures of the network's variance.
+
+        Both in the principal components, if the config asks for them.
+        """
+        assert isinstance(self.config, FitConfig)
+        assert isinstance(self.network, MixtureDensityNetwork)
+        q = self.network(self.network.draw_noise(self.config.components, generator=generator), projected=True)
+        return GaussianMixture(self.network.project(x), q.variance), q
+
+    def coarsened(
+        self, step: int, p: GaussianMixture, q: GaussianMixture, generator: torch.Generator
+    ) -> tuple[GaussianMixture, GaussianMixture, float]:
+        """What a step's objective sees of its data and model points, and its weight.
+
+        Every `coarse_every` steps a larger variance, log-uniform up to the start's, and the root of the ratio: gradients
+        of the log of an inner product fall with the root of the variance, and Adam sees all of them together.
+        """
+        assert isinstance(self.config, FitConfig)
+        period, start = self.config.coarse_period, self.config.variance_start
+        if not period or step % period:
+            return p, q, 1.0
+        assert start is not None
+        variance = float(q.variance)
+        if start <= variance:
+            return p, q, 1.0
+        ratio = (start / variance) ** float(torch.rand((), generator=generator))
+        larger = ratio * variance
+        return GaussianMixture(p.centers, larger), GaussianMixture(q.centers, larger), math.sqrt(ratio)
+
+    def model_and_objective(
+        self, x: Tensor, generator: torch.Generator, step: int
+    ) -> tuple[GaussianMixture, Callable[[], Bound]]:
+        """What the network answers to a batch (s, d), and the objective of it, to be evaluated without autocast.
+
+        Both in the principal components, if the config asks for them; sets an autoencoder's feature variance.
+        """
+        config, network = self.config, self.network
+        if isinstance(config, FitConfig):
+            self.mixtures = p, q = self.data_and_model(x, generator)
+            *coarse, self.weight = self.coarsened(step, p, q, generator)
+            return q, partial(marginal_bound, config, *coarse)
+        assert isinstance(network, EncoderMixtureDecoder)
+        network.feature_variance.fill_(scheduled_feature_variance(config, step))
+        features = network.encode(x)
+        conditions = network.add_noise(features, generator=generator)
+        q = network.mixture(conditions, generator=generator, projected=True)
+        joint = (features.detach().float(), conditions.detach().float(), float(network.feature_variance))
+        return q, partial(conditional_step_bound, config, network.project(x), q, *joint)
+
+    def training_step(self, batch: Any, batch_index: int) -> Tensor:
+        """Minus the objective's value on a fresh batch, with the weight of the step."""
+        step = self.global_step
+        x, generator = self.drawn(step, self.global_rank)
+        for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
+            group["lr"] = self.scheduled_rate(step)
+        q, objective = self.model_and_objective(x, generator, step)
+        with torch.autocast(self.device.type, enabled=False):
+            try:
+                self.bound = objective()
+            except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # not finite, or not positive definite
+                raise self._not_finite(step, {}, q.centers) from error
+            if not math.isfinite(self.bound.value.detach()):
+                raise self._not_finite(step, self.bound.terms, q.centers)
+            return -self.weight * self.bound.value
+
+    def measured_bound(self) -> Bound:
+        """The last step's, at the variance that the fit has reached."""
+        if self.weight != 1:
+            assert isinstance(self.config, FitConfig)
+            assert self.mixtures is not None
+            with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+                return marginal_bound(self.config, *self.mixtures)
+        assert self.bound is not None
+        return self.bound
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Stop on a gradient that is not finite; with 16-bit loss scaling that is the scaler's own business."""
+        if self.trainer.precision == "16-mixed":
+            return
+        for name, parameter in self.network.named_parameters():
+            if parameter.grad is None or math.isfinite(torch.nn.utils.get_total_norm([parameter.grad])):
+                continue
+            raise TrainingError(
+                f"step {self.global_step}: the gradient of {name} is not finite, or too large for float32, although the "
+                f"objective is finite ({self.config.objective}, variance {float(self.network.variance):.4g}); "
+                "train again with --overwrite and a lower --learning-rate or a higher --variance-end or --smoothing"
+            )
+
+    def _not_finite(self, step: int, terms: Mapping[str, Tensor], centers: Tensor) -> TrainingError:
+        bad = [name for name, term in terms.items() if not bool(term.isfinite().all())]
+        if not bool(centers.isfinite().all()):
+            cause = "the network's outputs are not finite: train again with --overwrite and a lower --learning-rate"
+        else:
+            cause = (
+                "no model point is near any data at this variance: train again with --overwrite and a higher "
+                "--variance-end or more --steps"
+            )
+        return TrainingError(
+            f"step {step}: {', '.join(bad) or 'the objective'} of {self.config.objective} is not finite at variance "
+            f"{float(self.network.variance):.4g}; {cause}"
+        )
+
+
+def _average(fraction: float, averages: list[Tensor], weights: list[Tensor], steps: Tensor) -> None:
+    """Move averages to the weights, as far as makes them reach back over a fraction of the steps so far."""
+    share = min(1.0, 1 / (fraction * (float(steps) + 1)))
+    for average, weight in zip(averages, weights, strict=True):
+        average.lerp_(weight, share)
+
+
+def marginal_bound(config: FitConfig, p: GaussianMixture, q: GaussianMixture) -> Bound:
+    """The objective of a mixture density network on one batch of data p."""
+    chosen = {"smoothing": config.smoothing, "tolerance": config.tolerance}
+    options = {name: value for name, value in chosen.items() if value is not None}
+    return OBJECTIVES[config.objective](p, q, **options)
+
+
+def conditional_step_bound(
+    config: AutoencoderConfig, x: Tensor, q: GaussianMixture, features: Tensor, conditions: Tensor, noise: float
+) -> Bound:
+    """The objective of an autoencoder on one batch, with the batch's own joint mixture for a limit.
+
+    Args:
+        config: names the objective.
+        x: (s, d).
+        q: batch (s,) of mixtures.
+        features: (s, k) without noise.
+        conditions: (s, k) with noise.
+        noise: v_y.
+    """
+    p = GaussianMixture(x.unsqueeze(1), q.variance)
+    variance = float(q.variance)
+
+    def joint() -> JointMixture:
+        return JointMixture(x, features, variance, noise)
+
+    if config.objective == "normalized_inner_product":
+        return conditional_normalized_inner_product(p, q, limit=lambda: joint().log_norm(conditions))
+    if config.objective == "trace":
+        return conditional_trace(p, q)
+    index = torch.arange(len(x), device=x.device)
+    limit = lambda: joint().negative_entropy(index, conditions, variance=variance)  # noqa: E731
+    return conditional_log_likelihood(p, q, limit=limit)
+
+
+def scheduled_feature_variance(config: AutoencoderConfig, step: int) -> float:
+    """The features' noise at a step, on the schedule of the density's variance."""
+    start = config.feature_variance_start or config.feature_variance
+    return SCHEDULES[config.schedule](
+        step, steps=config.steps, start=start, end=config.feature_variance, fraction=config.anneal_fraction
+    )
+
+
+def step_generator(seed: int, step: int, rank: int) -> torch.Generator:
+    """The CPU generator of one step."""
+    state = np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]) >> 1)
+
+
+def initial_network(config: Config, dataset: Dataset) -> Network:
+    """The network before its first step: weights from the seed, location, scale and basis from the training points.
+
+    Args:
+        config: with all variances chosen.
+        dataset: gives the shape, too.
+    """
+    network, data = config.network(dataset.dimension, dataset.image_shape), dataset.train
+    network.location.copy_(data.mean(0))
+    network.scale.copy_((data.double() - data.double().mean(0)).square().mean().sqrt())
+    if network.basis is not None:
+        network.basis.copy_(principal_directions(data, len(network.basis)))
+    return network
+
+
+def measured(module: Fit, step: int) -> dict[str, float]:
+    """What the last step measured: objective, limit, tightness, schedules and the objective's terms."""
+    bound, network = module.measured_bound(), module.network
+    noise = {"feature_variance": float(network.feature_variance)} if isinstance(network, EncoderMixtureDecoder) else {}
+    return {
+        "objective": float(bound.value.detach()),
+        "limit": float(bound.limit.detach()),
+        "tightness": float(bound.tightness.detach()),
+        "variance": float(network.variance if module.mixtures is None else module.mixtures[1].variance),
+        **noise,
+        "learning_rate": module.scheduled_rate(step - 1),
+        **{name: float(term.detach()) for name, term in bound.terms.items()},
+    }
