@@ -18,9 +18,9 @@ from PIL import Image
 from commands import call, refused
 from contrastive_entropy import InputError, training
 from contrastive_entropy.classifier import Classifier
-from contrastive_entropy.conditional import JointMixture
 from contrastive_entropy.config import AutoencoderConfig, FitConfig
 from contrastive_entropy.data import Dataset, load
+from contrastive_entropy.joint import JointMixture
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.models import CODES, EncoderMixtureDecoder, code_dimensions
 from contrastive_entropy.networks import MLP, ConvolutionalEncoder

@@ -10,13 +10,11 @@ import contrastive_entropy as ce
 import references
 from contrastive_entropy import conditional
 from contrastive_entropy.conditional import (
-    JointMixture,
-    conditional_bound,
     conditional_log_likelihood,
     conditional_normalized_inner_product,
     conditional_trace,
-    iid_tightness,
 )
+from contrastive_entropy.joint import JointMixture, conditional_bound, iid_tightness
 
 OBJECTIVES = (conditional_normalized_inner_product, conditional_log_likelihood, conditional_trace)
 
@@ -185,7 +183,7 @@ def test_draws_estimate_the_quadrature():
 def test_the_quadrature_is_exact_to_double_precision(monkeypatch):
     law = joint(count=30, noise=0.02)
     coarse = law.log_norm(*law.quadrature()[:1], log_weights=law.quadrature()[1])
-    monkeypatch.setattr(conditional, "NODES_PER_DEVIATION", 24)
+    monkeypatch.setattr("contrastive_entropy.joint.NODES_PER_DEVIATION", 24)
     nodes, log_weights = law.quadrature()
     assert float(coarse) == pytest.approx(float(law.log_norm(nodes, log_weights=log_weights)), abs=1e-11)
     total = float(torch.trapezoid(law.feature_density.log_prob(nodes).exp(), nodes.squeeze(-1)))
@@ -205,7 +203,7 @@ def test_groups_and_tiles_change_nothing(monkeypatch):
     torch.testing.assert_close(model(y).double().log_norm(), norms, atol=1e-10, rtol=0)
     torch.testing.assert_close(law.conditional(y).log_inner(model(y)), inners, atol=1e-10, rtol=0)
     for name, value in {"CONDITIONS": 7, "ROWS": 13, "COLUMNS": 11, "TILE": 50}.items():
-        monkeypatch.setattr(conditional, name, value)
+        monkeypatch.setattr(f"contrastive_entropy.joint.{name}", value)
     seen = []
     torch.testing.assert_close(law.log_norms(y, progress=seen.append), whole, atol=1e-12, rtol=0)
     assert seen[-1] == 50

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from contrastive_entropy.conditional import JointMixture
 from contrastive_entropy.config import AutoencoderConfig, FitConfig
 from contrastive_entropy.data import load
+from contrastive_entropy.joint import JointMixture
 from contrastive_entropy.variance import (
     METHODS,
     cosine_schedule,

@@ -3,16 +3,13 @@
 from contrastive_entropy import diagnostics, metrics, modes, variance
 from contrastive_entropy.bounds import Bound
 from contrastive_entropy.conditional import (
-    ConditionalBound,
-    JointMixture,
-    conditional_bound,
     conditional_log_likelihood,
     conditional_normalized_inner_product,
     conditional_trace,
-    iid_tightness,
 )
 from contrastive_entropy.decomposition import Decomposition, decompose
 from contrastive_entropy.errors import InputError, NumericalWarning, TrainingError
+from contrastive_entropy.joint import ConditionalBound, JointMixture, conditional_bound, iid_tightness
 from contrastive_entropy.marginal import (
     bures_distance,
     cauchy_schwarz_divergence,

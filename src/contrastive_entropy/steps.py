@@ -13,7 +13,6 @@ from torch.optim.swa_utils import AveragedModel
 
 from contrastive_entropy.bounds import Bound
 from contrastive_entropy.conditional import (
-    JointMixture,
     conditional_log_likelihood,
     conditional_normalized_inner_product,
     conditional_trace,
@@ -22,6 +21,7 @@ from contrastive_entropy.config import ADAPTIVE, AutoencoderConfig, Config, FitC
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.diagnostics import share_alone
 from contrastive_entropy.errors import TrainingError
+from contrastive_entropy.joint import JointMixture
 from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from contrastive_entropy.conditional import ConditionalBound, JointMixture, conditional_bound, iid_tightness
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.errors import InputError
+from contrastive_entropy.joint import ConditionalBound, JointMixture, conditional_bound, iid_tightness
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.models import EncoderMixtureDecoder
 

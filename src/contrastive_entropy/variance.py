@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from contrastive_entropy.conditional import JointMixture
+from contrastive_entropy.joint import JointMixture
 from contrastive_entropy.principal import principal_directions
 from contrastive_entropy.spectrum import effective_rank
 
