@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import contrastive_entropy.polar as polar
+from contrastive_entropy import polar, polynomials
 from contrastive_entropy.data import load, sample_toy
 from contrastive_entropy.polar import TOLERANCE, smoothed_polar
 
@@ -140,7 +140,7 @@ def test_automatic_choice():
 
 def test_the_krylov_method_gives_up_where_it_would_not_be_exact(monkeypatch):
     """Too short an interval makes the polynomial explode; a probe along the largest singular vectors sees it."""
-    monkeypatch.setattr(polar, "_ladder", lambda top: top / 4)
+    monkeypatch.setattr(polar, "ladder", lambda top: top / 4)
     found, _, factor_error = errors(digits(512, 400, 10.0), 1e-3, method="krylov")
     assert found.method == "eigh"
     assert factor_error < TOLERANCE
@@ -158,14 +158,14 @@ def test_lapack_that_does_not_converge_is_replaced(monkeypatch):
 
 def test_polynomials_of_the_inverse_root():
     x = torch.linspace(-1, 1, 301, dtype=torch.float64)
-    for block, groups in polar._SHAPES:
+    for block, groups in polynomials.SHAPES:
         degree = block * (groups + 1) - 1
-        coefficients, error = polar._inverse_root(8.0, degree)
+        coefficients, error = polynomials.inverse_root(8.0, degree)
         assert len(coefficients) == degree + 1
-        found = polar._chebyshev(torch.diag(x), coefficients, block).diagonal()
+        found = polynomials.chebyshev(torch.diag(x), coefficients, block).diagonal()
         deviation = (found - (1 + 4 * (x + 1)).rsqrt()).abs().amax()
         assert deviation <= error * 1.001 + 1e-12
-    assert polar._inverse_root(8.0, 16)[1] < 0.03 * polar._inverse_root(8.0, 11)[1] < 1e-5
+    assert polynomials.inverse_root(8.0, 16)[1] < 0.03 * polynomials.inverse_root(8.0, 11)[1] < 1e-5
 
 
 @pytest.mark.parametrize("size", [5, 800])
@@ -174,14 +174,16 @@ def test_symmetric_products(size):
     a = torch.randn(size, size, generator=generator)
     a = (a + a.T) / size**0.5
     expected = 3 * a @ (a @ a)
-    torch.testing.assert_close(polar._symmetric(a, a @ a, 3), expected, atol=1e-3, rtol=1e-4)
-    torch.testing.assert_close(polar._symmetric(a, a @ a, 3, add_to=a.clone()), expected + a, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(polynomials.symmetric_product(a, a @ a, 3), expected, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(
+        polynomials.symmetric_product(a, a @ a, 3, add_to=a.clone()), expected + a, atol=1e-3, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("least", [0.3, 1e-2, 1e-4])
 def test_composed_quintics_reach_one(least):
     x = torch.linspace(least, 1, 20001, dtype=torch.float64)
-    steps = polar._quintics(least, 1e-4)
+    steps = polynomials.quintics(least, 1e-4)
     for a, b, c in steps:
         x = a * x + b * x**3 + c * x**5
     assert (x - 1).abs().amax() <= 1e-4
@@ -189,7 +191,7 @@ def test_composed_quintics_reach_one(least):
 
 
 def test_the_best_quintic_equioscillates():
-    a, b, c, error = polar._best_quintic(0.1, 1.0)
+    a, b, c, error = polynomials.best_quintic(0.1, 1.0)
     x = torch.linspace(0.1, 1, 100001, dtype=torch.float64)
     deviation = a * x + b * x**3 + c * x**5 - 1
     assert deviation.abs().amax().item() == pytest.approx(error, rel=1e-6)

@@ -11,13 +11,13 @@ and each knows its error:
 """
 
 import dataclasses
-import functools
-import itertools
 import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from contrastive_entropy.polynomials import cheapest_inverse_root, chebyshev, ladder, quintics, symmetric_product
 
 METHODS = ("auto", "svd", "eigh", "krylov", "polynomial")
 
@@ -328,21 +328,21 @@ class _Split:
         """
         allowed = tolerance * self.factor_norm / max(self.rest_norm, 1e-12)
         top, probes = max(self.next_value**2, 1e-12), None
-        if _cheapest_inverse_root(_ladder(top), allowed)[0]:
+        if cheapest_inverse_root(ladder(top), allowed)[0]:
             largest, probes = self._largest()
             top = max(top, largest**2)
-        block, coefficients = _cheapest_inverse_root(_ladder(top), allowed)
-        argument = _symmetric(self.rest.mT, self.rest, 2 / _ladder(top) / self.smoothing**2)
+        block, coefficients = cheapest_inverse_root(ladder(top), allowed)
+        argument = symmetric_product(self.rest.mT, self.rest, 2 / ladder(top) / self.smoothing**2)
         argument.diagonal().sub_(1)  # spectrum within [-1, 1], if `top` is large enough
         if block:
-            inverse_root = _chebyshev(argument, coefficients, block)
+            inverse_root = chebyshev(argument, coefficients, block)
         else:
             pair = _eigenvectors(argument)
             if pair is None:
                 return None
             values, vectors = pair
-            scaled = vectors * (1 + (values + 1).clamp_min(0) * (_ladder(top) / 2)).pow(-0.25)
-            inverse_root = _symmetric(scaled, scaled.mT, 1)
+            scaled = vectors * (1 + (values + 1).clamp_min(0) * (ladder(top) / 2)).pow(-0.25)
+            inverse_root = symmetric_product(scaled, scaled.mT, 1)
         deviation, tail_norm, bias = self._tail_error(inverse_root, probes if block else None)
         error = (deviation + self.coupling) / math.hypot(self.factor_norm, tail_norm)
         if not error <= tolerance:
@@ -445,89 +445,6 @@ def _split(matrix: Tensor, space: _KrylovSpace, smoothing: float, tolerance: flo
     )
 
 
-def _ladder(top: float) -> float:
-    """The next of few values, so that polynomials can be kept."""
-    return 2.0 ** (math.ceil(4 * math.log2(top)) / 4)
-
-
-_SHAPES = tuple((s, j) for products in range(2, 10) for s in range(2, 6) for j in range(1, 7) if s - 1 + j == products)
-"""(s, j): a polynomial of degree s (j + 1) - 1 takes s - 1 + j products; the cheapest first. Beyond, `eigh` is cheaper."""
-
-
-def _cheapest_inverse_root(top: float, allowed: float) -> tuple[int, tuple[float, ...]]:
-    """Block size and coefficients of the polynomial of fewest products within the allowed error; (0, ()): none."""
-    for block, groups in _SHAPES:
-        coefficients, deviation = _inverse_root(top, block * (groups + 1) - 1)
-        if deviation <= allowed:
-            return block, coefficients
-    return 0, ()
-
-
-@functools.lru_cache(maxsize=4096)
-def _inverse_root(top: float, degree: int) -> tuple[tuple[float, ...], float]:
-    """Chebyshev coefficients of (1 + t)^(-1/2) on 0 <= t <= top, interpolated, and the largest error."""
-    nodes = torch.cos((torch.arange(degree + 1, dtype=torch.float64) + 0.5) * math.pi / (degree + 1))
-    order = torch.arange(degree + 1, dtype=torch.float64)
-    basis = torch.cos(order.unsqueeze(1) * torch.acos(nodes))
-    coefficients = 2 / (degree + 1) * (basis @ (1 + (nodes + 1) * top / 2).rsqrt())
-    coefficients[0] /= 2
-    # Exact at t = 0, where most of a spectrum lies: an error there would add up in the norm.
-    coefficients /= (coefficients * (-1.0) ** order).sum()
-    grid = torch.linspace(0, math.pi, 40 * (degree + 1), dtype=torch.float64)
-    found = coefficients @ torch.cos(order.unsqueeze(1) * grid)
-    error = (found - (1 + (grid.cos() + 1) * top / 2).rsqrt()).abs().amax()
-    return tuple(coefficients.tolist()), float(error)
-
-
-def _chebyshev(u: Tensor, coefficients: tuple[float, ...], block: int) -> Tensor:
-    """sum_k c_k T_k(U) for a symmetric U with spectrum in [-1, 1], in about 2 sqrt(degree) products.
-
-    Blocks of `block` terms times T_block's Chebyshev polynomials, summed by Clenshaw's recurrence: the Chebyshev form of
-    Paterson and Stockmeyer's scheme, whose monomials would lose all digits in float32.
-    """
-    known = [u]  # T_1, T_2, ...
-    for k in range(2, block + 1):
-        product = _symmetric(known[k // 2 - 1], known[(k + 1) // 2 - 1], 2)
-        # 2 T_i T_i = T_2i + 1, 2 T_i T_(i+1) = T_(2i+1) + T_1
-        if k % 2 == 0:
-            product.diagonal().sub_(1)
-        else:
-            product.sub_(u)
-        known.append(product)
-    rest, groups = list(coefficients), []
-    for start in range(len(rest) - block, 0, -block):
-        groups.append([rest[start], *(2 * c for c in rest[start + 1 : start + block])])
-        for i in range(1, block):
-            rest[start - i] -= rest[start + i]  # 2 T_i T_start = T_(start+i) + T_(start-i)
-    first, second = torch.zeros_like(u), torch.zeros_like(u)
-    for number, group in enumerate([*groups, rest[:block]]):
-        # second <- sum_i group_i T_i + 2 T_block first - second, the last time without the 2
-        second.neg_()
-        second.diagonal().add_(group[0])
-        for c, power in zip(group[1:], known, strict=False):
-            second.add_(power, alpha=c)
-        if number:
-            _symmetric(known[-1], first, 1 if number == len(groups) else 2, add_to=second)
-        first, second = second, first
-    return first
-
-
-def _symmetric(a: Tensor, b: Tensor, alpha: float, *, add_to: Tensor | None = None) -> Tensor:
-    """alpha A B, or that added to a symmetric matrix, where A B is known to be symmetric: 5/8 of a product's work."""
-    size = len(a)
-    total = a.new_empty((size, size)) if add_to is None else add_to
-    edges = [size * k // _PANELS for k in range(_PANELS + 1)] if size >= _LEAST_PANELLED else [0, size]
-    for start, stop in itertools.pairwise(edges):
-        part = total[start:stop, start:]
-        part.addmm_(a[start:stop], b[:, start:], beta=0 if add_to is None else 1, alpha=alpha)
-        total[stop:, start:stop] = total[start:stop, stop:].mT
-    return total
-
-
-_PANELS = 4
-_LEAST_PANELLED = 768  # below, small products lose what is saved
-
-
 # Polynomial: the polar factor of [K; eI], all of whose singular values lie within [e, sqrt(s_max^2 + e^2)].
 
 
@@ -545,7 +462,7 @@ def _polynomial(matrix: Tensor, smoothing: float, tolerance: float) -> Polar:
     lower = torch.zeros((matrix.shape[1],) * 2, dtype=matrix.dtype, device=matrix.device)
     lower.diagonal().fill_(float(e) / scale)
     start = lower.diagonal()[0].item()
-    for a, b, c in _quintics(start, max(0.1 * tolerance, 1e-12)):
+    for a, b, c in quintics(start, max(0.1 * tolerance, 1e-12)):
         gram = torch.addmm(upper.mT @ upper, lower, lower)
         step = torch.addmm(gram, gram, gram, beta=b, alpha=c)
         step.diagonal().add_(a)
@@ -559,35 +476,3 @@ def _polynomial(matrix: Tensor, smoothing: float, tolerance: float) -> Polar:
     whole = math.hypot(float(torch.linalg.matrix_norm(matrix)), float(e) * math.sqrt(matrix.shape[1]))
     error = deviation * max(1 / max(float(torch.linalg.matrix_norm(upper)), 1e-30), whole / max(float(norm), 1e-300))
     return Polar(norm, upper, float(e), "polynomial", 0, error)
-
-
-@functools.lru_cache(maxsize=64)
-def _quintics(least: float, error: float) -> tuple[tuple[float, float, float], ...]:
-    """Odd quintics a x + b x^3 + c x^5 whose composition takes [least, 1] to within `error` of 1, each the best there is.
-
-    Source: Amsel, Persson, Musco, Gower, "The Polar Express", arXiv 2505.16932: composing greedily is optimal.
-    """
-    low, high, steps = least, 1.0, []
-    while True:
-        a, b, c, deviation = _best_quintic(low, high)
-        steps.append((a, b, c))
-        if deviation <= error:
-            return tuple(steps)
-        low, high = 1 - deviation, 1 + deviation
-
-
-def _best_quintic(low: float, high: float) -> tuple[float, float, float, float]:
-    """(a, b, c) with the least max |a x + b x^3 + c x^5 - 1| on [low, high], and that maximum: Remez' exchange."""
-    points = torch.linspace(low, high, 4, dtype=torch.float64)
-    signs = torch.tensor([1.0, -1, 1, -1], dtype=torch.float64)
-    for _ in range(50):
-        system = torch.stack([points, points**3, points**5, signs], 1)
-        a, b, c, deviation = torch.linalg.solve(system, torch.ones_like(points)).tolist()
-        # The interior extremes are the roots of a + 3 b x^2 + 5 c x^4.
-        root = math.sqrt(max(9 * b * b - 20 * a * c, 0.0))
-        inner = sorted(math.sqrt(max((-3 * b + sign * root) / (10 * c), 0.0)) for sign in (-1, 1))
-        moved = torch.tensor([low, *inner, high], dtype=torch.float64)
-        if not low < inner[0] < inner[1] < high or float((moved - points).abs().amax()) < 1e-12 * high:
-            break
-        points = moved
-    return a, b, c, abs(deviation)
