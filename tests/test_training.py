@@ -173,6 +173,17 @@ def test_metrics_stay_at_the_step_s_variance(tmp_path, moons):
             assert float(row["objective"]) == pytest.approx(float(marginal_bound(resolved, p, q).value), rel=1e-5)
 
 
+def test_batches_of_a_generator_in_principal_components_are_in_these():
+    digits = load("digits")
+    config = dataclasses.replace(SMALL, data="digits", principal_components=5).resolve(digits)
+    whole = dataclasses.replace(config, principal_components=0)
+    network = initial_network(config, digits)
+    x, _ = Fit(whole, initial_network(whole, digits), digits.train).drawn(3)
+    y, _ = Fit(config, network, digits.train).drawn(3)
+    assert (x.shape, y.shape) == ((32, 64), (32, 5))
+    torch.testing.assert_close(y, network.project(x))
+
+
 @pytest.mark.parametrize(
     "config",
     [

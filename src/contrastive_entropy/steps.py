@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import lightning as L
@@ -139,21 +139,33 @@ class Fit(L.LightningModule):
         return c.learning_rate * (min(1.0, (c.steps - step) / (c.steps * share)) if share > 0 else 1.0)
 
     def drawn(self, step: int, rank: int = 0) -> tuple[Tensor, torch.Generator]:
-        """The batch of a step, (s, d) on the module's device, and the generator of its noise; sets the variance."""
+        """The batch of a step, (s, d) on the module's device, and the generator of its noise; sets the variance.
+
+        Of a generator in principal components the batch is (s, r), in these.
+        """
         generator = step_generator(self.config.seed, step, rank)
         index = torch.randint(len(self.points), (self.config.batch_size,), generator=generator)
         self.network.variance.fill_(self.scheduled_variance(step))
-        return self.points[index].to(self.device), generator
+        points = self.projected if isinstance(self.config, FitConfig) else self.points
+        return points[index].to(self.device), generator
+
+    @cached_property
+    def projected(self) -> Tensor:
+        """(n, r) training points in the principal components, on the CPU, once for all steps; without any, the points."""
+        if self.network.basis is None:
+            return self.points
+        with torch.no_grad():
+            return torch.cat([self.network.project(part.to(self.device)).cpu() for part in self.points.split(4096)])
 
     def data_and_model(self, x: Tensor, generator: torch.Generator) -> tuple[GaussianMixture, GaussianMixture]:
-        """A batch (s, d) and fresh points of a mixture density network, as mixtures of the network's variance.
+        """A generator's batch, as `drawn` gave it, and fresh points, as mixtures of the network's variance.
 
         Both in the principal components, if the config asks for them.
         """
         assert isinstance(self.config, FitConfig)
         assert isinstance(self.network, MixtureDensityNetwork)
         q = self.network(self.network.draw_noise(self.config.components, generator=generator), projected=True)
-        return GaussianMixture(self.network.project(x), q.variance), q
+        return GaussianMixture(x, q.variance), q
 
     def coarsened(
         self, step: int, p: GaussianMixture, q: GaussianMixture, generator: torch.Generator
@@ -178,7 +190,7 @@ class Fit(L.LightningModule):
     def model_and_objective(
         self, x: Tensor, generator: torch.Generator, step: int
     ) -> tuple[GaussianMixture, Callable[[], Bound]]:
-        """What the network answers to a batch (s, d), and the objective of it, to be evaluated without autocast.
+        """What the network answers to a batch of `drawn`, and the objective of it, to be evaluated without autocast.
 
         Both in the principal components, if the config asks for them; sets an autoencoder's feature variance.
         """
