@@ -370,10 +370,11 @@ def test_standardized_columns_may_have_any_unit(tables, tmp_path):
         tmp_path / "uneven" / "weights.safetensors"
     ).read_bytes()
     small, uneven = (np.load(tmp_path / f"{name}.npz")["samples"] for name in ("small", "uneven"))
-    np.testing.assert_array_equal(small * np.float32([2**-4, 2**10]), uneven)
+    np.testing.assert_array_equal(small * [2**-4, 2**10], uneven)
     lines = (tmp_path / "uneven.csv").read_text().splitlines()
     assert lines[0] == "width,price"
-    np.testing.assert_array_equal(np.float32([line.split(",") for line in lines[1:]]), uneven)
+    np.testing.assert_allclose(np.float64([line.split(",") for line in lines[1:]]), uneven, rtol=0, atol=1e-5)
+    assert 2**12 < uneven[:, 1].std() / uneven[:, 0].std() < 2**16  # after few steps, of about 2^14
     variances = [call("variance", tables / f"{name}.csv", "--standardize").stdout for name in ("small", "uneven")]
     assert variances[0] == variances[1] != call("variance", tables / "small.csv").stdout
     again = ("--out", tmp_path / "uneven", "--resume")
@@ -384,7 +385,17 @@ def test_standardized_columns_may_have_any_unit(tables, tmp_path):
 def test_uneven_columns_are_warned_of(tables, tmp_path):
     result = call("fit", "mdn", "--data", tables / "uneven.csv", "--out", tmp_path / "run", *SMALL)
     assert "the columns' standard deviations range from" in result.stderr
-    assert "--standardize brings them to one scale" in result.stderr
+    assert "if they have units of their own, --standardize brings them to one scale" in result.stderr
+
+
+def test_constant_columns_stay_constant(tables, tmp_path):
+    lines = (tables / "small.csv").read_text().splitlines()
+    path = tmp_path / "constant.csv"
+    path.write_text("\n".join([f"{lines[0]},when", *(f"{line},1700000000" for line in lines[1:])]))
+    result = call("fit", "mdn", "--data", path, "--standardize", "--out", tmp_path / "run", *SMALL)
+    assert "constant in the training points, and so in all samples: when\n" in result.stderr
+    call("sample", tmp_path / "run", "-n", 9, "--from-density", "--out", tmp_path / "s.csv")
+    assert [line.split(",")[2] for line in (tmp_path / "s.csv").read_text().splitlines()[1:]] == ["1700000000.0"] * 9
 
 
 def test_alternatives_of_standardized_inputs_are_in_the_units_of_the_file(tables, tmp_path):
@@ -398,9 +409,20 @@ def test_alternatives_of_standardized_inputs_are_in_the_units_of_the_file(tables
     for source in ("--index", "--input"):
         small, uneven = (np.load(tmp_path / f"{name}{source}.npz") for name in ("small", "uneven"))
         for part in ("inputs", "alternatives"):
-            np.testing.assert_array_equal(small[part] * np.float32([2**-4, 2**10]), uneven[part])
-    whole = np.loadtxt(tables / "uneven.csv", delimiter=",", skiprows=1, dtype=np.float32)
-    np.testing.assert_allclose(uneven["inputs"], whole, rtol=1e-6)
+            np.testing.assert_array_equal(small[part] * [2**-4, 2**10], uneven[part])
+    whole = np.loadtxt(tables / "uneven.csv", delimiter=",", skiprows=1)
+    np.testing.assert_allclose(uneven["inputs"], whole, rtol=0, atol=1e-3)
+    swapped = tmp_path / "swapped.csv"
+    swapped.write_text("price,width\n" + "\n".join(f"{y!r},{x!r}" for x, y in whole.tolist()))
+    out = ("-n", 3, "--out", tmp_path / "swapped.npz")
+    assert call("reconstruct", tmp_path / "uneven", "--input", swapped, *out).exit_code == 0
+    for part in ("inputs", "alternatives"):  # columns are known by their names
+        np.testing.assert_array_equal(np.load(tmp_path / "swapped.npz")[part], uneven[part])
+    swapped.write_text(swapped.read_text().replace("width", "height"))
+    refused(
+        call("reconstruct", tmp_path / "uneven", "--input", swapped, *out, "--overwrite"),
+        "columns differ from the run's; missing: width",
+    )
 
 
 def test_images_are_not_written_as_tables(digits_run, tmp_path):

@@ -651,24 +651,45 @@ def test_a_negative_seed_is_refused():
         load("moons", seed=-1)
 
 
-def test_standardized_columns_have_deviation_one_and_know_their_unit(tmp_path):
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_standardized_columns_have_mean_0_and_deviation_1_and_know_their_units(tmp_path, suffix):
     rng = np.random.default_rng(0)
-    table = pd.DataFrame({"year": 2000 + 5 * rng.standard_normal(300), "price": 1e6 * rng.random(300), "none": 0.1})
-    table.to_csv(tmp_path / "table.csv", index=False)
-    table.to_parquet(tmp_path / "table.parquet")
-    for name in ("table.csv", "table.parquet"):
-        plain, dataset = (load(tmp_path / name, standardize=standardize) for standardize in (False, True))
-        assert plain.unit is None
-        torch.testing.assert_close(dataset.unit, plain.train.std(0, correction=0).where(torch.tensor([1, 1, 0]) > 0, 1))
-        assert dataset.columns == plain.columns == ("year", "price", "none")
-        deviations = dataset.train.double().std(0, correction=0)
-        torch.testing.assert_close(deviations, torch.tensor([1.0, 1, 0]).double(), rtol=1e-4, atol=1e-6)
-        for part in ("train", "test"):
-            torch.testing.assert_close(getattr(dataset, part) * dataset.unit, getattr(plain, part))
-    few = load(tmp_path / "table.csv", points=20, standardize=True)
-    assert few.train.std(0, correction=0)[:2].tolist() == pytest.approx([1, 1], rel=1e-4)
-    with pytest.raises(InputError, match="digits holds images, whose pixels share one scale: leave standardize out"):
-        load("digits", standardize=True)
+    table = pd.DataFrame({"time": 1.7e9 + 50 * rng.random(300), "price": 1e-3 * rng.random(300), "none": 0.1})
+    path = tmp_path / f"table{suffix}"
+    table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
+    dataset = load(path, standardize=True)
+    assert load(path).units is None
+    assert dataset.columns == ("time", "price", "none")
+    assert dataset.units.constant == [2]
+    torch.testing.assert_close(dataset.train.mean(0), torch.zeros(3), atol=1e-6, rtol=0)
+    torch.testing.assert_close(dataset.train.std(0, correction=0), torch.tensor([1.0, 1, 0]))
+    assert len(dataset.train[:, 0].unique()) == 240  # in float32 the times would have been four
+    restored = np.sort(dataset.units.restored(torch.cat([dataset.train, dataset.test])), 0)
+    assert (np.abs(restored - np.sort(table, 0)).max(0) <= [1e-4, 1e-9, 0]).all()
+    few = load(path, points=20, standardize=True)
+    torch.testing.assert_close(few.train.std(0, correction=0), torch.tensor([1.0, 1, 0]))
+
+
+def test_columns_that_vary_by_rounding_are_constant(tmp_path):
+    for dtype in (torch.float32, torch.float64):
+        values = torch.rand(200, 4, generator=torch.Generator().manual_seed(0), dtype=dtype)
+        values /= values.sum(1, keepdim=True)
+        assert values.sum(1).std() > 0
+        np.save(tmp_path / "shares.npy", torch.cat([values, values.sum(1, keepdim=True)], 1).numpy())
+        units = load(tmp_path / "shares.npy", standardize=True).units
+        assert units.constant == [4]
+    held_out = units.standardized(torch.full((1, 5), 7.0))
+    assert float(held_out[0, 4]) == 0  # in points to come, too
+    assert float(units.restored(held_out)[0, 4]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist", STACKED, "hub:ylecun/mnist"])
+def test_images_are_not_standardized(name, tmp_path):
+    with pytest.raises(InputError, match="holds images, whose pixels share one scale: leave standardize out"):
+        load(name, standardize=True, data_root=tmp_path)  # said before anything is looked for
+    np.save(tmp_path / "images.npy", np.zeros((20, 4, 4), np.uint8))
+    with pytest.raises(InputError, match="holds images"):
+        load(tmp_path / "images.npy", standardize=True)
 
 
 def test_columns_without_names_have_none(tmp_path):
@@ -677,10 +698,15 @@ def test_columns_without_names_have_none(tmp_path):
     assert load("moons").columns is None
 
 
-@pytest.mark.parametrize("columns", [None, ("a", "b c")])
-def test_a_table_written_is_read_back_exactly(tmp_path, columns):
+@pytest.mark.parametrize("columns", [None, ("a", "b c"), ('comma, "quoted"', "2"), ("2019", "2020")])
+def test_a_table_written_is_read_back(tmp_path, columns):
     points = torch.randn(20, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1e-6, 1e6])
     path = tmp_path / "points.csv"
     path.write_bytes(csv_bytes(points, columns))
     assert torch.equal(read_points(path)[0], points)
-    assert column_names(path) == columns
+    assert column_names(path) == (None if columns == ("2019", "2020") else columns)
+    double = points.double() + torch.tensor([1.0, 1.7e9])
+    path.write_bytes(csv_bytes(double, columns))
+    assert len(path.read_text().splitlines()[-1].split(",")[1]) < 15
+    torch.testing.assert_close(read_points(path, double=True)[0], double, rtol=0, atol=1e-2)
+    torch.testing.assert_close(read_points(path, double=True)[0][:, 0], double[:, 0], rtol=0, atol=1e-14)

@@ -130,6 +130,9 @@ def test_a_plane_law_is_measured_on_more_points_than_are_held_out(monkeypatch):
     assert other == pytest.approx(energy_distance(drawn + 0.05, space.law), rel=1e-3)
     assert other > 3e-3
     assert arena.Space(load("digits")).law is None
+    standardized = load("moons", standardize=True)
+    energy = arena.Space(standardized).figures(standardized.units.standardized(drawn))["energy"]
+    assert abs(energy) < 6e-4  # the law, too, is brought to the columns of the fit
 
 
 def test_compare(tmp_path):
@@ -183,6 +186,14 @@ def test_compare_points_without_classes(tmp_path):
     assert result.exit_code == 0, result.output
     assert "in the points themselves" in result.stdout
     assert "smallest class" not in (tmp_path / "out" / "compare.md").read_text()
+    (file,) = (tmp_path / "out" / "runs").glob("*.json")
+    known = json.loads(file.read_text())
+    del known["fit"]["standardize"]  # as a version before it wrote it
+    file.write_text(json.dumps(known))
+    assert call("experiment", "compare", "--out", tmp_path / "out", *arguments).exit_code == 0
+    assert json.loads(file.read_text()) == known
+    again = call("experiment", "compare", "--out", tmp_path / "out", *arguments, "--standardize")
+    refused(again, "holds a run with other settings")
 
 
 def test_variance_sweep(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import torch
 from contrastive_entropy import InputError
 from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data import Dataset, load
-from contrastive_entropy.runs import Run, write_atomically
+from contrastive_entropy.runs import Run, load_for, write_atomically
 
 CONFIG = FitConfig(data="moons", steps=3, width=4, depth=1, noise_dimension=2)
 
@@ -77,6 +77,26 @@ def test_a_run_opens_as_it_was_created(tmp_path, moons):
     assert Run.open(tmp_path / "new" / "run") == created
     assert not created.finished
     assert torch.equal(created.dataset().train, moons.train)
+
+
+def test_a_run_knows_the_units_of_its_columns(tmp_path, moons):
+    config = dataclasses.replace(CONFIG, standardize=True)
+    dataset = load_for(config)
+    created = Run.create(tmp_path / "run", config, dataset)
+    opened = Run.open(tmp_path / "run")
+    assert opened == created
+    torch.testing.assert_close(opened.in_data_units(dataset.train).float(), moons.train)
+    with pytest.raises(InputError, match="standardize is True, and moons is not standardized: load it with"):
+        Run.create(tmp_path / "other", config, moons)
+    with pytest.raises(InputError, match="standardize is False, and moons is standardized"):
+        Run.create(tmp_path / "other", CONFIG, dataset)
+    assert not (tmp_path / "other").exists()
+    description = json.loads((tmp_path / "run" / "config.json").read_text())
+    for name in ("units", "columns"):  # as versions before these wrote it
+        del description[name]
+    del description["config"]["standardize"]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(description))
+    assert (Run.open(tmp_path / "run").units, Run.open(tmp_path / "run").config.standardize) == (None, False)
 
 
 def test_weights_round_trip(tmp_path, moons):

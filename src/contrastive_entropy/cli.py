@@ -113,7 +113,8 @@ def bound(
     data: Annotated[str, typer.Argument(help=options.DATA_HELP)],
     against: Annotated[str | None, typer.Option(help="A second data set to compare with: D_CS and MMD.")] = None,
     variance: Annotated[
-        float | None, typer.Option(help="Of the density, data units squared. \\[default: as `fit` ends, of DATA]")
+        float | None,
+        typer.Option(help="Of the density, data units squared. \\[default: as `fit` ends, of DATA as it is]"),
     ] = None,
     fidelity: Annotated[
         bool, typer.Option("--fidelity", help="Also F of the two sets, exact: all of DATA against up to 8,192 points.")
@@ -179,7 +180,7 @@ def variance(
             typer.echo(f"{choice.method:>15}  {choice.reading}")
         scale = median_pair_variance(points)
         typer.echo(
-            f"`fit mdn` takes the first: it starts near --variance-start {scale:.4g} and ends near --variance-end {choices[0].variance:.4g}"
+            f"`fit mdn{' --standardize' if standardize else ''}` takes the first: it starts near --variance-start {scale:.4g} and ends near --variance-end {choices[0].variance:.4g}"
         )
         if out is not None:
             from contrastive_entropy.report import png_bytes, variance_figure
@@ -197,7 +198,8 @@ def decompose(
         str | None, typer.Option(help="The other side of the operator. \\[default: DATA itself]")
     ] = None,
     variance: Annotated[
-        float | None, typer.Option(help="Of the density, data units squared. \\[default: as `fit` ends, of DATA]")
+        float | None,
+        typer.Option(help="Of the density, data units squared. \\[default: as `fit` ends, of DATA as it is]"),
     ] = None,
     points: Annotated[int, typer.Option(help="Most points of either side, drawn at random.")] = 2000,
     functions: Annotated[int, typer.Option(help="How many functions to show and to write.")] = 12,

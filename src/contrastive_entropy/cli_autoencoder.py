@@ -39,7 +39,10 @@ def reconstruct(
     seed: Annotated[int, typer.Option(help="Same seed, same alternatives.")] = 0,
     overwrite: options.ReplaceFile = False,
 ) -> None:
-    """Alternatives for inputs: .png shows each input with its alternatives, .npz holds `inputs` and `alternatives`."""
+    """Alternatives for inputs: .png shows each input with its alternatives, .npz holds `inputs` and `alternatives`.
+
+    Of a run with --standardize, .npz is in the data's units, and --input too; .png shows the standardized columns.
+    """
     with options.errors_in_one_line():
         options.check_number_and_seed(number, seed)
         options.check_output(out, overwrite=overwrite, suffixes=options.PICTURE_OR_NUMBERS)

@@ -65,6 +65,7 @@ def bound_tracking(
     quick: Quick = False,
     data: options.Data = BOUND_TRACKING.data,
     data_root: options.DataRoot = None,
+    standardize: options.Standardize = False,
     points: Annotated[int, typer.Option(help="Train on so many of the points.")] = BOUND_TRACKING.points,
     features: Annotated[str, typer.Option(help="Dimensions of the code, one sweep for each.")] = _listed(
         BOUND_TRACKING.features

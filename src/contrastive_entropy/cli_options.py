@@ -47,7 +47,10 @@ CoarseEvery = Annotated[
     ),
 ]
 VarianceStart = Annotated[
-    float | None, typer.Option(help="Of the density, data units squared. \\[default: half the median squared distance]")
+    float | None,
+    typer.Option(
+        help="Of the density, data units squared, standardized ones if so. \\[default: half the median squared distance]"
+    ),
 ]
 VarianceEnd = Annotated[
     float | None,
@@ -87,8 +90,8 @@ Standardize = Annotated[
     bool,
     typer.Option(
         "--standardize",
-        help="Divide every column of a table by its standard deviation; variances and figures are in these units, files "
-        "of samples in the data's own.",
+        help="Bring every column of a table to mean 0 and deviation 1. Variances, figures and pictures are of these columns; "
+        ".csv and .npz files of samples are in the data's own units.",
     ),
 ]
 HeldOut = Annotated[float, typer.Option(help="Share of a file's points to hold out.")]

@@ -78,8 +78,8 @@ class FitConfig:
         points: how many of the training points are used; None is all.
         held_out: share of a file's points that is held out.
         data_root: folder with copies of hub data sets; None is the hub or its cache.
-        standardize: divide every column by its standard deviation, for tables whose columns have units of their own; all
-            variances and figures are in these units then.
+        standardize: bring every column to mean 0 and deviation 1, for tables whose columns have units of their own; all
+            variances and figures are of these columns then.
         seed: of the data's draw or split, the initial weights, the batches and the noise.
 
     Raises:

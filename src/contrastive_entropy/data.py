@@ -17,6 +17,48 @@ from contrastive_entropy.hub import HUB, PREFIX, load_images
 
 
 @dataclass(frozen=True)
+class Units:
+    """What standardized coordinates were in the data's own units.
+
+    Args:
+        mean: (d,) of the training points.
+        deviation: (d,) their standard deviation; 0 where they are constant, and so are standardized and restored points.
+    """
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    @classmethod
+    def of(cls, points: Tensor) -> "Units":
+        """The units of training points (n, d). Columns that vary by rounding alone are constant."""
+        points = points.double()
+        rounded = (points == points.float()).all(0)  # to float32, as far as can be seen
+        precision = torch.where(rounded, torch.finfo(torch.float32).eps, torch.finfo(torch.float64).eps)
+        mean, deviation = points.mean(0), points.std(0, correction=0)
+        constant = deviation <= 4 * precision * points.abs().amax(0)
+        mean, deviation = torch.where(constant, points[0], mean), torch.where(constant, 0.0, deviation)
+        return cls(tuple(mean.tolist()), tuple(deviation.tolist()))
+
+    @property
+    def constant(self) -> list[int]:
+        """Columns without any variety."""
+        return [column for column, deviation in enumerate(self.deviation) if deviation == 0]
+
+    def standardized(self, points: Tensor) -> Tensor:
+        """(..., d) in the data's units -> float32 with mean 0 and deviation 1 over the training points."""
+        mean, deviation = self._tensors()
+        return torch.where(deviation > 0, (points.double() - mean) / deviation, 0.0).float()
+
+    def restored(self, points: Tensor) -> Tensor:
+        """(..., d) standardized -> float64 in the data's units."""
+        mean, deviation = self._tensors()
+        return torch.addcmul(mean, points.double(), deviation)
+
+    def _tensors(self) -> tuple[Tensor, Tensor]:
+        return torch.tensor(self.mean, dtype=torch.float64), torch.tensor(self.deviation, dtype=torch.float64)
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Points to train on and points held out.
 
@@ -26,7 +68,7 @@ class Dataset:
         test: (m, d) float32, held out.
         image_shape: (channels, height, width) where the points are images with values in [0, 1], else None.
         train_labels, test_labels: (n,) and (m,) int64 where there are classes, else None.
-        unit: (d,) what every coordinate was divided by, or None.
+        units: of the data before they were standardized, or None.
         columns: names of the coordinates where the file has them, else None.
     """
 
@@ -36,7 +78,7 @@ class Dataset:
     image_shape: tuple[int, int, int] | None = None
     train_labels: Tensor | None = None
     test_labels: Tensor | None = None
-    unit: Tensor | None = None
+    units: Units | None = None
     columns: tuple[str, ...] | None = None
 
     @property
@@ -68,7 +110,8 @@ def load(
         held_out: share of a file's points that is held out, in (0, 1); at least 1 point and at most 10,000.
         data_root: folder of copies of hub data sets (`mnist`), each in a folder of its name; None takes the hub.
         points: how many of the training points are taken, drawn with the seed; None is all. At least 10.
-        standardize: divide every coordinate by its standard deviation in the training points, the constant ones by 1.
+        standardize: shift and scale every coordinate to mean 0 and deviation 1 over the training points, in float64; those
+            that are constant become 0.
 
     Returns:
         Dataset. Toys have 10,000 + 5,000 points in the plane (modes1200: in 1,200 dimensions), digits
@@ -88,11 +131,15 @@ def load(
         raise InputError(f"points must be at least 10, got {points}")
     if not 0 < held_out < 1:
         raise InputError(f"held_out must lie in (0, 1), got {held_out}")
-    dataset = _loaded(name, seed, held_out, data_root, points)
+    if standardize and (name in ("digits", STACKED, *HUB) or name.startswith(PREFIX)):
+        raise InputError(f"{name} holds images, whose pixels share one scale: leave standardize out")
+    dataset = _loaded(name, seed, held_out, data_root, points, double=standardize)
     return _standardized(dataset) if standardize else dataset
 
 
-def _loaded(name: str, seed: int, held_out: float, data_root: str | Path | None, points: int | None) -> Dataset:
+def _loaded(
+    name: str, seed: int, held_out: float, data_root: str | Path | None, points: int | None, *, double: bool
+) -> Dataset:
     if name == "digits":
         return _subset(_digits(), points, seed)
     if name in TOYS:
@@ -104,7 +151,7 @@ def _loaded(name: str, seed: int, held_out: float, data_root: str | Path | None,
         return _stacked(data_root, seed, points)
     if not _exists(name):
         raise InputError(_not_found(name))
-    rows, image_shape = read_points(Path(name))
+    rows, image_shape = read_points(Path(name), double=double)
     train, test = split(name, len(rows), held_out=held_out, most=MOST_HELD_OUT, seed=seed)
     columns = None if image_shape else column_names(Path(name))
     return _subset(Dataset(name, rows[train], rows[test], image_shape, columns=columns), points, seed)
@@ -113,10 +160,9 @@ def _loaded(name: str, seed: int, held_out: float, data_root: str | Path | None,
 def _standardized(dataset: Dataset) -> Dataset:
     if dataset.image_shape is not None:
         raise InputError(f"{dataset.name} holds images, whose pixels share one scale: leave standardize out")
-    train = dataset.train.double()
-    varied = train.amax(0) > train.amin(0)
-    unit = torch.where(varied, train.std(0, correction=0), 1.0).float()
-    return dataclasses.replace(dataset, train=dataset.train / unit, test=dataset.test / unit, unit=unit)
+    units = Units.of(dataset.train)
+    train, test = (units.standardized(part) for part in (dataset.train, dataset.test))
+    return dataclasses.replace(dataset, train=train, test=test, units=units)
 
 
 def names() -> list[str]:

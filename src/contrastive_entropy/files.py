@@ -43,7 +43,7 @@ def split(name: str, count: int, *, held_out: float, most: int, seed: int) -> tu
     return order[few:], order[:few]
 
 
-def read_points(path: Path) -> tuple[Tensor, tuple[int, int, int] | None]:
+def read_points(path: Path, *, double: bool = False) -> tuple[Tensor, tuple[int, int, int] | None]:
     """Read one point per row.
 
     Args:
@@ -51,9 +51,10 @@ def read_points(path: Path) -> tuple[Tensor, tuple[int, int, int] | None]:
             of images of one size, looked through with its subfolders; or one image. Arrays of shape (n, height, width),
             (n, channels, height, width) or, failing that, (n, height, width, channels) are images, and so are integers
             without sign, whose range becomes [0, 1], or floats in [0, 1].
+        double: points as float64.
 
     Returns:
-        (n, d) float32 and, for images, (channels, height, width); images are flattened channels first.
+        (n, d) float32, or float64, and, for images, (channels, height, width); images are flattened channels first.
 
     Raises:
         InputError: content that cannot be used; the message says where and why.
@@ -74,7 +75,7 @@ def read_points(path: Path) -> tuple[Tensor, tuple[int, int, int] | None]:
         )
     if np.abs(points).max() > np.finfo(np.float32).max:
         raise InputError(f"{path}: holds values beyond the range of float32 (3.4e38); rescale the columns")
-    return torch.from_numpy(points.astype(np.float32)), image_shape
+    return torch.from_numpy(points.astype(np.float64 if double else np.float32)), image_shape
 
 
 def column_names(path: Path) -> tuple[str, ...] | None:
@@ -92,10 +93,23 @@ def column_names(path: Path) -> tuple[str, ...] | None:
 
 
 def csv_bytes(points: Tensor, columns: tuple[str, ...] | None) -> bytes:
-    """Points (n, d) as a table that `read_points` reads back, the first line being the names if there are any."""
+    """Points (n, d) as a table that `read_points` reads back, float32 exactly, float64 to nine digits of a column's spread.
+
+    Its first line are the names, unless these are all numbers.
+    """
     import pandas as pd
 
-    return pd.DataFrame(points.numpy(), columns=columns).to_csv(index=False, header=columns is not None).encode()
+    values = points.numpy()
+    if values.dtype == np.float64:
+        with np.errstate(divide="ignore"):
+            digits = 8 - np.floor(np.log10(values.std(0)))
+        few = digits < 12
+        values = values.copy()
+        values[:, few] = np.transpose(
+            [column.round(int(d)) for column, d in zip(values.T[few], digits[few], strict=True)]
+        )
+    named = columns is not None and not all(map(_is_number, columns))
+    return pd.DataFrame(values, columns=columns).to_csv(index=False, header=named).encode()
 
 
 def map_points(path: Path) -> np.ndarray | None:

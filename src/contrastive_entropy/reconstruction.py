@@ -17,7 +17,7 @@ from contrastive_entropy.data import Dataset
 from contrastive_entropy.diagnostics import Diagnosis, diagnose_alternatives
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import FAR_QUANTILE, NEIGHBOR_POINTS, NEIGHBORS, require_enough
-from contrastive_entropy.files import read_points
+from contrastive_entropy.files import column_names, read_points
 from contrastive_entropy.joint import ConditionalBound, iid_tightness
 from contrastive_entropy.metrics import far_share, neighbor_distance, neighborhood_scores, sharpness
 from contrastive_entropy.models import EncoderMixtureDecoder
@@ -217,11 +217,12 @@ def read_inputs(run: Run, source: Path | None, index: list[int] | None) -> Tenso
         InputError: a file that cannot be used or has another number of coordinates, or no such point.
     """
     if source is not None:
-        points, shape = read_points(source)
+        points, shape = read_points(source, double=run.units is not None)
         if shape != run.image_shape or points.shape[1] != run.dimension:
             expected = run.image_shape or (run.dimension,)
             raise InputError(f"{source}: expected inputs of shape {expected}, got {shape or tuple(points.shape[1:])}")
-        return run.standardized(points)
+        points = _in_order(points, source, run.columns)
+        return points if run.units is None else run.units.standardized(points)
     test = run.dataset().test
     if index is None:
         return test[:10]
@@ -229,6 +230,17 @@ def read_inputs(run: Run, source: Path | None, index: list[int] | None) -> Tenso
     if outside:
         raise InputError(f"--index must lie from 0 to {len(test) - 1}, got {outside[0]}")
     return test[index]
+
+
+def _in_order(points: Tensor, source: Path, expected: tuple[str, ...] | None) -> Tensor:
+    """Columns as the run knows them, by their names where both have names."""
+    found = column_names(source)
+    if expected is None or found is None or found == expected:
+        return points
+    if sorted(found) != sorted(expected):
+        missing = [name for name in expected if name not in found]
+        raise InputError(f"{source}: columns differ from the run's; missing: {', '.join(missing[:5])}")
+    return points[:, [found.index(name) for name in expected]]
 
 
 def whole_limit(

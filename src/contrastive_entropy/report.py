@@ -229,7 +229,7 @@ def training_figure(metrics: Path) -> Figure:
     tightness.plot(step, columns["tightness"], color=MODEL_COLOR)
     tightness.set(xlabel="step", title="tightness on the batch, exp(objective - limit)", ylim=(0, 1.02))
     variance.semilogy(step, columns["variance"], color=DATA_COLOR)
-    variance.set(xlabel="step", title="variance (data units squared)")
+    variance.set(xlabel="step", title="variance of the density")
     for axis in (objective, tightness, variance):
         axis.spines[["top", "right"]].set_visible(False)
     return figure
@@ -271,9 +271,7 @@ def variance_figure(choices: list[VarianceChoice]) -> Figure:
         low, high = (choice.variance * math.exp(sign * choice.error) for sign in (-1, 1))
         axis.axvspan(low, high, color=MODEL_COLOR, alpha=0.3, linewidth=0)
         axis.axvline(choice.variance, color=MODEL_COLOR)
-        axis.set(
-            xlabel="variance, data units squared", title=f"{choice.method.replace('_', ' ')}: {choice.variance:.4g}"
-        )
+        axis.set(xlabel="variance of the density", title=f"{choice.method.replace('_', ' ')}: {choice.variance:.4g}")
         axis.set_ylabel(labels[choice.method])
         if choice.method == "leave_one_out":  # which falls without end towards 0
             top = float(choice.scores.max())

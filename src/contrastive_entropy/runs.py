@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from contrastive_entropy import __version__
 from contrastive_entropy.config import KINDS, Config, Machine
-from contrastive_entropy.data import Dataset, load, located
+from contrastive_entropy.data import Dataset, Units, load, located
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork
 
@@ -46,7 +45,7 @@ class Run:
         dimension: d of the data.
         image_shape: of the data, if images.
         data_digest: of the data's bytes, so that a changed file is noticed.
-        unit: (d,) of the data set, if it was standardized.
+        units: of the data set, if it was standardized.
         columns: of the data set, if it has names.
         machine: what it was started with.
     """
@@ -56,7 +55,7 @@ class Run:
     dimension: int
     image_shape: tuple[int, int, int] | None
     data_digest: str
-    unit: tuple[float, ...] | None = None
+    units: Units | None = None
     columns: tuple[str, ...] | None = None
     machine: Machine = field(default_factory=Machine)
 
@@ -76,9 +75,9 @@ class Run:
             InputError: it cannot be written, holds other files, or holds a run and overwrite is False; or the data set is
                 not standardized as the config says.
         """
-        if config.standardize != (dataset.unit is not None):
+        if config.standardize != (dataset.units is not None):
             raise InputError(
-                f"standardize is {config.standardize}, and {dataset.name} {'is' if dataset.unit is not None else 'is not'} "
+                f"standardize is {config.standardize}, and {dataset.name} {'is' if dataset.units else 'is not'} "
                 "standardized: load it with `runs.load_for(config)`"
             )
         folder = Path(folder)
@@ -102,7 +101,7 @@ class Run:
                 dataset.dimension,
                 dataset.image_shape,
                 digest(dataset),
-                None if dataset.unit is None else tuple(dataset.unit.tolist()),
+                dataset.units,
                 dataset.columns,
                 machine or Machine(),
             )
@@ -145,14 +144,14 @@ class Run:
                 )
             shape = description["image_shape"]
             kind = KINDS[description.get("kind", "mdn")]
-            unit, columns = description.get("unit"), description.get("columns")
+            units, columns = description.get("units"), description.get("columns")
             return cls(
                 folder,
                 kind(**description["config"]),
                 int(description["dimension"]),
                 None if shape is None else (shape[0], shape[1], shape[2]),
                 str(description["data_digest"]),
-                None if unit is None else tuple(map(float, unit)),
+                None if units is None else Units(tuple(units["mean"]), tuple(units["deviation"])),
                 None if columns is None else tuple(map(str, columns)),
                 Machine(**description["machine"]),
             )
@@ -177,13 +176,9 @@ class Run:
             raise InputError(f"{self.config.data} has changed since {self.folder} was made; restore it, or train again")
         return dataset
 
-    def standardized(self, points: Tensor) -> Tensor:
-        """Points (..., d) of the data's file as the network knows them."""
-        return points if self.unit is None else points / torch.tensor(self.unit)
-
     def in_data_units(self, points: Tensor) -> Tensor:
-        """Points (..., d) of the network as the data's file has them."""
-        return points if self.unit is None else points * torch.tensor(self.unit)
+        """Points (..., d) of the network as the data's file has them: float64 if they were standardized."""
+        return points if self.units is None else self.units.restored(points)
 
     def save_weights(self, network: MixtureDensityNetwork | EncoderMixtureDecoder) -> None:
         """Write weights.safetensors."""
@@ -223,7 +218,7 @@ class Run:
             "dimension": self.dimension,
             "image_shape": self.image_shape,
             "data_digest": self.data_digest,
-            "unit": self.unit,
+            "units": None if self.units is None else dataclasses.asdict(self.units),
             "columns": self.columns,
             "machine": dataclasses.asdict(self.machine),
         }

@@ -30,7 +30,6 @@ from contrastive_entropy.variance import SCHEDULES, geometric_schedule
 
 Network = MixtureDensityNetwork | EncoderMixtureDecoder
 
-
 ADAPT_ALONE, ADAPT_PACE, ADAPT_LOOKED = 0.1, 2.0, 128
 """Of the adaptive schedule: the share of model points without data near enough from which on it waits, its pace in units of
 the geometric one's when it catches up, and how many model points it looks at."""
@@ -325,7 +324,7 @@ def initial_network(config: Config, dataset: Dataset) -> Network:
         dataset: gives the shape, too.
     """
     network, data = config.network(dataset.dimension, dataset.image_shape), dataset.train
-    network.location.copy_(data.mean(0))
+    network.location.copy_(data.mean(0, dtype=torch.float64))
     network.scale.copy_((data.double() - data.double().mean(0)).square().mean().sqrt())
     if network.basis is not None:
         network.basis.copy_(principal_directions(data, len(network.basis)))

@@ -30,7 +30,7 @@ from contrastive_entropy.runs import CHECKPOINT, TENSORBOARD, Run
 from contrastive_entropy.steps import Fit, Network, initial_network
 from contrastive_entropy.tracking import BoundTracker
 
-UNEVEN = 5.0
+UNEVEN = 10.0
 """Ratio of columns' standard deviations beyond which one variance does not suit them all."""
 
 logger = logging.getLogger("contrastive_entropy")
@@ -99,10 +99,13 @@ def _announce_variance(asked: Config, resolved: Config, dataset: Dataset) -> Non
         if high > UNEVEN * low:
             logger.warning(
                 "the columns' standard deviations range from %.3g to %.3g, and one variance serves all: the kernel sees "
-                "little of the small ones; --standardize brings them to one scale",
+                "little of the small ones; if they have units of their own, --standardize brings them to one scale",
                 low,
                 high,
             )
+    if dataset.units is not None and dataset.units.constant:
+        names = [dataset.columns[column] if dataset.columns else str(column) for column in dataset.units.constant]
+        logger.info("constant in the training points, and so in all samples: %s", ", ".join(names[:10]))
     if chosen:
         values = " and ".join(f"--{name.replace('_', '-')} {getattr(resolved, name):.4g}" for name in chosen)
         logger.info("chosen from the data: %s", values)

@@ -152,9 +152,14 @@ def _known(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
     known = read_json(file)
     if known is None or not path.with_name(f"{path.name}.safetensors").is_file():
         return None
-    if {name: known.get(name) for name in asked} != asked:
+    if {name: _with_defaults(name, known.get(name)) for name in asked} != asked:
         raise InputError(f"{file} holds a run with other settings; choose another --out")
     return known
+
+
+def _with_defaults(name: str, value: Any) -> Any:
+    """What an older version wrote, with the settings that it did not know."""
+    return {**dataclasses.asdict(FitConfig("")), **(value or {})} if name == "fit" else value
 
 
 def train(
@@ -241,6 +246,8 @@ class Space:
         self.test = self._placed(dataset.test[:EVALUATED])
         drawn = dataset.name in TOYS and dataset.dimension == 2
         self.law = sample_toy(dataset.name, LAW, seed=LAW_SEED) if drawn else None
+        if self.law is not None and dataset.units is not None:
+            self.law = dataset.units.standardized(self.law)
         self.wanted = EVALUATED if self.law is None else len(self.law)
         """Samples that the figures take."""
         few = dataset.test[:NEIGHBORED]

@@ -75,6 +75,7 @@ def _settings(config: BoundTrackingConfig, features: int, centers: int, seed: in
     return AutoencoderConfig(
         data=config.data,
         data_root=config.data_root,
+        standardize=config.standardize,
         points=config.points,
         features=features,
         centers=centers,

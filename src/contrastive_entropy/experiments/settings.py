@@ -11,7 +11,7 @@ class BoundTrackingConfig:
     """Settings.
 
     Args:
-        data, data_root, points: as in `AutoencoderConfig`.
+        data, data_root, standardize, points: as in `AutoencoderConfig`.
         features: dimensions of the code, one sweep for each.
         centers: C, one run for each.
         seeds: one repetition for each.
@@ -23,6 +23,7 @@ class BoundTrackingConfig:
 
     data: str = "mnist"
     data_root: str | None = None
+    standardize: bool = False
     points: int = 800
     features: tuple[int, ...] = (1, 2)
     centers: tuple[int, ...] = (1, 2, 5, 10, 20, 30)
