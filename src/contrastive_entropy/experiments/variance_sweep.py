@@ -159,7 +159,7 @@ def tolerated(rows: list[dict[str, Any]]) -> tuple[float, float]:
 
 
 def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]], dataset: Dataset) -> Figure:
-    """Coverage, precision, recall and effective distance over the variance, and samples of the first seed per variance."""
+    """Coverage, recall, precision and the distance that counts over the variance, and samples of the first seed."""
     objectives = [name for name, strip in strips.items() if strip]
     by_objective = _by_objective(found)
     columns = max(len(strips[name]) for name in objectives)
@@ -167,7 +167,8 @@ def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]],
     FigureCanvasAgg(result)
     heights = [3.4, 1.6 * len(objectives)]
     top, bottom = cast("list[SubFigure]", result.subfigures(2, 1, height_ratios=heights))
-    for axis, name in zip(top.subplots(1, 4), ("coverage", "recall", "precision", "frechet"), strict=True):
+    distance = distance_of(found)
+    for axis, name in zip(top.subplots(1, 4), ("coverage", "recall", "precision", distance), strict=True):
         for index, objective in enumerate(objectives):
             own = by_objective[objective]
             means, errors = zip(*(measured(row, name) for row in own), strict=True)
@@ -176,7 +177,10 @@ def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]],
         axis.axvline(found["auto"], color="#777777", linestyle=":")
         axis.axhline(found["real"][name], color="#777777", linewidth=0.5)
         axis.set(
-            xscale="log", xlabel="variance at the end", title=name, yscale="log" if name == "frechet" else "linear"
+            xscale="log",
+            xlabel="variance at the end",
+            title=f"{name} distance" if name == distance else name,
+            yscale="log" if name == distance else "linear",
         )
         axis.spines[["top", "right"]].set_visible(False)
     handles, labels = top.axes[0].get_legend_handles_labels()
