@@ -136,7 +136,7 @@ def cases(data_root: Path | None) -> list[Case]:
     for n in (256, 512):
         add("digits", digits, n, 1.86, 1e-3)
     if data_root is not None:
-        mnist = torch.as_tensor(load_points("mnist", data_root=data_root)[:8192])
+        mnist = torch.as_tensor(load_points("mnist", data_root=data_root)[0][:8192])
         for n in (256, 512, 1024, 2048, 4096):
             for v in (31.0, 100.0):
                 add("MNIST", mnist, n, v, 1e-3)

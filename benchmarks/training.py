@@ -75,7 +75,7 @@ def main() -> None:
     moons = load("moons").train
     sets = [("moons, variance 0.5 (start)", moons, 0.5, 1e-2), ("moons, variance 0.004 (end)", moons, 0.004, 1e-2)]
     if options.data_root is not None:
-        mnist = torch.as_tensor(load_points("mnist", data_root=options.data_root)[:8192])
+        mnist = torch.as_tensor(load_points("mnist", data_root=options.data_root)[0][:8192])
         sets += [("MNIST, variance 15.5", mnist, 15.5, 1e-3)]
     cases = []
     for data, points, variance, smoothing in sets:

@@ -147,7 +147,7 @@ def main() -> None:
     before = products_seconds(60_000, 784)
     figures, memory = run(["mnist", "--data-root", str(options.data_root)])
     after = products_seconds(60_000, 784)
-    subset = load_points("mnist", data_root=options.data_root)[:SUBSET]
+    subset = load_points("mnist", data_root=options.data_root)[0][:SUBSET]
     expected = reference(subset.numpy(), figures["variance"])
     found = ce.streamed_log_norm(subset, variance=figures["variance"])
     products = (before + after) / 2

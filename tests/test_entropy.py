@@ -35,11 +35,30 @@ def test_figures_are_those_of_the_whole_file(files):
 
 
 def test_files_of_points_are_mapped_and_named_sets_are_their_training_part(files):
-    assert isinstance(load_points(str(files / "a.npy")), np.memmap)
-    assert load_points("digits").shape == (1297, 64)
-    assert load_points("moons", seed=3).shape == (10_000, 2)
+    assert isinstance(load_points(str(files / "a.npy"))[0], np.memmap)
+    assert load_points("digits")[0].shape == (1297, 64)
+    assert load_points("moons", seed=3)[0].shape == (10_000, 2)
     np.savetxt(files / "a.csv", np.load(files / "a.npy"), delimiter=",")
-    assert load_points(str(files / "a.csv")).shape == (60, 3)
+    assert load_points(str(files / "a.csv"))[0].shape == (60, 3)
+
+
+def test_both_sets_are_standardized_in_the_first_ones_units(files):
+    a, b = (torch.from_numpy(np.load(files / name)) for name in ("a.npy", "b.npy"))
+    scale = np.array([1e-3, 1, 1e6])
+    for name in ("a", "b"):
+        np.save(files / f"{name}_uneven.npy", np.load(files / f"{name}.npy") * scale + 5 * scale)
+    standard = ((part - a.mean(0)) / a.std(0, correction=0) for part in (a, b))
+    p, q = (ce.GaussianMixture(part, 0.4) for part in standard)
+    arguments = (str(files / "a_uneven.npy"), str(files / "b_uneven.npy"))
+    out = files / "figures.json"
+    figures = measure(*arguments, variance=0.4, standardize=True, out=out)
+    assert figures["log_norm"] == pytest.approx(p.log_norm().item(), abs=1e-5)
+    assert figures["cauchy_schwarz_divergence"] == pytest.approx(ce.cauchy_schwarz_divergence(p, q).item(), abs=1e-5)
+    assert json.loads(out.read_text())["standardize"] is True
+    chosen = [measure(str(files / f"a{name}.npy"), standardize=True)["variance"] for name in ("", "_uneven")]
+    assert chosen[0] == pytest.approx(chosen[1], rel=1e-5)
+    with pytest.raises(InputError, match="digits holds images, whose pixels share one scale"):
+        measure("digits", standardize=True)
 
 
 def test_the_variance_is_chosen_as_the_fit_ends(files):

@@ -30,6 +30,20 @@ def test_same_call_same_bytes(tmp_path):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
+def test_standardized_columns_may_have_any_unit(tmp_path):
+    points = np.random.default_rng(0).standard_normal((80, 2))
+    found = []
+    for name, units in {"even": (1, 1), "uneven": (1e-3, 1e5)}.items():
+        np.savetxt(tmp_path / f"{name}.csv", points * units, delimiter=",")
+        for standardize in (False, True):
+            out = tmp_path / f"{name}{standardize}"
+            decompose_data(str(tmp_path / f"{name}.csv"), out, variance=0.3, standardize=standardize, functions=3)
+            with np.load(out / "decomposition.npz") as file:
+                found.append(file["values"])
+    np.testing.assert_allclose(found[1], found[3][: len(found[1])], rtol=1e-4, atol=1e-6)
+    assert found[2].max() < 0.02 < found[1].max()  # as they are, no two of the uneven points are near each other
+
+
 def test_figures_of_points_in_any_dimension():
     generator = torch.Generator().manual_seed(0)
     for dimension in (1, 2, 5):

@@ -114,13 +114,14 @@ def bound(
     against: Annotated[str | None, typer.Option(help="A second data set to compare with: D_CS and MMD.")] = None,
     variance: Annotated[
         float | None,
-        typer.Option(help="Of the density, data units squared. \\[default: as `fit` ends, of DATA as it is]"),
+        typer.Option(help="Of the density, data units squared. \\[default: as `fit` ends, of DATA]"),
     ] = None,
     fidelity: Annotated[
         bool, typer.Option("--fidelity", help="Also F of the two sets, exact: all of DATA against up to 8,192 points.")
     ] = False,
     batch: Annotated[int, typer.Option(help="Points read at once from either side.")] = 4096,
     data_root: options.DataRoot = None,
+    standardize: options.Standardize = False,
     seed: Annotated[int, typer.Option(help="Of a toy's draw.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="JSON file for the figures; an interrupted run continues from beside it.")
@@ -140,6 +141,7 @@ def bound(
                 fidelity=fidelity,
                 batch_size=batch,
                 data_root=data_root,
+                standardize=standardize,
                 seed=seed,
                 out=out,
             )
@@ -199,11 +201,12 @@ def decompose(
     ] = None,
     variance: Annotated[
         float | None,
-        typer.Option(help="Of the density, data units squared. \\[default: as `fit` ends, of DATA as it is]"),
+        typer.Option(help="Of the density, data units squared. \\[default: as `fit` ends, of DATA]"),
     ] = None,
     points: Annotated[int, typer.Option(help="Most points of either side, drawn at random.")] = 2000,
     functions: Annotated[int, typer.Option(help="How many functions to show and to write.")] = 12,
     data_root: options.DataRoot = None,
+    standardize: options.Standardize = False,
     seed: Annotated[int, typer.Option(help="Of a toy's draw and of the points taken.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files.")] = False,
 ) -> None:
@@ -213,7 +216,7 @@ def decompose(
 
         for path in decompose_data(
             data, out, against=against, variance=variance, points=points, functions=functions, data_root=data_root,
-            seed=seed, overwrite=overwrite,
+            standardize=standardize, seed=seed, overwrite=overwrite,
         ):  # fmt: skip
             typer.echo(f"wrote {path}")
 

@@ -132,7 +132,7 @@ def load(
     if not 0 < held_out < 1:
         raise InputError(f"held_out must lie in (0, 1), got {held_out}")
     if standardize and (name in ("digits", STACKED, *HUB) or name.startswith(PREFIX)):
-        raise InputError(f"{name} holds images, whose pixels share one scale: leave standardize out")
+        raise InputError(_one_scale(name))
     dataset = _loaded(name, seed, held_out, data_root, points, double=standardize)
     return _standardized(dataset) if standardize else dataset
 
@@ -159,10 +159,14 @@ def _loaded(
 
 def _standardized(dataset: Dataset) -> Dataset:
     if dataset.image_shape is not None:
-        raise InputError(f"{dataset.name} holds images, whose pixels share one scale: leave standardize out")
+        raise InputError(_one_scale(dataset.name))
     units = Units.of(dataset.train)
     train, test = (units.standardized(part) for part in (dataset.train, dataset.test))
     return dataclasses.replace(dataset, train=train, test=test, units=units)
+
+
+def _one_scale(name: str) -> str:
+    return f"{name} holds images, whose pixels share one scale: leave standardize out"
 
 
 def names() -> list[str]:
@@ -170,31 +174,56 @@ def names() -> list[str]:
     return ["digits", *TOYS, *HUB, STACKED]
 
 
-def load_points(source: str | Path, *, seed: int = 0, data_root: str | Path | None = None) -> Tensor | np.ndarray:
+Points = Tensor | np.ndarray
+
+
+def load_points(
+    source: str | Path, *, seed: int = 0, data_root: str | Path | None = None, double: bool = False
+) -> tuple[Points, tuple[int, int, int] | None]:
     """All points of a file, or the training part of a named data set, to be read in slices.
 
     Args:
         source, seed, data_root: as in `load`.
+        double: points of a file as float64.
 
     Returns:
-        (n, d) floating point: a tensor, or a memory map for an .npy file of points.
+        (n, d) floating point, a tensor, or a memory map for an .npy file of points; and (channels, height, width) if the
+        points are images.
 
     Raises:
         InputError: as `load`.
     """
-    return load_points_and_shape(source, seed=seed, data_root=data_root)[0]
-
-
-def load_points_and_shape(
-    source: str | Path, *, seed: int = 0, data_root: str | Path | None = None
-) -> tuple[Tensor | np.ndarray, tuple[int, int, int] | None]:
-    """As `load_points`, and (channels, height, width) if the points are images."""
     name = str(source)
     if name in names() or name.startswith(PREFIX) or not _exists(name):
         dataset = load(source, seed=seed, data_root=data_root)
         return dataset.train, dataset.image_shape
-    mapped = map_points(Path(source))
-    return read_points(Path(source)) if mapped is None else (mapped, None)
+    mapped = None if double else map_points(Path(source))
+    return read_points(Path(source), double=double) if mapped is None else (mapped, None)
+
+
+def load_pair(
+    source: str, against: str | None, *, seed: int = 0, data_root: str | Path | None = None, standardize: bool = False
+) -> tuple[Points, Points | None, tuple[int, int, int] | None]:
+    """All points of a data set and of another one to compare it with, and the shape of the first if they are images.
+
+    Args:
+        source, against, seed, data_root: as in `load_points`; None compares with nothing.
+        standardize: both to mean 0 and deviation 1 of the first one's columns.
+
+    Raises:
+        InputError: as `load`, or the two have different numbers of coordinates.
+    """
+    p, shape = load_points(source, seed=seed, data_root=data_root, double=standardize)
+    if standardize and shape is not None:
+        raise InputError(_one_scale(source))
+    q = None if against is None else load_points(against, seed=seed, data_root=data_root, double=standardize)[0]
+    if q is not None and q.shape[1] != p.shape[1]:
+        raise InputError(f"{source} has {p.shape[1]} coordinates and {against} has {q.shape[1]}")
+    if standardize:
+        units = Units.of(torch.as_tensor(p))
+        q = None if q is None else units.standardized(torch.as_tensor(q))
+        p = units.standardized(torch.as_tensor(p))
+    return p, q, shape
 
 
 def sample_toy(name: str, count: int, *, seed: int) -> Tensor:

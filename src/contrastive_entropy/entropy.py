@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from contrastive_entropy import __version__
-from contrastive_entropy.data import load_points
+from contrastive_entropy.data import Points, load_pair
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.progress import progress_line
 from contrastive_entropy.runs import write_json
@@ -28,8 +27,6 @@ from contrastive_entropy.streaming import (
     streamed_singular_values,
 )
 from contrastive_entropy.variance import neighbor_variance
-
-Points = Tensor | np.ndarray
 
 MOST_COLUMNS = 8192
 """Points of the second set whose Gram matrix, squared, is held for the fidelity: 512 MiB."""
@@ -46,13 +43,14 @@ def measure(
     fidelity: bool = False,
     batch_size: int = 4096,
     data_root: Path | None = None,
+    standardize: bool = False,
     seed: int = 0,
     out: Path | None = None,
 ) -> dict[str, Any]:
     """Log <p,p> of a data set; with a second one, its norm, their inner product, D_CS and MMD, and the fidelity if wanted.
 
     Args:
-        data, against, data_root, seed: as in `data.load_points`.
+        data, against, data_root, standardize, seed: as in `data.load_pair`.
         variance: of the densities, in data units squared; None is what `fit` would anneal down to.
         fidelity: also F of the two sets, the second of which is held in memory, `MOST_COLUMNS` points at most.
         batch_size: points read at once from either side.
@@ -71,10 +69,7 @@ def measure(
     if fidelity and against is None:
         raise InputError("--fidelity compares two data sets: give the second one with --against")
     start = time.monotonic()
-    p = load_points(data, seed=seed, data_root=data_root)
-    q = None if against is None else load_points(against, seed=seed, data_root=data_root)
-    if q is not None and q.shape[1] != p.shape[1]:
-        raise InputError(f"{data} has {p.shape[1]} coordinates and {against} has {q.shape[1]}")
+    p, q, _ = load_pair(data, against, seed=seed, data_root=data_root, standardize=standardize)
     if fidelity and q is not None and len(q) > MOST_COLUMNS:
         raise InputError(
             f"--fidelity takes at most {MOST_COLUMNS:,} points of {against} in memory, and it has {len(q):,}: "
@@ -84,7 +79,7 @@ def measure(
         variance = default_variance(p, data)
     loaded = time.monotonic()
     settings = {"data": data, "against": against, "variance": variance, "batch_size": batch_size, "seed": seed}
-    settings |= {"fidelity": True} if fidelity else {}
+    settings |= {name: True for name, given in {"fidelity": fidelity, "standardize": standardize}.items() if given}
     sums = _Sums(settings | {"digest": [_digest(part) for part in (p, q) if part is not None and out is not None]}, out)
 
     def norm(name: str, points: Points) -> float:

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from contrastive_entropy.data import load_points, load_points_and_shape
+from contrastive_entropy.data import load_pair
 from contrastive_entropy.decomposition import Decomposition, decompose
 from contrastive_entropy.entropy import default_variance
 from contrastive_entropy.errors import InputError
@@ -31,13 +31,14 @@ def decompose_data(
     points: int = 2000,
     functions: int = 12,
     data_root: Path | None = None,
+    standardize: bool = False,
     seed: int = 0,
     overwrite: bool = False,
 ) -> list[Path]:
     """Decompose the operator between two data sets, or of one with itself, and write its spectrum and functions.
 
     Args:
-        data, against, data_root, seed: as in `data.load_points`.
+        data, against, data_root, standardize, seed: as in `data.load_pair`.
         out: folder, made if need be.
         variance: of both densities, in data units squared; None is what `fit` would anneal down to.
         points: most points of either side, drawn at random.
@@ -59,11 +60,9 @@ def decompose_data(
     paths = [out / name for name in FILES]
     if not overwrite and (there := [path for path in paths if path.exists()]):
         raise InputError(f"{there[0]} exists; replace it with --overwrite, or choose another --out")
-    whole, shape = load_points_and_shape(data, seed=seed, data_root=data_root)
+    whole, other, shape = load_pair(data, against, seed=seed, data_root=data_root, standardize=standardize)
     x = _subset(whole, points, seed)
-    z = x if against is None else _subset(load_points(against, seed=seed, data_root=data_root), points, seed)
-    if z.shape[1] != x.shape[1]:
-        raise InputError(f"{data} has {x.shape[1]} coordinates and {against} has {z.shape[1]}")
+    z = x if other is None else _subset(other, points, seed)
     chosen = default_variance(whole, data) if variance is None else variance
     found = decompose(GaussianMixture(x, chosen), GaussianMixture(z, chosen))
     if float(found.total) == 0:
