@@ -376,3 +376,23 @@ def test_the_choice_on_a_gaussian(dimension):
     x = points(20_000, dimension)
     typical = ncx2.ppf(16 / n, dimension, x[:2000].square().sum(-1).numpy())
     assert select(x, points=n).variance == pytest.approx(np.median(typical) / 8, rel=0.06)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_distances_by_products_are_those_by_differences(offset, monkeypatch):
+    x = torch.randn(300, 300, generator=torch.Generator().manual_seed(0)) + offset
+    copies = torch.cat([x[:150], x[:150]])
+
+    def choices():
+        plain = [
+            median_pair_variance(x),
+            neighbor_variance(x),
+            *(select(x, method=method).variance for method in METHODS),
+        ]
+        return [*plain, neighbor_variance(copies, neighbors=3), select(copies, method="neighbors").variance]
+
+    products = choices()
+    with pytest.raises(ValueError, match="median distance to neighbour 1 is 0"):  # exactly, also by products
+        neighbor_variance(copies, neighbors=1, points=300)
+    monkeypatch.setattr("contrastive_entropy.variance.MANY", 300)
+    assert choices() == pytest.approx(products, rel=1e-7)  # of a ternary search
