@@ -396,3 +396,25 @@ def test_distances_by_products_are_those_by_differences(offset, monkeypatch):
         neighbor_variance(copies, neighbors=1, points=300)
     monkeypatch.setattr("contrastive_entropy.variance.MANY", 300)
     assert choices() == pytest.approx(products, rel=1e-7)  # of a ternary search
+
+
+@pytest.mark.parametrize(("points", "rank"), [(64, 2), (256, 8), (1024, 16)])
+def test_modes_of_few_points_of_a_batch_are_not_taken_for_neighbours(points, rank):
+    grid = load("grid25").train  # of deviation .05 and distance 2
+    variance = neighbor_variance(grid, points=points)
+    assert 0.0003 < variance < 0.005
+    choice = select(grid, points=points)
+    assert choice.variance == pytest.approx(variance, rel=0.2)
+    assert f"to neighbour {rank} in a batch" in choice.reading
+    assert choice.reading.endswith(": neighbour 16 lies in another mode") == (rank < 16)
+    assert neighbor_variance(grid, points=points, neighbors=16) == pytest.approx(variance) or rank < 16
+    curve = choice.scores[(choice.variances - choice.variance).abs().argmin()]
+    assert 0.3 < curve < 0.7  # the share within reach is one half at the choice
+
+
+@pytest.mark.parametrize("m", [1, 2, 5])
+def test_no_jump_is_seen_on_a_manifold(m):
+    x = torch.rand(4096, m, generator=torch.Generator().manual_seed(0))
+    for points in (64, 256):
+        found = neighbor_variance(x, points=points)
+        assert found == neighbor_variance(x, points=points, neighbors=16)

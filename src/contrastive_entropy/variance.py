@@ -18,6 +18,10 @@ METHODS = ("neighbors", "effective_rank", "leave_one_out")
 RANK, BATCH_PART = 16, 4
 """Neighbours that a kernel should reach, but no more than one in so many points of a batch."""
 
+JUMP = 16.0
+"""Ratio of the squared distances to two neighbours, one of twice the other's rank, beyond which the farther one lies in
+another mode: on a manifold of dimension m it is near 4^(1/m)."""
+
 REACH = 8.0
 """Squared distance of what a kernel reaches, in units of the variance: the kernel is e^-2 there."""
 
@@ -67,9 +71,9 @@ class VarianceChoice:
 def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: int = 0) -> VarianceChoice:
     """Choose the variance of the density for an objective on batches of this size.
 
-    `neighbors`: an eighth of the median squared distance to the 16th nearest neighbour in a batch (`neighbor_variance`);
-    the scale between modes, where they hold fewer points of a batch. `effective_rank`: where the Gram matrix of a batch has
-    an effective rank of half its points; noise in many coordinates raises the rank, and with it the variance.
+    `neighbors`: an eighth of the median squared distance to the 16th nearest neighbour in a batch, or to the 8th, 4th or
+    2nd where separate modes hold fewer points of it (`neighbor_variance`). `effective_rank`: where the Gram matrix of a
+    batch has an effective rank of half its points; noise in many coordinates raises the rank, and with it the variance.
     `leave_one_out`: where points are likeliest under Gaussians on the others of the batch; near copies pull it to 0, and in
     many coordinates it follows the nearest neighbour alone. All three scale with the square of the data's unit and see
     neither shifts nor rotations nor constant columns. Exact duplicates count once.
@@ -125,7 +129,10 @@ def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: 
         chosen.append(math.log(choose(squares, dimension, scale)))
     choices = torch.tensor(chosen, dtype=torch.float64)
     variance, error = float(choices.mean().exp()), float(choices.std() / DRAWS**0.5)
-    reading = f"{variance:.4g} +- {error:.1%}, {what.format(reached(len(squares)))}"
+    rank, whole = _within_mode(squares)[0], reached(len(squares))
+    reading = f"{variance:.4g} +- {error:.1%}, {what.format(rank)}"
+    if method == "neighbors" and rank < whole:
+        reading += f": neighbour {whole} lies in another mode"
     return VarianceChoice(method, variance, error, variances, torch.tensor(rows, dtype=torch.float64).mean(0), reading)
 
 
@@ -153,12 +160,12 @@ def _squares(points: Tensor) -> Tensor:
 
 
 def _within_reach(squares: Tensor, dimension: int, variances: list[float]) -> list[float]:
-    reach = squares.kthvalue(reached(len(squares)) + 1, dim=1).values
+    reach = squares.kthvalue(_within_mode(squares)[0] + 1, dim=1).values
     return [float((reach <= REACH * variance).double().mean()) for variance in variances]
 
 
 def _reach(squares: Tensor, dimension: int, scale: float) -> float:
-    return float(squares.kthvalue(reached(len(squares)) + 1, dim=1).values.median()) / REACH
+    return _within_mode(squares)[1] / REACH
 
 
 def _rank_shares(squares: Tensor, dimension: int, variances: list[float]) -> list[float]:
@@ -225,15 +232,43 @@ def reached(points: int) -> int:
     return max(1, min(RANK, points // BATCH_PART))
 
 
+def _within_mode(squares: Tensor) -> tuple[int, float]:
+    """`_without_jump` of a whole batch's squared distances (n, n)."""
+    return _without_jump(_to_neighbors(squares, reached(len(squares))))
+
+
+def _to_neighbors(squares: Tensor, rank: int) -> Tensor:
+    """(n, rank) squared distances to the nearest neighbours, in order, of those among all points (n, m)."""
+    return squares.topk(rank + 1, dim=1, largest=False).values[:, 1:]
+
+
+def _without_jump(squares: Tensor) -> tuple[int, float]:
+    """The rank of the neighbour that sets the scale, and the median squared distance to it.
+
+    It is the last one of (n, rank), or among the 2nd, 4th, 8th ... the first one behind which the distance makes a `JUMP`.
+    Distances of 0, to duplicates, say nothing of modes.
+    """
+    medians = squares.median(0).values.tolist()
+    last = len(medians)
+    rank = min(2, last)
+    while rank < last:
+        farther = min(2 * rank, last)
+        if 0 < JUMP * medians[rank - 1] < medians[farther - 1]:
+            break
+        rank = farther
+    return rank, medians[rank - 1]
+
+
 def neighbor_variance(data: Tensor, *, neighbors: int | None = None, points: int = 256, seed: int = 0) -> float:
     """An eighth of the median squared distance to the k-th nearest neighbour among a batch of points.
 
     The kernel of a minibatch objective must reach from a model point to the nearest few data points of a batch, so the
-    batch size is part of the scale. Where modes hold fewer than k points of a batch, it is the scale of what lies between.
+    batch size is part of the scale.
 
     Args:
         data: (n, d), n > neighbors.
-        neighbors: k; None is what a fit takes, as many as `reached` says of a batch.
+        neighbors: k; None is what a fit takes: as many as `reached` says of a batch, or a half, a quarter or an eighth of
+            them where separate modes hold no more, which a jump of the distances tells.
         points: batch size of the objective.
         seed: of the batches.
 
@@ -243,16 +278,18 @@ def neighbor_variance(data: Tensor, *, neighbors: int | None = None, points: int
     Raises:
         ValueError: too few points, or more than half of them have k duplicates.
     """
-    neighbors = reached(min(points, len(data))) if neighbors is None else neighbors
-    if neighbors < 1:
+    rank = reached(min(points, len(data))) if neighbors is None else neighbors
+    if rank < 1:
         raise ValueError(f"neighbors must be at least 1, got {neighbors}")
     squares = []
     for draw in range(8):
         subset = _subset(data, points, seed + draw)
-        if len(subset) <= neighbors:
-            raise ValueError(f"needs more than {neighbors} points, got {len(subset)}")
-        squares.append(_squares(subset).kthvalue(neighbors + 1, dim=1).values)
-    return _positive(float(torch.cat(squares).median()) / REACH, f"median distance to neighbour {neighbors}")
+        if len(subset) <= rank:
+            raise ValueError(f"needs more than {rank} points, got {len(subset)}")
+        squares.append(_to_neighbors(_squares(subset), rank))
+    nearest = torch.cat(squares)
+    rank, median = _without_jump(nearest) if neighbors is None else (rank, float(nearest[:, -1].median()))
+    return _positive(median / REACH, f"median distance to neighbour {rank}")
 
 
 def separating_variance(
