@@ -412,9 +412,24 @@ def test_modes_of_few_points_of_a_batch_are_not_taken_for_neighbours(points, ran
     assert 0.3 < curve < 0.7  # the share within reach is one half at the choice
 
 
-@pytest.mark.parametrize("m", [1, 2, 5])
-def test_no_jump_is_seen_on_a_manifold(m):
-    x = torch.rand(4096, m, generator=torch.Generator().manual_seed(0))
-    for points in (64, 256):
+def test_modes_are_told_apart_in_many_coordinates():
+    modes = load("modes1200").train  # within modes squared distances are 350, between them about 2,750
+    found = neighbor_variance(modes, points=64)
+    assert 350 / 8 < found < 400 / 8 < neighbor_variance(modes, points=64, neighbors=16) / 5
+
+
+@pytest.mark.parametrize("kind", ["line", "square", "ball", "noise", "tails", "lattice"])
+def test_no_jump_is_seen_within_one_mode(kind):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(4096, {"line": 1, "square": 2}.get(kind, 5), generator=generator)
+    if kind == "noise":  # around a circle, in many coordinates
+        angle = 2 * math.pi * x[:, :1]
+        x = torch.cat([angle.cos(), angle.sin(), torch.zeros(4096, 48)], 1)
+        x += 0.01 * torch.randn(x.shape, generator=generator)
+    elif kind == "tails":
+        x = torch.randn(x.shape, generator=generator) * (2 * torch.randn(4096, 1, generator=generator)).exp()
+    elif kind == "lattice":
+        x = torch.cartesian_prod(torch.arange(64.0), torch.arange(64.0))
+    for points in (64, 256, 1024):
         found = neighbor_variance(x, points=points)
         assert found == neighbor_variance(x, points=points, neighbors=16)

@@ -18,9 +18,10 @@ METHODS = ("neighbors", "effective_rank", "leave_one_out")
 RANK, BATCH_PART = 16, 4
 """Neighbours that a kernel should reach, but no more than one in so many points of a batch."""
 
-JUMP = 16.0
-"""Ratio of the squared distances to two neighbours, one of twice the other's rank, beyond which the farther one lies in
-another mode: on a manifold of dimension m it is near 4^(1/m)."""
+JUMP, LEAST_GROWTH = 2.0, 1.5
+"""From a neighbour to that of twice its rank the squared distance grows by 4^(1/m) on a manifold of dimension m, and by
+less than the square of the growth before where noise of more dimensions gives way to the manifold. If it grows by more
+than twice that square, the farther neighbour lies in another mode; a growth below 1.5 counts as that: lattices."""
 
 REACH = 8.0
 """Squared distance of what a kernel reaches, in units of the variance: the kernel is e^-2 there."""
@@ -253,7 +254,8 @@ def _without_jump(squares: Tensor) -> tuple[int, float]:
     rank = min(2, last)
     while rank < last:
         farther = min(2 * rank, last)
-        if 0 < JUMP * medians[rank - 1] < medians[farther - 1]:
+        before, here, behind = (medians[at - 1] for at in (rank // 2, rank, farther))
+        if before > 0 and behind / here > JUMP * max(here / before, LEAST_GROWTH) ** 2:
             break
         rank = farther
     return rank, medians[rank - 1]
