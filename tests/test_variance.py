@@ -402,20 +402,15 @@ def test_distances_by_products_are_those_by_differences(offset, monkeypatch):
 def test_modes_of_few_points_of_a_batch_are_not_taken_for_neighbours(points, rank):
     grid = load("grid25").train  # of deviation .05 and distance 2
     variance = neighbor_variance(grid, points=points)
-    assert 0.0003 < variance < 0.005
+    assert 0.0004 < variance < 0.016
     choice = select(grid, points=points)
     assert choice.variance == pytest.approx(variance, rel=0.2)
-    assert f"to neighbour {rank} in a batch" in choice.reading
+    assert f"median squared distance to neighbour {rank} in a batch" in choice.reading
+    assert choice.reading.split(", ")[1].startswith("an eighth of" if rank == 16 else "the median")
     assert choice.reading.endswith(": neighbour 16 lies in another mode") == (rank < 16)
     assert neighbor_variance(grid, points=points, neighbors=16) == pytest.approx(variance) or rank < 16
     curve = choice.scores[(choice.variances - choice.variance).abs().argmin()]
     assert 0.3 < curve < 0.7  # the share within reach is one half at the choice
-
-
-def test_modes_are_told_apart_in_many_coordinates():
-    modes = load("modes1200").train  # within modes squared distances are 350, between them about 2,750
-    found = neighbor_variance(modes, points=64)
-    assert 350 / 8 < found < 400 / 8 < neighbor_variance(modes, points=64, neighbors=16) / 5
 
 
 @pytest.mark.parametrize("kind", ["line", "square", "ball", "noise", "tails", "lattice"])

@@ -18,10 +18,9 @@ METHODS = ("neighbors", "effective_rank", "leave_one_out")
 RANK, BATCH_PART = 16, 4
 """Neighbours that a kernel should reach, but no more than one in so many points of a batch."""
 
-JUMP, LEAST_GROWTH = 2.0, 1.5
-"""From a neighbour to that of twice its rank the squared distance grows by 4^(1/m) on a manifold of dimension m, and by
-less than the square of the growth before where noise of more dimensions gives way to the manifold. If it grows by more
-than twice that square, the farther neighbour lies in another mode; a growth below 1.5 counts as that: lattices."""
+JUMP = 16.0
+"""Ratio of the squared distances to two neighbours, one of twice the other's rank, beyond which the farther one lies in
+another mode: on a manifold of dimension m it is near 4^(1/m)."""
 
 REACH = 8.0
 """Squared distance of what a kernel reaches, in units of the variance: the kernel is e^-2 there."""
@@ -72,9 +71,10 @@ class VarianceChoice:
 def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: int = 0) -> VarianceChoice:
     """Choose the variance of the density for an objective on batches of this size.
 
-    `neighbors`: an eighth of the median squared distance to the 16th nearest neighbour in a batch, or to the 8th, 4th or
-    2nd where separate modes hold fewer points of it (`neighbor_variance`). `effective_rank`: where the Gram matrix of a
-    batch has an effective rank of half its points; noise in many coordinates raises the rank, and with it the variance.
+    `neighbors`: an eighth of the median squared distance to the 16th nearest neighbour in a batch; where separate modes
+    hold fewer points of it, the whole of that to the 8th, 4th or 2nd (`neighbor_variance`). `effective_rank`: where the
+    Gram matrix of a batch has an effective rank of half its points; noise in many coordinates raises the rank, and with it
+    the variance.
     `leave_one_out`: where points are likeliest under Gaussians on the others of the batch; near copies pull it to 0, and in
     many coordinates it follows the nearest neighbour alone. All three scale with the square of the data's unit and see
     neither shifts nor rotations nor constant columns. Exact duplicates count once.
@@ -130,10 +130,13 @@ def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: 
         chosen.append(math.log(choose(squares, dimension, scale)))
     choices = torch.tensor(chosen, dtype=torch.float64)
     variance, error = float(choices.mean().exp()), float(choices.std() / DRAWS**0.5)
-    rank, whole = _within_mode(squares)[0], reached(len(squares))
-    reading = f"{variance:.4g} +- {error:.1%}, {what.format(rank)}"
-    if method == "neighbors" and rank < whole:
-        reading += f": neighbour {whole} lies in another mode"
+    whole = reached(len(squares))
+    reading = f"{variance:.4g} +- {error:.1%}, {what.format(whole)}"
+    if method == "neighbors" and (rank := _neighborhood(_to_neighbors(squares, whole))[0]) < whole:
+        reading = (
+            f"{variance:.4g} +- {error:.1%}, the median squared distance to neighbour {rank} in a batch: "
+            f"neighbour {whole} lies in another mode"
+        )
     return VarianceChoice(method, variance, error, variances, torch.tensor(rows, dtype=torch.float64).mean(0), reading)
 
 
@@ -161,12 +164,15 @@ def _squares(points: Tensor) -> Tensor:
 
 
 def _within_reach(squares: Tensor, dimension: int, variances: list[float]) -> list[float]:
-    reach = squares.kthvalue(_within_mode(squares)[0] + 1, dim=1).values
-    return [float((reach <= REACH * variance).double().mean()) for variance in variances]
+    nearest = _to_neighbors(squares, reached(len(squares)))
+    rank, reach = _neighborhood(nearest)
+    return [float((nearest[:, rank - 1] <= reach * variance).double().mean()) for variance in variances]
 
 
 def _reach(squares: Tensor, dimension: int, scale: float) -> float:
-    return _within_mode(squares)[1] / REACH
+    nearest = _to_neighbors(squares, reached(len(squares)))
+    rank, reach = _neighborhood(nearest)
+    return float(nearest[:, rank - 1].median()) / reach
 
 
 def _rank_shares(squares: Tensor, dimension: int, variances: list[float]) -> list[float]:
@@ -233,44 +239,38 @@ def reached(points: int) -> int:
     return max(1, min(RANK, points // BATCH_PART))
 
 
-def _within_mode(squares: Tensor) -> tuple[int, float]:
-    """`_without_jump` of a whole batch's squared distances (n, n)."""
-    return _without_jump(_to_neighbors(squares, reached(len(squares))))
-
-
 def _to_neighbors(squares: Tensor, rank: int) -> Tensor:
     """(n, rank) squared distances to the nearest neighbours, in order, of those among all points (n, m)."""
     return squares.topk(rank + 1, dim=1, largest=False).values[:, 1:]
 
 
-def _without_jump(squares: Tensor) -> tuple[int, float]:
-    """The rank of the neighbour that sets the scale, and the median squared distance to it.
+def _neighborhood(nearest: Tensor) -> tuple[int, float]:
+    """The rank of the neighbour that sets the variance, and the squared distance to it in units of the variance.
 
-    It is the last one of (n, rank), or among the 2nd, 4th, 8th ... the first one behind which the distance makes a `JUMP`.
-    Distances of 0, to duplicates, say nothing of modes.
+    It is the last one of (n, rank), at the kernel's `REACH`. Or among the 2nd, 4th, 8th ... the first one behind which the
+    distance makes a `JUMP`, at 1: a mode of fewer points than can show its shape is met as a whole. Distances of 0, to
+    duplicates, say nothing of modes.
     """
-    medians = squares.median(0).values.tolist()
-    last = len(medians)
-    rank = min(2, last)
+    medians = nearest.median(0).values.tolist()
+    rank, last = min(2, len(medians)), len(medians)
     while rank < last:
         farther = min(2 * rank, last)
-        before, here, behind = (medians[at - 1] for at in (rank // 2, rank, farther))
-        if before > 0 and behind / here > JUMP * max(here / before, LEAST_GROWTH) ** 2:
-            break
+        if 0 < JUMP * medians[rank - 1] < medians[farther - 1]:
+            return rank, 1.0
         rank = farther
-    return rank, medians[rank - 1]
+    return rank, REACH
 
 
 def neighbor_variance(data: Tensor, *, neighbors: int | None = None, points: int = 256, seed: int = 0) -> float:
     """An eighth of the median squared distance to the k-th nearest neighbour among a batch of points.
 
     The kernel of a minibatch objective must reach from a model point to the nearest few data points of a batch, so the
-    batch size is part of the scale.
+    batch size is part of the scale. Where separate modes hold no more than the 8th, 4th or 2nd neighbour, which a jump of
+    the distances behind it tells, it is the whole of the squared distance to that one, some five variances of a mode.
 
     Args:
         data: (n, d), n > neighbors.
-        neighbors: k; None is what a fit takes: as many as `reached` says of a batch, or a half, a quarter or an eighth of
-            them where separate modes hold no more, which a jump of the distances tells.
+        neighbors: k, without a look for jumps; None is what a fit takes, with one: as many as `reached` says of a batch.
         points: batch size of the objective.
         seed: of the batches.
 
@@ -290,8 +290,8 @@ def neighbor_variance(data: Tensor, *, neighbors: int | None = None, points: int
             raise ValueError(f"needs more than {rank} points, got {len(subset)}")
         squares.append(_to_neighbors(_squares(subset), rank))
     nearest = torch.cat(squares)
-    rank, median = _without_jump(nearest) if neighbors is None else (rank, float(nearest[:, -1].median()))
-    return _positive(median / REACH, f"median distance to neighbour {rank}")
+    rank, reach = _neighborhood(nearest) if neighbors is None else (rank, REACH)
+    return _positive(float(nearest[:, rank - 1].median()) / reach, f"median distance to neighbour {rank}")
 
 
 def separating_variance(
