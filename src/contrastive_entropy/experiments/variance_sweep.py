@@ -182,6 +182,7 @@ def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]],
             title=f"{name} distance" if name == distance else name,
             yscale="log" if name == distance else "linear",
         )
+        axis.xaxis.set_minor_formatter("")  # over less than a decade they would be written over each other
         axis.spines[["top", "right"]].set_visible(False)
     handles, labels = top.axes[0].get_legend_handles_labels()
     top.legend(handles, labels, loc="outside lower center", ncols=len(objectives), fontsize=7)
@@ -199,7 +200,7 @@ def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]],
                 assert low is not None
                 assert high is not None
                 axis.scatter(*(samples @ basis).T, s=1.5, color=DATA_COLOR, linewidths=0)
-                axis.set(xlim=(float(low[0]), float(high[0])), ylim=(float(low[1]), float(high[1])))
+                axis.set(xlim=(float(low[0]), float(high[0])), ylim=(float(low[1]), float(high[1])), aspect="equal")
         row[0].set_ylabel(objective.replace("_", "\n"), fontsize=7)
     return result
 
