@@ -158,7 +158,10 @@ def bound(
 def variance(
     data: Annotated[str, typer.Argument(help=options.DATA_HELP)],
     batch: Annotated[
-        int, typer.Option(help="Points of a batch of the objective: the more, the smaller the variance, but for separate modes of few points.")
+        int,
+        typer.Option(
+            help="Points of a batch of the objective: the more, the smaller the variance, but for separate modes of few points."
+        ),
     ] = 256,
     data_root: options.DataRoot = None,
     standardize: options.Standardize = False,
