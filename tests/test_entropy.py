@@ -59,6 +59,8 @@ def test_both_sets_are_standardized_in_the_first_ones_units(files):
     assert chosen[0] == pytest.approx(chosen[1], rel=1e-5)
     with pytest.raises(InputError, match="digits holds images, whose pixels share one scale"):
         measure("digits", standardize=True)
+    with pytest.raises(InputError, match="mnist holds images, whose pixels share one scale"):
+        measure("mnist", standardize=True, data_root=files)  # said before anything is looked for
 
 
 def test_the_variance_is_chosen_as_the_fit_ends(files):

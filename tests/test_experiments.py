@@ -199,7 +199,8 @@ def test_compare_points_without_classes(tmp_path):
 def test_variance_sweep(tmp_path, monkeypatch):
     monkeypatch.setattr(arena, "LAW", 2000)
     out = tmp_path / "sweep"
-    small = ["--steps", 150, "--seeds", "0,1", "--width", 32, "--components", 64, "--batch-size", 64]
+    # after fewer steps rounding decides how much coverage lost samples leave
+    small = ["--steps", 600, "--seeds", "0,1", "--width", 32, "--components", 64, "--batch-size", 64]
     arguments = [
         "experiment",
         "variance-sweep",
@@ -223,11 +224,8 @@ def test_variance_sweep(tmp_path, monkeypatch):
     assert all(0 < rank <= 512 for row in found["rows"] for rank in row["effective_ranks"])
     assert found["rows"][0]["real_effective_rank"] > 400 > 1.5 > found["rows"][2]["real_effective_rank"]
     coverage = [row["runs"][0]["figures"]["coverage"] for row in found["rows"]]
-    # after so few steps rounding decides whether lost samples or few steps cost more: no order of the first two
-    assert min(coverage[:2]) > 0.02 > coverage[2]
-    low, high = variance_sweep.tolerated(found["rows"])
-    assert high <= 1
-    assert f"within 10% of its best coverage from {low:g} to {high:g}; diagnosed: " in result.stdout
+    assert coverage[1] > max(coverage[0], coverage[2])
+    assert "within 10% of its best coverage from 1 to 1; diagnosed: " in result.stdout
     assert "vanishing at 0.0001" in result.stdout
     assert "blurred at 10000" in result.stdout
     head, _, row = (out / "variance-sweep.md").read_text().splitlines()[:3]

@@ -131,8 +131,8 @@ def load(
         raise InputError(f"points must be at least 10, got {points}")
     if not 0 < held_out < 1:
         raise InputError(f"held_out must lie in (0, 1), got {held_out}")
-    if standardize and (name in ("digits", STACKED, *HUB) or name.startswith(PREFIX)):
-        raise InputError(_one_scale(name))
+    if standardize:
+        _refuse_images(name)
     dataset = _loaded(name, seed, held_out, data_root, points, double=standardize)
     return _standardized(dataset) if standardize else dataset
 
@@ -158,15 +158,16 @@ def _loaded(
 
 
 def _standardized(dataset: Dataset) -> Dataset:
-    if dataset.image_shape is not None:
-        raise InputError(_one_scale(dataset.name))
+    _refuse_images(dataset.name, dataset.image_shape)
     units = Units.of(dataset.train)
     train, test = (units.standardized(part) for part in (dataset.train, dataset.test))
     return dataclasses.replace(dataset, train=train, test=test, units=units)
 
 
-def _one_scale(name: str) -> str:
-    return f"{name} holds images, whose pixels share one scale: leave standardize out"
+def _refuse_images(name: str, image_shape: tuple[int, int, int] | None = None) -> None:
+    """Raise InputError for what has the shape of images, or is known by its name to be some before it is loaded."""
+    if image_shape is not None or name in ("digits", STACKED, *HUB) or name.startswith(PREFIX):
+        raise InputError(f"{name} holds images, whose pixels share one scale: leave standardize out")
 
 
 def names() -> list[str]:
@@ -213,13 +214,14 @@ def load_pair(
     Raises:
         InputError: as `load`, or the two have different numbers of coordinates.
     """
+    if standardize:
+        _refuse_images(source)
     p, shape = load_points(source, seed=seed, data_root=data_root, double=standardize)
-    if standardize and shape is not None:
-        raise InputError(_one_scale(source))
     q = None if against is None else load_points(against, seed=seed, data_root=data_root, double=standardize)[0]
     if q is not None and q.shape[1] != p.shape[1]:
         raise InputError(f"{source} has {p.shape[1]} coordinates and {against} has {q.shape[1]}")
     if standardize:
+        _refuse_images(source, shape)
         units = Units.of(torch.as_tensor(p))
         q = None if q is None else units.standardized(torch.as_tensor(q))
         p = units.standardized(torch.as_tensor(p))

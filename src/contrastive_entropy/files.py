@@ -99,17 +99,13 @@ def csv_bytes(points: Tensor, columns: tuple[str, ...] | None) -> bytes:
     """
     import pandas as pd
 
-    values = points.numpy()
-    if values.dtype == np.float64:
+    table = pd.DataFrame(points.numpy())
+    if points.dtype == torch.float64:
         with np.errstate(divide="ignore"):
-            digits = 8 - np.floor(np.log10(values.std(0)))
-        few = digits < 12
-        values = values.copy()
-        values[:, few] = np.transpose(
-            [column.round(int(d)) for column, d in zip(values.T[few], digits[few], strict=True)]
-        )
-    named = columns is not None and not all(map(_is_number, columns))
-    return pd.DataFrame(values, columns=columns).to_csv(index=False, header=named).encode()
+            digits = 8 - np.floor(np.log10(points.numpy().std(0)))
+        table = table.round({column: int(count) for column, count in enumerate(digits) if count < 12})
+    names = None if columns is None or all(map(_is_number, columns)) else list(columns)
+    return table.to_csv(index=False, header=names or False).encode()
 
 
 def map_points(path: Path) -> np.ndarray | None:

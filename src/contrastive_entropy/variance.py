@@ -132,7 +132,7 @@ def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: 
     variance, error = float(choices.mean().exp()), float(choices.std() / DRAWS**0.5)
     whole = reached(len(squares))
     reading = f"{variance:.4g} +- {error:.1%}, {what.format(whole)}"
-    if method == "neighbors" and (rank := _neighborhood(_to_neighbors(squares, whole))[0]) < whole:
+    if method == "neighbors" and (rank := _within_mode(squares)[0]) < whole:
         reading = (
             f"{variance:.4g} +- {error:.1%}, the median squared distance to neighbour {rank} in a batch: "
             f"neighbour {whole} lies in another mode"
@@ -164,15 +164,12 @@ def _squares(points: Tensor) -> Tensor:
 
 
 def _within_reach(squares: Tensor, dimension: int, variances: list[float]) -> list[float]:
-    nearest = _to_neighbors(squares, reached(len(squares)))
-    rank, reach = _neighborhood(nearest)
-    return [float((nearest[:, rank - 1] <= reach * variance).double().mean()) for variance in variances]
+    reaching = _within_mode(squares)[1]
+    return [float((reaching <= variance).double().mean()) for variance in variances]
 
 
 def _reach(squares: Tensor, dimension: int, scale: float) -> float:
-    nearest = _to_neighbors(squares, reached(len(squares)))
-    rank, reach = _neighborhood(nearest)
-    return float(nearest[:, rank - 1].median()) / reach
+    return float(_within_mode(squares)[1].median())
 
 
 def _rank_shares(squares: Tensor, dimension: int, variances: list[float]) -> list[float]:
@@ -244,8 +241,13 @@ def _to_neighbors(squares: Tensor, rank: int) -> Tensor:
     return squares.topk(rank + 1, dim=1, largest=False).values[:, 1:]
 
 
-def _neighborhood(nearest: Tensor) -> tuple[int, float]:
-    """The rank of the neighbour that sets the variance, and the squared distance to it in units of the variance.
+def _within_mode(squares: Tensor) -> tuple[int, Tensor]:
+    """`_neighborhood` of all points of a batch, from their squared distances (n, n)."""
+    return _neighborhood(_to_neighbors(squares, reached(len(squares))))
+
+
+def _neighborhood(nearest: Tensor) -> tuple[int, Tensor]:
+    """The rank of the neighbour that sets the variance, and the variance (n,) whose kernel reaches it from each point.
 
     It is the last one of (n, rank), at the kernel's `REACH`. Or among the 2nd, 4th, 8th ... the first one behind which the
     distance makes a `JUMP`, at 1: a mode of fewer points than can show its shape is met as a whole. Distances of 0, to
@@ -256,9 +258,9 @@ def _neighborhood(nearest: Tensor) -> tuple[int, float]:
     while rank < last:
         farther = min(2 * rank, last)
         if 0 < JUMP * medians[rank - 1] < medians[farther - 1]:
-            return rank, 1.0
+            return rank, nearest[:, rank - 1]
         rank = farther
-    return rank, REACH
+    return rank, nearest[:, rank - 1] / REACH
 
 
 def neighbor_variance(data: Tensor, *, neighbors: int | None = None, points: int = 256, seed: int = 0) -> float:
@@ -290,8 +292,8 @@ def neighbor_variance(data: Tensor, *, neighbors: int | None = None, points: int
             raise ValueError(f"needs more than {rank} points, got {len(subset)}")
         squares.append(_to_neighbors(_squares(subset), rank))
     nearest = torch.cat(squares)
-    rank, reach = _neighborhood(nearest) if neighbors is None else (rank, REACH)
-    return _positive(float(nearest[:, rank - 1].median()) / reach, f"median distance to neighbour {rank}")
+    rank, reaching = _neighborhood(nearest) if neighbors is None else (rank, nearest[:, -1] / REACH)
+    return _positive(float(reaching.median()), f"median distance to neighbour {rank}")
 
 
 def separating_variance(
