@@ -48,9 +48,9 @@ class Steps:
         """Of one step, the mean of so many."""
         start = time.perf_counter()
         for _ in range(count):
-            x, generator = self.fit.drawn(self.step)
+            index, generator = self.fit.drawn(self.step)
             with torch.autocast("cpu", torch.bfloat16):
-                _, objective = self.fit.model_and_objective(x, generator, self.step)
+                _, objective = self.fit.model_and_objective(index, generator, self.step)
             self.optimizer.zero_grad()
             (-objective().value).backward()
             self.optimizer.step()

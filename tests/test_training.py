@@ -115,8 +115,8 @@ def test_every_few_steps_the_objective_sees_a_larger_variance(moons, changes, pe
     end, start = config.variance_end, config.variance_start
     ratios = []
     for step in range(25, 65):
-        x, generator = module.drawn(step)
-        p, q = (GaussianMixture(mixture.centers, end) for mixture in module.data_and_model(x, generator))
+        index, generator = module.drawn(step)
+        p, q = (GaussianMixture(mixture.centers, end) for mixture in module.data_and_model(index, generator))
         coarse_p, coarse_q, weight = module.coarsened(step, p, q, generator)
         assert torch.equal(coarse_p.centers, p.centers)
         assert torch.equal(coarse_q.centers, q.centers)
@@ -150,8 +150,8 @@ def test_larger_variances_see_the_shares_of_separate_parts():
     module = Fit(config, MixtureDensityNetwork(body, noise_dimension=1, variance=1e-4, **place), x)
     slopes = []
     for step in range(200):
-        points, generator = module.drawn(step)
-        *seen, weight = module.coarsened(step, *module.data_and_model(points, generator), generator)
+        index, generator = module.drawn(step)
+        *seen, weight = module.coarsened(step, *module.data_and_model(index, generator), generator)
         value = weight * marginal_bound(config, *seen).value
         slopes.append(torch.autograd.grad(value, body.border)[0])
     seen, unseen = torch.stack(slopes).view(100, 2).T  # of the coarse steps, of the others
@@ -173,15 +173,22 @@ def test_metrics_stay_at_the_step_s_variance(tmp_path, moons):
             assert float(row["objective"]) == pytest.approx(float(marginal_bound(resolved, p, q).value), rel=1e-5)
 
 
-def test_batches_of_a_generator_in_principal_components_are_in_these():
+@pytest.mark.parametrize(
+    "config", [dataclasses.replace(SMALL, data="digits"), AutoencoderConfig("digits", batch_size=32, centers=2)]
+)
+def test_batches_in_principal_components_are_the_same_points_projected(config):
     digits = load("digits")
-    config = dataclasses.replace(SMALL, data="digits", principal_components=5).resolve(digits)
-    whole = dataclasses.replace(config, principal_components=0)
+    config = dataclasses.replace(config, principal_components=5).resolve(digits)
     network = initial_network(config, digits)
-    x, _ = Fit(whole, initial_network(whole, digits), digits.train).drawn(3)
-    y, _ = Fit(config, network, digits.train).drawn(3)
-    assert (x.shape, y.shape) == ((32, 64), (32, 5))
-    torch.testing.assert_close(y, network.project(x))
+    module = Fit(config, network, digits.train)
+    index, generator = module.drawn(3)
+    _, objective = module.model_and_objective(index, generator, 3)
+    x = objective.args[1]
+    x = x.centers if isinstance(x, GaussianMixture) else x
+    assert x.shape == (32, 5)
+    torch.testing.assert_close(x, network.project(digits.train[index]))
+    whole = dataclasses.replace(config, principal_components=0)
+    assert torch.equal(Fit(whole, initial_network(whole, digits), digits.train).drawn(3)[0], index)
 
 
 @pytest.mark.parametrize(

@@ -138,15 +138,11 @@ class Fit(L.LightningModule):
         return c.learning_rate * (min(1.0, (c.steps - step) / (c.steps * share)) if share > 0 else 1.0)
 
     def drawn(self, step: int, rank: int = 0) -> tuple[Tensor, torch.Generator]:
-        """The batch of a step, (s, d) on the module's device, and the generator of its noise; sets the variance.
-
-        Of a generator in principal components the batch is (s, r), in these.
-        """
+        """The batch of a step, as (s,) indices of training points, and the generator of its noise; sets the variance."""
         generator = step_generator(self.config.seed, step, rank)
         index = torch.randint(len(self.points), (self.config.batch_size,), generator=generator)
         self.network.variance.fill_(self.scheduled_variance(step))
-        points = self.projected if isinstance(self.config, FitConfig) else self.points
-        return points[index].to(self.device), generator
+        return index, generator
 
     @cached_property
     def projected(self) -> Tensor:
@@ -156,15 +152,15 @@ class Fit(L.LightningModule):
         with torch.no_grad():
             return torch.cat([self.network.project(part.to(self.device)).cpu() for part in self.points.split(4096)])
 
-    def data_and_model(self, x: Tensor, generator: torch.Generator) -> tuple[GaussianMixture, GaussianMixture]:
-        """A generator's batch, as `drawn` gave it, and fresh points, as mixtures of the network's variance.
+    def data_and_model(self, index: Tensor, generator: torch.Generator) -> tuple[GaussianMixture, GaussianMixture]:
+        """A generator's batch, of the indices that `drawn` gave, and fresh points, as mixtures of the network's variance.
 
         Both in the principal components, if the config asks for them.
         """
         assert isinstance(self.config, FitConfig)
         assert isinstance(self.network, MixtureDensityNetwork)
         q = self.network(self.network.draw_noise(self.config.components, generator=generator), projected=True)
-        return GaussianMixture(x, q.variance), q
+        return GaussianMixture(self.projected[index].to(self.device), q.variance), q
 
     def coarsened(
         self, step: int, p: GaussianMixture, q: GaussianMixture, generator: torch.Generator
@@ -187,32 +183,32 @@ class Fit(L.LightningModule):
         return GaussianMixture(p.centers, larger), GaussianMixture(q.centers, larger), math.sqrt(ratio)
 
     def model_and_objective(
-        self, x: Tensor, generator: torch.Generator, step: int
+        self, index: Tensor, generator: torch.Generator, step: int
     ) -> tuple[GaussianMixture, Callable[[], Bound]]:
-        """What the network answers to a batch of `drawn`, and the objective of it, to be evaluated without autocast.
+        """What the network answers to what `drawn` gave, and the objective of it, to be evaluated without autocast.
 
         Both in the principal components, if the config asks for them; sets an autoencoder's feature variance.
         """
         config, network = self.config, self.network
         if isinstance(config, FitConfig):
-            self.mixtures = p, q = self.data_and_model(x, generator)
+            self.mixtures = p, q = self.data_and_model(index, generator)
             *coarse, self.weight = self.coarsened(step, p, q, generator)
             return q, partial(marginal_bound, config, *coarse)
         assert isinstance(network, EncoderMixtureDecoder)
         network.feature_variance.fill_(scheduled_feature_variance(config, step))
-        features = network.encode(x)
+        features = network.encode(self.points[index].to(self.device))
         conditions = network.add_noise(features, generator=generator)
         q = network.mixture(conditions, generator=generator, projected=True)
         joint = (features.detach().float(), conditions.detach().float(), float(network.feature_variance))
-        return q, partial(conditional_step_bound, config, network.project(x), q, *joint)
+        return q, partial(conditional_step_bound, config, self.projected[index].to(self.device), q, *joint)
 
     def training_step(self, batch: Any, batch_index: int) -> Tensor:
         """Minus the objective's value on a fresh batch, with the weight of the step."""
         step = self.global_step
-        x, generator = self.drawn(step, self.global_rank)
+        index, generator = self.drawn(step, self.global_rank)
         for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
             group["lr"] = self.scheduled_rate(step)
-        q, objective = self.model_and_objective(x, generator, step)
+        q, objective = self.model_and_objective(index, generator, step)
         with torch.autocast(self.device.type, enabled=False):
             try:
                 self.bound = objective()

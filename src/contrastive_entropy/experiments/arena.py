@@ -191,9 +191,9 @@ def train(
         with progress_line(label, config.steps, "steps", per=1) as show:
             for step in range(config.steps):
                 optimizer.param_groups[0]["lr"] = fit.scheduled_rate(step)
-                x, generator = fit.drawn(step)
+                index, generator = fit.drawn(step)
                 with torch.autocast("cpu", half, enabled=half is not None):
-                    p, q = fit.data_and_model(x, generator)
+                    p, q = fit.data_and_model(index, generator)
                 try:
                     *coarse, weight = fit.coarsened(step, p, q, generator)
                     value = weight * loss(*coarse)
