@@ -12,6 +12,8 @@ from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data import load, sample_toy
 from contrastive_entropy.experiments import arena, variance_sweep
 from contrastive_entropy.experiments.contenders import NAMES, PARAMETERS, Contender, energy_loss, mmd_loss
+from contrastive_entropy.experiments.mode_coverage import settings_of
+from contrastive_entropy.experiments.settings import ModeCoverageConfig
 from contrastive_entropy.metrics import energy_distance, gaussian_mmd, mean_pair_distance
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.runs import Run
@@ -34,6 +36,9 @@ def test_mode_coverage(tmp_path):
         assert all(score["modes"] < row["modes"] for score in row["model"])  # five steps
     assert found["settings"]["grid25"]["noise_dimension"] == 2
     assert found["settings"]["grid25"]["steps"] == 5
+    assert found["settings"]["grid25"]["smoothing"] == 1e-3
+    plain = settings_of("grid25", ModeCoverageConfig(objective="nuclear_norm"))
+    assert "smoothing" not in plain  # its own default: what was measured is the debiased norm's
     assert "runs reach all 8 modes" in result.stdout
     assert (out / "mode-coverage.png").stat().st_size > 10_000
     seconds = found["rows"][0]["seconds"]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from contrastive_entropy.classifier import Classifier
-from contrastive_entropy.config import SMOOTHED, FitConfig
+from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data import MODES, STACKED, Dataset, load, sample_toy, stacks, suggestion, toy_modes
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import generate
@@ -138,9 +138,9 @@ def run(config: ModeCoverageConfig, folder: Path) -> dict[str, Any]:
 
 
 def settings_of(law: str, config: ModeCoverageConfig) -> dict[str, Any]:
-    """What a law's runs set."""
+    """What a law's runs set; smoothing, which was measured of the debiased nuclear norm, of it alone."""
     settings = {"objective": config.objective, "schedule": "geometric", "coarse_every": 0, **LAWS[law]}
-    if config.objective not in SMOOTHED:
+    if config.objective != "debiased_nuclear_norm":
         settings.pop("smoothing", None)
     if config.steps is not None:
         settings["steps"] = config.steps
