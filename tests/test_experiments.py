@@ -259,6 +259,18 @@ def test_variance_sweep(tmp_path, monkeypatch):
     refused(call(*arguments, "--factors", "1,1.0"), "--factors names 1.0 twice")
 
 
+@pytest.mark.parametrize("rows", ["x\n", "x,y\n"], ids=["one-column", "constant-column"])
+def test_a_sweep_of_a_flat_table_is_drawn(tmp_path, rows):
+    values = torch.randn(60, generator=torch.Generator().manual_seed(0)).tolist()
+    rows += "".join(f"{value}{',1' if ',' in rows else ''}\n" for value in values)
+    (tmp_path / "flat.csv").write_text(rows)
+    small = ["--steps", 2, "--seeds", 0, "--width", 4, "--batch-size", 32, "--components", 32, "--factors", "1"]
+    sweep = ["experiment", "variance-sweep", "--data", tmp_path / "flat.csv", "--out", tmp_path / "sweep"]
+    result = call(*sweep, *small, "--objectives", "log_likelihood")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "sweep" / "variance-sweep.png").stat().st_size > 10_000
+
+
 def test_where_a_sweep_is_diagnosed():
     rows = [
         {"factor": factor, "diagnoses": names}

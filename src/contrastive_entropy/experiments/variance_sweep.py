@@ -163,9 +163,15 @@ def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]],
     objectives = [name for name, strip in strips.items() if strip]
     by_objective = _by_objective(found)
     columns = max(len(strips[name]) for name in objectives)
-    result = Figure(figsize=(max(9.0, 1.5 * columns), 3.4 + 1.6 * len(objectives)), layout="constrained")
+    basis = None if dataset.image_shape else principal_axes(dataset.test)
+    limits = [] if basis is None else [_limits(axis) for axis in (dataset.test[:2000] @ basis).T]
+    panel = 1.6
+    if limits and dataset.dimension > 1:
+        wide, high = (end - start for start, end in limits)
+        panel = 0.3 + 1.3 * min(1.0, high / wide)
+    heights = [3.4, panel * len(objectives)]
+    result = Figure(figsize=(max(9.0, 1.5 * columns), sum(heights)), layout="constrained")
     FigureCanvasAgg(result)
-    heights = [3.4, 1.6 * len(objectives)]
     top, bottom = cast("list[SubFigure]", result.subfigures(2, 1, height_ratios=heights))
     distance = distance_of(found)
     for axis, name in zip(top.subplots(1, 4), ("coverage", "recall", "precision", distance), strict=True):
@@ -187,22 +193,25 @@ def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]],
     handles, labels = top.axes[0].get_legend_handles_labels()
     top.legend(handles, labels, loc="outside lower center", ncols=len(objectives), fontsize=7)
     axes = bottom.subplots(len(objectives), columns, squeeze=False)
-    basis = None if dataset.image_shape else principal_axes(dataset.test)
-    low, high = (None, None) if basis is None else (dataset.test[:2000] @ basis).aminmax(dim=0)
     for row, objective in zip(axes, objectives, strict=True):
         for axis, (variance, samples) in zip(row, strips[objective], strict=False):
             axis.set(xticks=[], yticks=[])
             axis.set_title(f"{variance:.2g}", fontsize=8)
             if dataset.image_shape is not None:
                 draw_sheet(axis, samples[:16], dataset.image_shape, columns=4)
-            else:
-                assert basis is not None
-                assert low is not None
-                assert high is not None
+            elif dataset.dimension == 1:
+                axis.hist(samples[:, 0].numpy(), bins=40, range=limits[0], color=DATA_COLOR)
+            elif basis is not None:
                 axis.scatter(*(samples @ basis).T, s=1.5, color=DATA_COLOR, linewidths=0)
-                axis.set(xlim=(float(low[0]), float(high[0])), ylim=(float(low[1]), float(high[1])), aspect="equal")
+                axis.set(xlim=limits[0], ylim=limits[1], aspect="equal")
         row[0].set_ylabel(objective.replace("_", "\n"), fontsize=7)
     return result
+
+
+def _limits(values: Tensor) -> tuple[float, float]:
+    """Of an axis; around a constant, too."""
+    low, high = float(values.min()), float(values.max())
+    return (low, high) if low < high else (low - 0.5, high + 0.5)
 
 
 def table(*results: dict[str, Any]) -> str:
