@@ -168,7 +168,7 @@ def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]],
     panel = 1.6
     if limits and dataset.dimension > 1:
         wide, high = (end - start for start, end in limits)
-        panel = 0.3 + 1.3 * min(1.0, high / wide)
+        panel = 0.3 + 1.3 * min(1.0, max(0.2, high / wide))
     heights = [3.4, panel * len(objectives)]
     result = Figure(figsize=(max(9.0, 1.5 * columns), sum(heights)), layout="constrained")
     FigureCanvasAgg(result)
