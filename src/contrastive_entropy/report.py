@@ -297,12 +297,28 @@ def principal_axes(points: Tensor) -> Tensor:
     return principal_directions(points, 2).T
 
 
-def _scatter(axis: Axes, points: Tensor, basis: Tensor, color: str) -> None:
-    shown = (points[:SCATTER_POINTS] @ basis).numpy()
+def draw_points(
+    axis: Axes,
+    points: Tensor,
+    basis: Tensor,
+    color: str,
+    *,
+    size: float = 2.0,
+    alpha: float | None = None,
+    span: tuple[float, float] | None = None,
+) -> None:
+    """Points (n, d) along the (d, 2) `principal_axes`; of one coordinate a histogram, over a span if there is one."""
+    first, second = (points @ basis).numpy().T
     if points.shape[1] == 1:
-        axis.hist(shown[:, 0], bins=60, color=color, density=True)
+        axis.hist(first, bins=60, range=span, color=color, density=True)
+    else:
+        axis.scatter(first, second, s=size, color=color, alpha=alpha, linewidths=0)
+
+
+def _scatter(axis: Axes, points: Tensor, basis: Tensor, color: str) -> None:
+    draw_points(axis, points[:SCATTER_POINTS], basis, color, size=3, alpha=0.5)
+    if points.shape[1] == 1:
         return
-    axis.scatter(shown[:, 0], shown[:, 1], s=3, color=color, alpha=0.5, linewidths=0)
     axis.set_aspect("equal")
     if points.shape[1] > 2:
         axis.set(xlabel="principal component 1", ylabel="principal component 2")

@@ -196,11 +196,13 @@ class Fit(L.LightningModule):
             return q, partial(marginal_bound, config, *coarse)
         assert isinstance(network, EncoderMixtureDecoder)
         network.feature_variance.fill_(scheduled_feature_variance(config, step))
-        features = network.encode(self.points[index].to(self.device))
+        x = self.points[index].to(self.device)
+        features = network.encode(x)
         conditions = network.add_noise(features, generator=generator)
         q = network.mixture(conditions, generator=generator, projected=True)
         joint = (features.detach().float(), conditions.detach().float(), float(network.feature_variance))
-        return q, partial(conditional_step_bound, config, self.projected[index].to(self.device), q, *joint)
+        seen = x if network.basis is None else self.projected[index].to(self.device)
+        return q, partial(conditional_step_bound, config, seen, q, *joint)
 
     def training_step(self, batch: Any, batch_index: int) -> Tensor:
         """Minus the objective's value on a fresh batch, with the weight of the step."""

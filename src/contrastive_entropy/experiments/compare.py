@@ -20,7 +20,7 @@ from contrastive_entropy.experiments.record import (
     write_result,
 )
 from contrastive_entropy.experiments.settings import CompareConfig
-from contrastive_entropy.report import DATA_COLOR, MODEL_COLOR, draw_sheet, png_bytes, principal_axes
+from contrastive_entropy.report import DATA_COLOR, MODEL_COLOR, draw_points, draw_sheet, png_bytes, principal_axes
 from contrastive_entropy.runs import write_atomically
 
 SHEET = 8
@@ -97,7 +97,7 @@ def figure(samples: list[tuple[str, Tensor]], dataset: Dataset) -> Figure:
         else:
             assert basis is not None
             color = DATA_COLOR if name == "held out" else MODEL_COLOR
-            axis.scatter(*(points[:2000] @ basis).T, s=2, color=color, linewidths=0)
+            draw_points(axis, points[:2000], basis, color)
             if axis is not axes[0]:
                 axis.set(xlim=axes[0].get_xlim(), ylim=axes[0].get_ylim())
     return result

@@ -27,7 +27,7 @@ from contrastive_entropy.experiments.record import (
 )
 from contrastive_entropy.experiments.settings import ModeCoverageConfig
 from contrastive_entropy.modes import ModeScores, class_mode_scores, mode_scores
-from contrastive_entropy.report import DATA_COLOR, MODEL_COLOR, draw_sheet, png_bytes, principal_axes
+from contrastive_entropy.report import DATA_COLOR, MODEL_COLOR, draw_points, draw_sheet, png_bytes, principal_axes
 from contrastive_entropy.runs import load_for, write_atomically
 
 LAWS: dict[str, dict[str, Any]] = {
@@ -225,7 +225,7 @@ def figure(pictures: list[tuple[Dataset, Tensor, Tensor]]) -> Figure:
                 draw_sheet(axis, points[:64], dataset.image_shape, columns=8)
                 axis.set(title=title, xticks=[], yticks=[])
                 continue
-            axis.scatter(*(points @ basis).T, s=2, color=color, linewidths=0)
+            draw_points(axis, points, basis, color)
             axis.set(
                 title=title, xticks=[], yticks=[], xlim=grid[0, column].get_xlim(), ylim=grid[0, column].get_ylim()
             )

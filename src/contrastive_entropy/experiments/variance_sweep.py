@@ -27,7 +27,7 @@ from contrastive_entropy.experiments.record import (
 from contrastive_entropy.experiments.settings import VarianceSweepConfig
 from contrastive_entropy.metrics import far_share, vendi_score
 from contrastive_entropy.mixture import GaussianMixture
-from contrastive_entropy.report import DATA_COLOR, draw_sheet, png_bytes, principal_axes
+from contrastive_entropy.report import DATA_COLOR, draw_points, draw_sheet, png_bytes, principal_axes
 from contrastive_entropy.runs import write_atomically
 
 RANKED = 512
@@ -199,10 +199,10 @@ def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]],
             axis.set_title(f"{variance:.2g}", fontsize=8)
             if dataset.image_shape is not None:
                 draw_sheet(axis, samples[:16], dataset.image_shape, columns=4)
-            elif dataset.dimension == 1:
-                axis.hist(samples[:, 0].numpy(), bins=40, range=limits[0], color=DATA_COLOR)
-            elif basis is not None:
-                axis.scatter(*(samples @ basis).T, s=1.5, color=DATA_COLOR, linewidths=0)
+                continue
+            assert basis is not None
+            draw_points(axis, samples, basis, DATA_COLOR, size=1.5, span=limits[0])
+            if dataset.dimension > 1:
                 axis.set(xlim=limits[0], ylim=limits[1], aspect="equal")
         row[0].set_ylabel(objective.replace("_", "\n"), fontsize=7)
     return result
