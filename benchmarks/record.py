@@ -24,19 +24,23 @@ def parsed(parser: argparse.ArgumentParser, table: Callable[[dict], str]) -> arg
     return options
 
 
-def commit(ref: str = "HEAD") -> str:
+def commit(ref: str = "HEAD") -> str | None:
+    """Of a ref; None of a tree without a repository."""
+    if not (ROOT / ".git").exists():
+        return None
     found = subprocess.run(["git", "rev-parse", ref], cwd=ROOT, capture_output=True, text=True, check=True)
     return found.stdout.strip()
 
 
-def origin(seed: int | list[int], *, capability: bool = False) -> dict[str, Any]:
+def origin(seed: int | list[int], *, capability: bool = False, device: torch.device | None = None) -> dict[str, Any]:
     """Command, seed, commit, device and torch; capability: also the processor's instruction set, for kernels' speed."""
     instructions = f", {torch.backends.cpu.get_cpu_capability()}" if capability else ""
+    processor = f"{torch.get_num_threads()} threads of {platform.machine()} CPU{instructions}"
     return {
         "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
         "seed": seed,
         "commit": commit(),
-        "device": f"{torch.get_num_threads()} threads of {platform.machine()} CPU{instructions}",
+        "device": torch.cuda.get_device_name(device) if device is not None and device.type == "cuda" else processor,
         "torch": torch.__version__,
     }
 

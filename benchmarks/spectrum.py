@@ -1,6 +1,7 @@
 """The smoothed nuclear norm with its gradient, ours beside its peers: results/spectrum.json.
 
 python benchmarks/spectrum.py [--data-root DIR]     # about six minutes on two cores; DIR/mnist adds MNIST's Gram matrices
+python benchmarks/spectrum.py --device cuda         # results/spectrum_cuda.json
 
 Each figure is the fastest of several calls, every peer in turn in one process, on the same float32 matrix: a
 neighbour's load only slows. Errors are relative to the definition in float64: of the norm, and of the gradient W in the
@@ -42,7 +43,7 @@ def torch_nuclear(matrix: Tensor, smoothing: float) -> Pair:
 
 def low_rank(matrix: Tensor, smoothing: float) -> Pair:
     """torch.svd_lowrank of rank n / 8 with two power iterations, and the smoothed factor from it."""
-    torch.manual_seed(0)
+    torch.manual_seed(0)  # also of an accelerator
     u, s, v = torch.svd_lowrank(matrix, q=max(32, min(matrix.shape) // 8), niter=2)
     e = smoothing * s[0]
     root = torch.hypot(s, e)
@@ -52,12 +53,12 @@ def low_rank(matrix: Tensor, smoothing: float) -> Pair:
 def newton_schulz(matrix: Tensor, smoothing: float) -> Pair:
     """Cubic Newton-Schulz iteration on [K; eI], to a change of W below 1e-4."""
     scale = float(torch.linalg.matrix_norm(matrix))
-    vector = torch.ones(matrix.shape[1], dtype=matrix.dtype)
+    vector = torch.ones_like(matrix[0])
     for _ in range(20):
         vector = matrix.T @ (matrix @ vector)
         vector = vector / vector.norm()
     e = smoothing * float((matrix @ vector).norm())
-    upper, lower = matrix / scale, torch.eye(matrix.shape[1]) * (e / scale)
+    upper, lower = matrix / scale, torch.eye(matrix.shape[1], device=matrix.device) * (e / scale)
     for _ in range(60):
         gram = torch.addmm(upper.T @ upper, lower, lower)
         step = gram.mul_(-0.5)
@@ -96,7 +97,7 @@ def ours_from_points(x: Tensor, z: Tensor, variance: float, smoothing: float) ->
 
 FROM_POINTS = {"ours, from points": ours_from_points, "matrix_norm, from points": torch_from_points}
 
-NEWTON_SCHULZ_LIMIT = 512  # some forty products, of denormal numbers on moons: seconds a call beyond
+NEWTON_SCHULZ_LIMIT = 512  # on a CPU: some forty products, of denormal numbers on moons: seconds a call beyond
 
 
 def definition(matrix: Tensor, smoothing: float) -> Pair:
@@ -123,8 +124,8 @@ class Case:
     smoothing: float
 
 
-def cases(data_root: Path | None) -> list[Case]:
-    moons, digits = sample_toy("moons", 8192, seed=0), load("digits").train
+def cases(data_root: Path | None, device: torch.device) -> list[Case]:
+    moons, digits = (points.to(device) for points in (sample_toy("moons", 8192, seed=0), load("digits").train))
     found = []
 
     def add(name: str, points: Tensor, n: int, variance: float, smoothing: float) -> None:
@@ -136,7 +137,7 @@ def cases(data_root: Path | None) -> list[Case]:
     for n in (256, 512):
         add("digits", digits, n, 1.86, 1e-3)
     if data_root is not None:
-        mnist = torch.as_tensor(load_points("mnist", data_root=data_root)[0][:8192])
+        mnist = torch.as_tensor(load_points("mnist", data_root=data_root)[0][:8192]).to(device)
         for n in (256, 512, 1024, 2048, 4096):
             for v in (31.0, 100.0):
                 add("MNIST", mnist, n, v, 1e-3)
@@ -149,7 +150,7 @@ def measure(case: Case, matrix: Tensor, budget: float) -> dict[str, dict[str, fl
     calls: dict[str, Callable[[], object]] = {}
     result: dict[str, dict[str, float]] = {}
     for name, function in PEERS.items():
-        if name == "Newton-Schulz" and len(matrix) > NEWTON_SCHULZ_LIMIT:
+        if name == "Newton-Schulz" and matrix.device.type == "cpu" and len(matrix) > NEWTON_SCHULZ_LIMIT:
             continue
         calls[name] = partial(function, matrix, case.smoothing)
         found, gradient = function(matrix, case.smoothing)  # also the warm-up
@@ -168,6 +169,8 @@ def measure(case: Case, matrix: Tensor, budget: float) -> dict[str, dict[str, fl
         for name, call in calls.items():
             start = time.perf_counter()
             call()
+            if matrix.device.type == "cuda":
+                torch.cuda.synchronize()
             seconds[name].append(time.perf_counter() - start)
         if sum(map(sum, seconds.values())) > 4 * budget:
             break
@@ -206,9 +209,11 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--only", default="", help="matrices whose name contains this")
     parser.add_argument("--seconds", type=float, default=3.0, help="to spend on each matrix, or three calls of each")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     options = record.parsed(parser, table)
+    device = torch.device(options.device)
     start, rows = time.monotonic(), []
-    for case in cases(options.data_root):
+    for case in cases(options.data_root, device):
         if options.only not in case.name:
             continue
         matrix = gram(case.x, case.z, case.variance)
@@ -218,12 +223,12 @@ def main() -> None:
         rows.append(row)
         print(table({"cases": [row]}).splitlines()[-1], flush=True)
     result = {
-        **record.origin(0, capability=True),
+        **record.origin(0, capability=True, device=device),
         "tolerance": TOLERANCE,
         "wall_seconds": round(time.monotonic() - start, 1),
         "cases": rows,
     }
-    path = record.write("spectrum", result)
+    path = record.write("spectrum" if device.type == "cpu" else f"spectrum_{device.type}", result)
     print(f"wrote {path}")
 
 

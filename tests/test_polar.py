@@ -63,9 +63,9 @@ CASES = {
 
 @pytest.mark.parametrize("method", polar.METHODS)
 @pytest.mark.parametrize("name", CASES)
-def test_every_method_keeps_the_tolerance(name, method):
+def test_every_method_keeps_the_tolerance(name, method, device):
     make, smoothing = CASES[name]
-    found, norm_error, factor_error = errors(make(), smoothing, method=method)
+    found, norm_error, factor_error = errors(make().to(device), smoothing, method=method)
     assert norm_error < TOLERANCE
     assert factor_error < TOLERANCE
     assert factor_error < found.error + 1e-4  # the estimate is not below what rounding leaves

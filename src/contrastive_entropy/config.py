@@ -361,7 +361,7 @@ class Machine:
     """Where and how a fit runs; kept in the run, because a resumed run is the same only on the same terms.
 
     Args:
-        accelerator, devices: as Lightning's Trainer takes them.
+        accelerator, devices: as Lightning's Trainer takes them; auto is `automatic_device`.
         precision: of the network, of `PRECISIONS`; the objective is evaluated in float32 or better in any case.
         log_every: steps between rows of metrics.csv and TensorBoard.
         checkpoint_every: steps between checkpoints.
@@ -382,6 +382,11 @@ class Machine:
         _check_choice("precision", self.precision, PRECISIONS)
         for name in ("log_every", "checkpoint_every", "track_every"):
             _check_at_least(name, getattr(self, name), 1)
+
+
+def automatic_device() -> torch.device:
+    """What `auto` takes: a CUDA device (ROCm's are called so, too) or the CPU; Apple's GPUs lack double precision."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def emulation(precision: str) -> str | None:

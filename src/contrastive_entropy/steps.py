@@ -234,6 +234,10 @@ class Fit(L.LightningModule):
         """Stop on a gradient that is not finite; with 16-bit loss scaling that is the scaler's own business."""
         if self.trainer.precision == "16-mixed":
             return
+        if math.isfinite(
+            torch.nn.utils.get_total_norm([p.grad for p in self.network.parameters() if p.grad is not None])
+        ):
+            return
         for name, parameter in self.network.named_parameters():
             if parameter.grad is None or math.isfinite(torch.nn.utils.get_total_norm([parameter.grad])):
                 continue

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from contrastive_entropy.checkpoint import SafetensorsCheckpointIO
-from contrastive_entropy.config import AutoencoderConfig, Config, Machine, emulation
+from contrastive_entropy.config import AutoencoderConfig, Config, Machine, automatic_device, emulation
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.errors import InputError, TrainingError
 from contrastive_entropy.evaluation import require_enough
@@ -204,7 +204,7 @@ def _train(
 def _trainer(folder: Path, steps: int, machine: Machine, callbacks: list[Callback]) -> L.Trainer:
     try:
         return L.Trainer(
-            accelerator=machine.accelerator,
+            accelerator=automatic_device().type if machine.accelerator == "auto" else machine.accelerator,
             devices=machine.devices,
             precision=machine.precision,  # type: ignore[arg-type]
             max_epochs=-1,

@@ -12,7 +12,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from contrastive_entropy.classifier import Classifier
-from contrastive_entropy.config import FitConfig, Machine, emulation
+from contrastive_entropy.config import FitConfig, Machine, automatic_device, emulation
 from contrastive_entropy.data import TOYS, Dataset, sample_toy
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import require_enough
@@ -78,7 +78,8 @@ class Arena:
         self.precision = Machine(precision=config.precision).precision
         if self.precision not in HALVES:
             raise InputError(f"{self.precision} needs a scaled loss, which is for GPUs; take {' or '.join(HALVES)}")
-        if slow := emulation(self.precision):
+        self.device = automatic_device()
+        if self.device.type == "cpu" and (slow := emulation(self.precision)):
             logger.warning(slow)
         self.dataset = load_for(fit)
         require_enough(self.dataset)
@@ -87,7 +88,7 @@ class Arena:
         assert base.variance_start is not None
         self.base, self.variance_start = base, base.variance_start
         self.folder, self.clock = folder / "runs", clock
-        self.space = Space(self.dataset)
+        self.space = Space(self.dataset, self.device)
         self.real = self.space.real()
         self.data_digest = digest(self.dataset)
 
@@ -167,6 +168,8 @@ def train(
 ) -> tuple[MixtureDensityNetwork, float]:
     """The steps of `steps.Fit`, batches and schedules included, with any loss and without what surrounds them.
 
+    On `automatic_device`.
+
     Args:
         loss: of `contenders`.
         config: with both variances chosen.
@@ -183,7 +186,7 @@ def train(
     """
     network = initial_network(config, dataset)
     assert isinstance(network, MixtureDensityNetwork)
-    fit = Fit(config, network, dataset.train)
+    fit = Fit(config, network, dataset.train).to(automatic_device())
     optimizer = fit.configure_optimizers()
     half = HALVES[precision]
     start = time.monotonic()
@@ -192,7 +195,7 @@ def train(
             for step in range(config.steps):
                 optimizer.param_groups[0]["lr"] = fit.scheduled_rate(step)
                 index, generator = fit.drawn(step)
-                with torch.autocast("cpu", half, enabled=half is not None):
+                with torch.autocast(fit.device.type, half, enabled=half is not None):
                     p, q = fit.data_and_model(index, generator)
                 try:
                     *coarse, weight = fit.coarsened(step, p, q, generator)
@@ -211,7 +214,7 @@ def train(
         raise StoppedError("stopped; the same command continues the experiment at the run that was stopped") from None
     seconds = time.monotonic() - start
     fit.trained()
-    return network, seconds
+    return network.cpu(), seconds
 
 
 def _not_finite(label: str, step: int) -> InputError:
@@ -227,10 +230,11 @@ class Space:
 
     Args:
         dataset: whose held-out points are the reference.
+        device: where distances are computed.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: Dataset, device: torch.device | None = None) -> None:
+        self.dataset, self.device = dataset, device or torch.device("cpu")
         self.classifier: Classifier | None = None
         self.axes: Tensor | None = None
         self.name, self.digest = POINTS, ""
@@ -243,15 +247,16 @@ class Space:
             self.name = f"the {COMPONENTS} leading principal components of the training points"
             self.mean = dataset.train.mean(0)
             self.axes = principal_directions(dataset.train, COMPONENTS).T
-        self.test = self._placed(dataset.test[:EVALUATED])
+        self.test = self._placed(dataset.test[:EVALUATED]).to(self.device)
         drawn = dataset.name in TOYS and dataset.dimension == 2
         self.law = sample_toy(dataset.name, LAW, seed=LAW_SEED) if drawn else None
         if self.law is not None and dataset.units is not None:
             self.law = dataset.units.standardized(self.law)
+        self.law = None if self.law is None else self.law.to(self.device)
         self.wanted = EVALUATED if self.law is None else len(self.law)
         """Samples that the figures take."""
-        few = dataset.test[:NEIGHBORED]
-        self.held_out_distance = neighbor_distance(few, dataset.train)
+        self.few, self.train = dataset.test[:NEIGHBORED].to(self.device), dataset.train.to(self.device)
+        self.held_out_distance = neighbor_distance(self.few, self.train)
 
     def _placed(self, points: Tensor) -> Tensor:
         if self.classifier is not None:
@@ -267,16 +272,16 @@ class Space:
             nearest: distances to the nearest training point for the memorisation; None is those of the points.
         """
         every, points = points, points[: min(EVALUATED, len(self.dataset.test))]
-        placed, few = self._placed(points), slice(NEIGHBORED)
-        scores = neighborhood_scores(self.test[few], placed[few])
+        placed, few = self._placed(points).to(self.device), points[:NEIGHBORED].to(self.device)
+        scores = neighborhood_scores(self.test[:NEIGHBORED], placed[:NEIGHBORED])
         if nearest is None:
-            nearest = neighbor_distance(points[few], self.dataset.train)
+            nearest = neighbor_distance(few, self.train)
         figures = {
             "frechet": frechet_distance(placed, self.test),
             "kernel": kernel_distance(placed, self.test),
-            "energy": energy_distance(points[few], self.dataset.test[few])
+            "energy": energy_distance(few, self.few)
             if self.law is None
-            else sliced_energy_distance(every, self.law, projections=64),
+            else sliced_energy_distance(every.to(self.device), self.law, projections=64),
             **dataclasses.asdict(scores),
             "memorization": smaller_share(nearest, self.held_out_distance),
         }

@@ -13,7 +13,6 @@ from contrastive_entropy.experiments.arena import Arena
 from contrastive_entropy.experiments.contenders import Contender
 from contrastive_entropy.experiments.record import (
     Clock,
-    cpu_name,
     markdown,
     mean_and_error,
     over_seeds,
@@ -73,7 +72,6 @@ def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
             list(config.seeds),
             clock,
             {"fit": fit, **found},
-            device=cpu_name(),
         )
         write_atomically(folder / "compare.png", png_bytes(figure(samples, dataset)))
     return found

@@ -40,8 +40,6 @@ LAWS: dict[str, dict[str, Any]] = {
         "noise_dimension": 1,
         "width": 128,
         "depth": 4,
-        "variance_end": 4e-4,
-        "smoothing": 1e-3,
     },
     "grid25": {
         "steps": 5000,
@@ -52,9 +50,6 @@ LAWS: dict[str, dict[str, Any]] = {
         "noise_dimension": 2,
         "width": 128,
         "depth": 5,
-        "variance_start": 4.0,
-        "variance_end": 1e-2,
-        "smoothing": 1e-3,
     },
     "modes1200": {
         "steps": 1000,

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from contrastive_entropy import __version__, training
-from contrastive_entropy.config import Config, Machine
+from contrastive_entropy.config import Config, Machine, automatic_device
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.runs import CONFIG, Run, write_json
@@ -122,8 +122,6 @@ def write_result(
     seeds: list[int],
     clock: Clock,
     rows: dict[str, Any],
-    *,
-    device: str | None = None,
 ) -> None:
     """Write a result: command, settings, seeds, commit, versions, device, wall time and what was found.
 
@@ -133,7 +131,6 @@ def write_result(
         seeds: all that were used.
         clock: of the experiment.
         rows: the findings, by name.
-        device: None is where `training.fit` runs by default.
     """
     write_json(
         path,
@@ -144,7 +141,7 @@ def write_result(
             "commit": commit(),
             "version": __version__,
             "torch": torch.__version__,
-            "device": device or device_name(),
+            "device": device_name(),
             "wall_seconds": round(clock.seconds(), 1),
             **rows,
         },
@@ -153,15 +150,8 @@ def write_result(
 
 def device_name() -> str:
     """What a run takes by default: the accelerator's name, or the threads of the CPU."""
-    if torch.cuda.is_available():
+    if automatic_device().type == "cuda":
         return torch.cuda.get_device_name()
-    if torch.backends.mps.is_available():
-        return f"mps of {platform.machine()}"
-    return cpu_name()
-
-
-def cpu_name() -> str:
-    """The CPU with its threads."""
     return f"{torch.get_num_threads()} threads of {platform.machine()} CPU"
 
 

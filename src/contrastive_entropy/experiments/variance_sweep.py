@@ -18,7 +18,6 @@ from contrastive_entropy.experiments.arena import POINTS, Arena
 from contrastive_entropy.experiments.contenders import OBJECTIVE_NAMES, PEERS, Contender
 from contrastive_entropy.experiments.record import (
     Clock,
-    cpu_name,
     markdown,
     mean_and_error,
     shown,
@@ -90,7 +89,7 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
         findings = {"space": arena.space.name, "auto": auto, "real": arena.real, "rows": rows}
         settings = dataclasses.asdict(config)
         path = folder / "variance-sweep.json"
-        write_result(path, settings, list(config.seeds), clock, findings, device=cpu_name())
+        write_result(path, settings, list(config.seeds), clock, findings)
         found = {"config": settings, **findings}
         write_atomically(folder / "variance-sweep.png", png_bytes(figure(found, strips, arena.dataset)))
     return found
