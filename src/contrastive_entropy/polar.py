@@ -11,6 +11,7 @@ and each knows its error:
 """
 
 import dataclasses
+import functools
 import math
 from dataclasses import dataclass
 
@@ -449,21 +450,22 @@ def _split(matrix: Tensor, space: _KrylovSpace, smoothing: float, tolerance: flo
 
 
 def _polynomial(matrix: Tensor, smoothing: float, tolerance: float) -> Polar:
-    """Products only, for accelerators, which wait for few numbers; float32's rounding costs about 1e-7 / eps."""
+    """Products only, and few other kernels, for accelerators; float32's rounding costs about 1e-7 / eps."""
+    n = len(matrix)
     gram = matrix.mT @ matrix
     largest, uncertainty = _largest_value(matrix, gram)
     e = smoothing * largest
     scale = largest * math.hypot(1, smoothing) * 1.01
-    upper = matrix / scale
-    lower = torch.zeros_like(gram)
-    lower.diagonal().fill_(e / scale)
+    stacked = matrix.new_zeros((n + len(gram), len(gram)))
+    stacked[:n] = matrix / scale
+    stacked[n:].diagonal().fill_(e / scale)
     gram.div_(scale**2).diagonal().add_((e / scale) ** 2)
     # rounded, so that the polynomials are those of few smoothings and can be kept
     for a, b, c in quintics(float(f"{0.999 * e / scale:.2g}"), max(0.1 * tolerance, 1e-12)):
         step = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-        step.diagonal().add_(a)
-        upper, lower = upper @ step, lower @ step
-        gram = torch.addmm(upper.mT @ upper, lower, lower)
+        stacked = torch.addmm(stacked, stacked, step, beta=a)
+        gram = stacked.mT @ stacked
+    upper, lower = stacked[:n], stacked[n:]
     norm = torch.dot(upper.flatten(), matrix.flatten()).double()
     norm = norm + e * (lower.diagonal().double().sum() - matrix.shape[1])
     # |K^T K W'W + e^2 W'W - K^T K| would need more products than it is worth: orthonormality of [W; E] is the test.
@@ -480,26 +482,33 @@ _PROBES = 16
 
 
 def _largest_value(matrix: Tensor, gram: Tensor) -> tuple[float, float]:
-    """The largest singular value of K and its likely relative error, from K^T K: Ritz values on (K^T K)^32 X, X random.
+    """The largest singular value of K and its likely relative error, from K^T K: a Ritz value on (K^T K)^32 X, X random.
 
     Of the smoothing's error W takes less than half. Where the largest values lie close together, the estimate is too
     small by about what the last squaring still gained.
     """
-    m = matrix.shape[1]
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn((m, min(_PROBES, m)), generator=generator)
-    x[:, 0] = 1  # of a matrix without negative entries, mostly near to the leading vector
-    power, x, forms = gram, x.to(matrix), []
+    x, power, images = _probes(len(gram), gram.device).to(gram.dtype), gram, []
     for squaring in range(_SQUARINGS):
         power = power / torch.linalg.matrix_norm(power)
         power = power @ power
         if squaring >= _SQUARINGS - 2:
-            y = power @ x
-            y = y / torch.linalg.vector_norm(y, dim=0).clamp_min(torch.finfo(y.dtype).tiny)
-            forms += [part.mT @ part for part in (y.double(), (matrix @ y).double())]
-    own, seen, own_last, seen_last = torch.stack(forms).cpu()
-    before, largest = _ritz(own, seen), _ritz(own_last, seen_last)
-    return largest, abs(largest - before) / largest
+            images.append(power @ x)
+    y = torch.stack(images)
+    y = y / torch.linalg.vector_norm(y, dim=1, keepdim=True).clamp_min(torch.finfo(y.dtype).tiny)
+    both = torch.stack([y.double().mT @ y.double(), (seen := (matrix @ y).double()).mT @ seen])
+    (before, last), (before_seen, last_seen) = both.cpu()
+    largest = _ritz(last, last_seen)
+    return largest, abs(largest - _ritz(before, before_seen)) / largest
+
+
+@functools.lru_cache(maxsize=16)
+def _probes(size: int, device: torch.device) -> Tensor:
+    """(size, 16), float32: random, and the constant, which is mostly near the leading vector of a matrix without negative
+    entries.
+    """
+    x = torch.randn((size, min(_PROBES, size)), generator=torch.Generator().manual_seed(0))
+    x[:, 0] = 1
+    return x.to(device)
 
 
 def _ritz(own: Tensor, seen: Tensor) -> float:
