@@ -10,7 +10,7 @@ from commands import call, refused
 from contrastive_entropy import training
 from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data import load, sample_toy
-from contrastive_entropy.experiments import arena, variance_sweep
+from contrastive_entropy.experiments import arena, compare, variance_sweep
 from contrastive_entropy.experiments.contenders import NAMES, PARAMETERS, Contender, energy_loss, mmd_loss
 from contrastive_entropy.experiments.mode_coverage import settings_of
 from contrastive_entropy.experiments.settings import ModeCoverageConfig
@@ -257,6 +257,22 @@ def test_variance_sweep(tmp_path, monkeypatch):
     refused(call(*arguments, "--factors", "1,-2"), "--factors must be positive numbers, got '1,-2'")
     refused(call(*arguments, "--factors", "1,x"), "--factors must be numbers with commas between them")
     refused(call(*arguments, "--factors", "1,1.0"), "--factors names 1.0 twice")
+
+
+def test_a_table_of_several_comparisons_names_what_differs():
+    def result(frechet, **settings):
+        figures = dict.fromkeys(compare.MEANINGS, 0.5) | {"frechet": frechet}
+        config = {"seeds": [0], "data_root": str(frechet), "steps": 10, "decay_fraction": 0.6, **settings}
+        rows = [{"contender": "energy", "runs": [{"figures": figures, "step_milliseconds": 3.0}]}]
+        return {"config": config, "real": dict.fromkeys(compare.MEANINGS, 0.1), "rows": rows}
+
+    lines = compare.table(result(2.0, decay_fraction=0.2), result(1.0)).splitlines()
+    assert [line.split(" |")[0] for line in lines[2:]] == [
+        "| energy, decay fraction 0.6",
+        "| energy, decay fraction 0.2",
+        "| real points",
+    ]
+    assert compare.table(result(2.0)).splitlines()[2].startswith("| energy | 2.000 |")
 
 
 @pytest.mark.parametrize("rows", ["x\n", "x,y\n"], ids=["one-column", "constant-column"])

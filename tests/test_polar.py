@@ -146,6 +146,24 @@ def test_the_krylov_method_gives_up_where_it_would_not_be_exact(monkeypatch):
     assert factor_error < TOLERANCE
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_the_largest_singular_value_from_products(name):
+    matrix = CASES[name][0]()
+    found, uncertainty = polar._largest_value(matrix, matrix.mT @ matrix)
+    error = abs(found / float(torch.linalg.svdvals(matrix.double())[0]) - 1)
+    assert error < 1e-5
+    assert error < uncertainty + 1e-6
+
+
+def test_the_polynomial_gives_up_where_the_largest_value_is_not_found(monkeypatch):
+    """Two squarings are too few for the flat spectrum of noise, and the last one's gain says so."""
+    monkeypatch.setattr(polar, "_SQUARINGS", 2)
+    make, smoothing = CASES["noise"]
+    found, norm_error, factor_error = errors(make(), smoothing, method="polynomial")
+    assert found.method == "eigh"
+    assert max(norm_error, factor_error) < TOLERANCE
+
+
 def test_lapack_that_does_not_converge_is_replaced(monkeypatch):
     def fail(_):
         raise torch.linalg.LinAlgError("did not converge")

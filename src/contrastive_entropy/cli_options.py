@@ -96,7 +96,7 @@ Standardize = Annotated[
 ]
 HeldOut = Annotated[float, typer.Option(help="Share of a file's points to hold out.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same bytes.")]
-Accelerator = Annotated[str, typer.Option(help="As Lightning takes it: auto, cpu, gpu, ...")]
+Accelerator = Annotated[str, typer.Option(help="auto (a CUDA device if there is one, else the CPU), or as Lightning takes it: cpu, gpu, ...")]
 Devices = Annotated[str, typer.Option(help="As Lightning takes it: 1, 2, auto, 0,1 ...")]
 TrackEvery = Annotated[int | None, typer.Option(help="Steps between rows of bounds.csv. \\[default: 20 rows in all]")]
 Precision = Annotated[

@@ -101,9 +101,13 @@ def figure(samples: list[tuple[str, Tensor]], dataset: Dataset) -> Figure:
     return result
 
 
-def table(found: dict[str, Any]) -> str:
-    """The markdown table of a result, the lowest Frechet distance first."""
-    names = [name for name in MEANINGS if name in found["real"]]
+def table(*results: dict[str, Any]) -> str:
+    """The markdown table of results, the lowest Frechet distance first.
+
+    Of several, a row names the settings that they do not share, and the real points are the first's.
+    """
+    real = results[0]["real"]
+    names = [name for name in MEANINGS if name in real]
     goals = [f"{name.replace('_', ' ')} ({MEANINGS[name]})" for name in names]
     rows = []
 
@@ -113,12 +117,24 @@ def table(found: dict[str, Any]) -> str:
     def frechet(row: dict[str, Any]) -> float:
         return mean_and_error([run["figures"]["frechet"] for run in row["runs"]])[0]
 
-    for row in sorted(found["rows"], key=frechet):
+    labelled = [(row, _differences(found, results)) for found in results for row in found["rows"]]
+    for row, label in sorted(labelled, key=lambda pair: frechet(pair[0])):
         cells = [shown([run["figures"][name] for run in row["runs"]]) for name in names]
         milliseconds = mean_and_error([run["step_milliseconds"] for run in row["runs"]])[0]
-        rows.append([row["contender"], *cells, f"{milliseconds:.1f}"])
-    rows.append(["real points", *(f"{found['real'][name]:.3f}" for name in names), ""])
+        rows.append([row["contender"] + label, *cells, f"{milliseconds:.1f}"])
+    rows.append(["real points", *(f"{real[name]:.3f}" for name in names), ""])
     return markdown(["", *goals, "ms a step"], rows)
+
+
+def _differences(found: dict[str, Any], results: tuple[dict[str, Any], ...]) -> str:
+    """Settings of a result that not all results share, with a comma before each."""
+    own = found["config"]
+    shared = {name for name in own if all(other["config"].get(name) == own[name] for other in results)}
+    return "".join(
+        f", {name.replace('_', ' ')} {value}"
+        for name, value in own.items()
+        if name not in shared | {"contenders", "seeds", "data_root"} and value is not None
+    )
 
 
 def reading(found: dict[str, Any]) -> str:
