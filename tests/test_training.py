@@ -98,6 +98,13 @@ def test_the_learning_rate_falls_at_the_end(moons, config, changes, rates):
 
 
 @pytest.mark.parametrize(
+    ("changes", "rate"), [({}, 3e-3), ({"width": 64}, 3e-3), ({"width": 1024}, 7.5e-4), ({"learning_rate": 0.1}, 0.1)]
+)
+def test_wide_networks_take_smaller_steps(moons, changes, rate):
+    assert FitConfig("moons", steps=10, **changes).resolve(moons).learning_rate == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
     ("changes", "period"),
     [
         ({}, 4),

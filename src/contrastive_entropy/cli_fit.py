@@ -34,7 +34,7 @@ def fit_mdn(
     steps: options.Steps = MDN.steps,
     batch_size: options.BatchSize = MDN.batch_size,
     components: options.Components = MDN.components,
-    learning_rate: options.LearningRate = MDN.learning_rate,
+    learning_rate: options.GeneratorRate = None,
     decay_fraction: options.DecayFraction = MDN.decay_fraction,
     average_fraction: options.AverageFraction = MDN.average_fraction,
     smoothing: Annotated[

@@ -30,6 +30,10 @@ NoiseDimension = Annotated[
     int | None, typer.Option(help="Of the noise codes. \\[default: twice the data's, at most 32]")
 ]
 LearningRate = Annotated[float, typer.Option(help="Of Adam; falls to 0 at the end.")]
+GeneratorRate = Annotated[
+    float | None,
+    typer.Option(help="Of Adam; falls to 0 at the end. \\[default: 3e-3; beyond a width of 256, 3e-3 x 256 / width]"),
+]
 AverageFraction = Annotated[
     float,
     typer.Option(help="Share of the steps so far over which the weights are averaged. 0: the last step's weights."),
@@ -96,7 +100,10 @@ Standardize = Annotated[
 ]
 HeldOut = Annotated[float, typer.Option(help="Share of a file's points to hold out.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same bytes.")]
-Accelerator = Annotated[str, typer.Option(help="auto (a CUDA device if there is one, else the CPU), or as Lightning takes it: cpu, gpu, ...")]
+Accelerator = Annotated[
+    str,
+    typer.Option(help="auto (a CUDA device if there is one, else the CPU), or as Lightning takes it: cpu, gpu, ..."),
+]
 Devices = Annotated[str, typer.Option(help="As Lightning takes it: 1, 2, auto, 0,1 ...")]
 TrackEvery = Annotated[int | None, typer.Option(help="Steps between rows of bounds.csv. \\[default: 20 rows in all]")]
 Precision = Annotated[

@@ -33,6 +33,9 @@ ADAPTIVE = "adaptive"
 MOST_CODES = 32
 """Dimensions that the noise has by default, at most."""
 
+RATE, RATE_WIDTH = 3e-3, 256
+"""Learning rate of a generator by default, up to this width of its layers; beyond, in inverse proportion."""
+
 COARSE_EVERY = 4
 """Steps from one that sees a larger variance to the next, by default of debiased_nuclear_norm."""
 
@@ -52,7 +55,8 @@ class FitConfig:
         steps: optimiser steps.
         batch_size: data points per step.
         components: generated points per step.
-        learning_rate: of Adam.
+        learning_rate: of Adam; None is 3e-3, and beyond a width of 256 in inverse proportion to it, as the best rates of
+            Adam are (Yang et al., "Tensor Programs V", arXiv 2203.03466).
         decay_fraction: share of the steps, at the end, in which the learning rate falls linearly to 0.
         average_fraction: share of all steps so far over which the weights are averaged, exponentially; the average is what
             the fit returns, while metrics.csv is of each step's own weights. 0: the last step's weights.
@@ -93,7 +97,7 @@ class FitConfig:
     steps: int = 2000
     batch_size: int = 256
     components: int = 512
-    learning_rate: float = 3e-3
+    learning_rate: float | None = None
     decay_fraction: float = 0.6
     average_fraction: float = 0.1
     variance_start: float | None = None
@@ -135,7 +139,7 @@ class FitConfig:
         _check_positive("tolerance", self.tolerance)
 
     def resolve(self, dataset: Dataset) -> "FitConfig":
-        """The same with both variances, and the noise's dimension, chosen for this data set.
+        """The same with both variances, and the noise's dimension, chosen for this data set, and the learning rate.
 
         Raises:
             InputError: the data are constant or mostly duplicates.
@@ -145,6 +149,7 @@ class FitConfig:
             self,
             variance_start=start,
             variance_end=end,
+            learning_rate=self.learning_rate or RATE * min(1.0, RATE_WIDTH / self.width),
             principal_components=spanned(self.principal_components, dataset),
             noise_dimension=self._codes(dataset.dimension),
         )

@@ -41,7 +41,7 @@ class Fit(L.LightningModule):
     All randomness of step t comes from (seed, t, rank) alone, so a resumed run repeats an uninterrupted one.
 
     Args:
-        config: with all variances chosen.
+        config: as `resolve` returns it.
         network: what is fitted.
         data: (n, d) training points, kept on the CPU.
     """
@@ -63,6 +63,7 @@ class Fit(L.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam, in one kernel where there is one: four times faster on decoders with many outputs."""
         fused = self.device.type in ("cpu", "cuda")
+        assert self.config.learning_rate is not None  # chosen by FitConfig.resolve
         return torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate, fused=fused)
 
     def on_train_start(self) -> None:
@@ -133,6 +134,7 @@ class Fit(L.LightningModule):
     def scheduled_rate(self, step: int) -> float:
         """The learning rate at a step: constant, then linear to 0."""
         c = self.config
+        assert c.learning_rate is not None
         # the last tenth where the variance anneals to the end
         share = max(1 - c.anneal_fraction, 0.1) if c.decay_fraction is None else c.decay_fraction
         return c.learning_rate * (min(1.0, (c.steps - step) / (c.steps * share)) if share > 0 else 1.0)

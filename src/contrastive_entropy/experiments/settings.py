@@ -140,7 +140,7 @@ class CompareConfig:
     steps: int = 2000
     batch_size: int = 256
     components: int = 512
-    learning_rate: float = 3e-3
+    learning_rate: float | None = None
     decay_fraction: float = 0.6
     coarse_every: int | None = None
     average_fraction: float = 0.1
@@ -186,7 +186,7 @@ class VarianceSweepConfig:
     steps: int = 2000
     batch_size: int = 256
     components: int = 512
-    learning_rate: float = 3e-3
+    learning_rate: float | None = None
     decay_fraction: float = 0.6
     coarse_every: int | None = None
     body: str = "mlp"
