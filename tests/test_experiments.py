@@ -12,8 +12,6 @@ from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data import load, sample_toy
 from contrastive_entropy.experiments import arena, compare, variance_sweep
 from contrastive_entropy.experiments.contenders import NAMES, PARAMETERS, Contender, energy_loss, mmd_loss
-from contrastive_entropy.experiments.mode_coverage import settings_of
-from contrastive_entropy.experiments.settings import ModeCoverageConfig
 from contrastive_entropy.metrics import energy_distance, gaussian_mmd, mean_pair_distance
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.runs import Run
@@ -36,9 +34,10 @@ def test_mode_coverage(tmp_path):
         assert all(score["modes"] < row["modes"] for score in row["model"])  # five steps
     assert found["settings"]["grid25"]["noise_dimension"] == 2
     assert found["settings"]["grid25"]["steps"] == 5
-    assert found["settings"]["grid25"]["smoothing"] == 1e-3
-    plain = settings_of("grid25", ModeCoverageConfig(objective="nuclear_norm"))
-    assert "smoothing" not in plain  # its own default: what was measured is the debiased norm's
+    run = Run.open(out / "runs" / "ring8-seed0")
+    free = FitConfig("ring8", batch_size=512).resolve(run.dataset())  # nobody sets the variance, or how it falls
+    for name in ("variance_start", "variance_end", "schedule", "coarse_every", "smoothing"):
+        assert getattr(run.config, name) == getattr(free, name)
     assert "runs reach all 8 modes" in result.stdout
     assert (out / "mode-coverage.png").stat().st_size > 10_000
     seconds = found["rows"][0]["seconds"]
@@ -119,7 +118,7 @@ def test_the_arena_trains_as_the_command_does(tmp_path, schedule):
     resolved = Run.resolved(config, moons)
     loss = Contender.named("debiased_nuclear_norm:1e-2", resolved.variance_start).loss()
     network, _ = arena.train(loss, resolved, moons, "moons")
-    expected = training.fit(config, tmp_path / "run", moons, accelerator="cpu").load_network()
+    expected = training.fit(config, tmp_path / "run", moons).load_network()
     torch.testing.assert_close(network.state_dict(), expected.state_dict(), rtol=1e-4, atol=1e-6)
     last, _ = arena.train(loss, dataclasses.replace(resolved, average_fraction=0.0), moons, "moons")
     assert not torch.allclose(*(next(n.body.parameters()) for n in (network, last)), rtol=1e-3)
@@ -264,8 +263,14 @@ def test_a_table_of_several_comparisons_names_what_differs():
         figures = dict.fromkeys(compare.MEANINGS, 0.5) | {"frechet": frechet}
         config = {"seeds": [0], "data_root": str(frechet), "steps": 10, "decay_fraction": 0.6, **settings}
         rows = [{"contender": "energy", "runs": [{"figures": figures, "step_milliseconds": 3.0}]}]
-        return {"config": config, "real": dict.fromkeys(compare.MEANINGS, 0.1), "rows": rows}
+        fit = {"learning_rate": 0.5, "steps": 10}
+        return {"config": config, "fit": fit, "real": dict.fromkeys(compare.MEANINGS, 0.1), "rows": rows}
 
+    chosen = compare.table(result(2.0, learning_rate=0.1), result(1.0, learning_rate=None)).splitlines()
+    assert [line.split(" |")[0] for line in chosen[2:4]] == [
+        "| energy, learning rate 0.5",
+        "| energy, learning rate 0.1",
+    ]
     lines = compare.table(result(2.0, decay_fraction=0.2), result(1.0)).splitlines()
     assert [line.split(" |")[0] for line in lines[2:]] == [
         "| energy, decay fraction 0.6",

@@ -34,7 +34,7 @@ MOST_CODES = 32
 """Dimensions that the noise has by default, at most."""
 
 RATE, RATE_WIDTH = 3e-3, 256
-"""Learning rate of a generator by default, up to this width of its layers; beyond, in inverse proportion."""
+"""Learning rate of a generator by default, up to this `width`; beyond, in inverse proportion."""
 
 COARSE_EVERY = 4
 """Steps from one that sees a larger variance to the next, by default of debiased_nuclear_norm."""
@@ -56,7 +56,7 @@ class FitConfig:
         batch_size: data points per step.
         components: generated points per step.
         learning_rate: of Adam; None is 3e-3, and beyond a width of 256 in inverse proportion to it, as the best rates of
-            Adam are (Yang et al., "Tensor Programs V", arXiv 2203.03466).
+            hidden layers are (Yang et al., "Tensor Programs V", arXiv 2203.03466).
         decay_fraction: share of the steps, at the end, in which the learning rate falls linearly to 0.
         average_fraction: share of all steps so far over which the weights are averaged, exponentially; the average is what
             the fit returns, while metrics.csv is of each step's own weights. 0: the last step's weights.

@@ -17,7 +17,7 @@ from contrastive_entropy.data import TOYS, Dataset, sample_toy
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import require_enough
 from contrastive_entropy.experiments.contenders import Loss
-from contrastive_entropy.experiments.record import Clock, StoppedError, read_json, shared_settings
+from contrastive_entropy.experiments.record import Clock, StoppedError, device_name, read_json, shared_settings
 from contrastive_entropy.experiments.settings import CompareConfig, VarianceSweepConfig
 from contrastive_entropy.metrics import (
     energy_distance,
@@ -45,6 +45,9 @@ chance moves it by .0004 or more, as much as good fits differ by; at 50,000 by l
 
 LAW_SEED = 2**40
 """Of those points; a data set's own have small seeds."""
+
+ON_DEVICE = 1 << 28
+"""Numbers that a training set has at most, for distances to it to be computed on an accelerator: a GiB in float32."""
 
 MOST_COORDINATES = 512
 """Beyond, points without classes are compared along `COMPONENTS` principal components."""
@@ -77,7 +80,9 @@ class Arena:
         fit = FitConfig(**shared_settings(FitConfig, config), seed=config.seeds[0])
         self.precision = Machine(precision=config.precision).precision
         if self.precision not in HALVES:
-            raise InputError(f"{self.precision} needs a scaled loss, which is for GPUs; take {' or '.join(HALVES)}")
+            raise InputError(
+                f"{self.precision} needs a scaled loss, which the experiments do not have; take {' or '.join(HALVES)}"
+            )
         self.device = automatic_device()
         if self.device.type == "cpu" and (slow := emulation(self.precision)):
             logger.warning(slow)
@@ -93,7 +98,7 @@ class Arena:
         self.data_digest = digest(self.dataset)
 
     def run(self, name: str, loss: Loss, config: FitConfig) -> dict[str, Any]:
-        """Milliseconds of a step, and figures of the samples; trained if that was not done before.
+        """Milliseconds of a step, where, and figures of the samples; trained if that was not done before.
 
         Args:
             name: of the run, with the seed.
@@ -122,6 +127,7 @@ class Arena:
                 raise _not_finite(label, config.steps)
             known = {
                 **asked,
+                "device": device_name(),
                 "step_milliseconds": 1e3 * seconds / config.steps,
                 "figures": self.space.figures(samples),
             }
@@ -130,7 +136,7 @@ class Arena:
             write_atomically(path.with_name(f"{path.name}.safetensors"), save_tensors(weights))
             write_json(path.with_name(f"{path.name}.json"), known)
             self.clock.seconds()
-        return {name: known[name] for name in ("step_milliseconds", "figures")}
+        return {name: known[name] for name in ("device", "step_milliseconds", "figures") if name in known}
 
     def samples(self, name: str, config: FitConfig, count: int) -> Tensor:
         """(count, d) samples of a run that was made."""
@@ -230,11 +236,12 @@ class Space:
 
     Args:
         dataset: whose held-out points are the reference.
-        device: where distances are computed.
+        device: where distances are computed, if the training points are not too many; None is the CPU.
     """
 
     def __init__(self, dataset: Dataset, device: torch.device | None = None) -> None:
-        self.dataset, self.device = dataset, device or torch.device("cpu")
+        fits = device is not None and dataset.train.numel() <= ON_DEVICE
+        self.dataset, self.device = dataset, device if device is not None and fits else torch.device("cpu")
         self.classifier: Classifier | None = None
         self.axes: Tensor | None = None
         self.name, self.digest = POINTS, ""

@@ -48,7 +48,7 @@ def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
         folder: of the experiment; one file of figures and one of weights per contender and seed are in `runs/`.
 
     Returns:
-        The rows: one per contender with the figures of every seed, and what real points reach.
+        The settings, and rows: one per contender with the figures of every seed, and what real points reach.
 
     Raises:
         InputError: an unknown contender, data or a folder that cannot be used, or a signal stopped it.
@@ -60,21 +60,22 @@ def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
     losses = [contender.loss() for contender in contenders]
     rows: list[dict[str, Any]] = []
     samples: list[tuple[str, Tensor]] = [("held out", dataset.test)]
+    fit = dataclasses.asdict(dataclasses.replace(base, data=config.data, data_root=None))
+    settings = {"config": dataclasses.asdict(config), "fit": fit}
     for contender, loss in zip(contenders, losses, strict=True):
         fits = [dataclasses.replace(contender.settings(base), seed=seed) for seed in config.seeds]
         rows.append({"contender": contender.name, "runs": [arena.run(contender.name, loss, fit) for fit in fits]})
         samples.append((contender.name, arena.samples(contender.name, fits[0], 2000)))
         found = {"space": space.name, "space_digest": space.digest, "real": arena.real, "rows": rows}
-        fit = dataclasses.asdict(dataclasses.replace(base, data=config.data, data_root=None))
         write_result(
             folder / "compare.json",
-            dataclasses.asdict(config),
+            settings["config"],
             list(config.seeds),
             clock,
             {"fit": fit, **found},
         )
         write_atomically(folder / "compare.png", png_bytes(figure(samples, dataset)))
-    return found
+    return {**settings, **found}
 
 
 def figure(samples: list[tuple[str, Tensor]], dataset: Dataset) -> Figure:
@@ -127,14 +128,18 @@ def table(*results: dict[str, Any]) -> str:
 
 
 def _differences(found: dict[str, Any], results: tuple[dict[str, Any], ...]) -> str:
-    """Settings of a result that not all results share, with a comma before each."""
-    own = found["config"]
-    shared = {name for name in own if all(other["config"].get(name) == own[name] for other in results)}
-    return "".join(
-        f", {name.replace('_', ' ')} {value}"
-        for name, value in own.items()
-        if name not in shared | {"contenders", "seeds", "data_root"} and value is not None
-    )
+    """Settings in which results differ, as this one's fits have them, with a comma before each."""
+
+    def used(result: dict[str, Any], name: str) -> Any:
+        asked = result["config"].get(name)
+        return result["fit"].get(name) if asked is None else asked
+
+    labels = []
+    for name in (name for name in found["config"] if name not in ("contenders", "seeds", "data_root")):
+        values = [value for result in results if (value := used(result, name)) is not None]
+        if any(value != values[0] for value in values) and (own := used(found, name)) is not None:
+            labels.append(f", {name.replace('_', ' ')} {own}")
+    return "".join(labels)
 
 
 def reading(found: dict[str, Any]) -> str:

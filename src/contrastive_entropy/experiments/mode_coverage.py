@@ -44,8 +44,6 @@ LAWS: dict[str, dict[str, Any]] = {
     "grid25": {
         "steps": 5000,
         "batch_size": 512,
-        "learning_rate": 3e-3,
-        "decay_fraction": 0.6,
         "noise": "uniform",
         "noise_dimension": 2,
         "width": 128,
@@ -53,7 +51,6 @@ LAWS: dict[str, dict[str, Any]] = {
     },
     "modes1200": {
         "steps": 1000,
-        "learning_rate": 3e-3,
         "decay_fraction": 0.2,
         "noise": "uniform",
         "noise_dimension": 2,
@@ -65,14 +62,14 @@ LAWS: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-3,
         "decay_fraction": 0.2,
         "width": 512,
-        "smoothing": 1e-4,
+        "schedule": "geometric",
+        "coarse_every": 0,
     },
 }
 """What each law's runs set. The noise has as many dimensions as the modes' arrangement, so that each mode borders on its
 neighbours alone; a deep, narrow network crosses from one to the next in little of the noise. Of the first two, the learning
 rate falls while the variance does, because borders between modes stay where they are, with the last steps' noise, once no
-sample lies on them; the variance ends at four times that of a mode. Smoothing and rates are
-those that were measured."""
+sample lies on them. The variance is chosen from the data."""
 
 PUBLISHED = {
     "ring8": ("PacGAN4", "7.8", "95.9%", ".07"),
@@ -133,10 +130,8 @@ def run(config: ModeCoverageConfig, folder: Path) -> dict[str, Any]:
 
 
 def settings_of(law: str, config: ModeCoverageConfig) -> dict[str, Any]:
-    """What a law's runs set; smoothing, which was measured of the debiased nuclear norm, of it alone."""
-    settings = {"objective": config.objective, "schedule": "geometric", "coarse_every": 0, **LAWS[law]}
-    if config.objective != "debiased_nuclear_norm":
-        settings.pop("smoothing", None)
+    """What a law's runs set."""
+    settings = {"objective": config.objective, **LAWS[law]}
     if config.steps is not None:
         settings["steps"] = config.steps
     return settings
