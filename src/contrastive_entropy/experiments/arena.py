@@ -112,7 +112,7 @@ class Arena:
         path = self._path(name, config)
         asked = {
             "contender": name,
-            "fit": dataclasses.asdict(config),
+            "fit": {**dataclasses.asdict(config), "data_root": None},  # `data` says what was read
             "precision": self.precision,
             "data": self.data_digest,
             "space": f"{self.space.name} {self.space.digest}",
@@ -165,8 +165,8 @@ def _known(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _with_defaults(name: str, value: Any) -> Any:
-    """What an older version wrote, with the settings that it did not know."""
-    return {**dataclasses.asdict(FitConfig("")), **(value or {})} if name == "fit" else value
+    """What an older version wrote, with the settings that it did not know, and wherever the data lay."""
+    return {**dataclasses.asdict(FitConfig("")), **(value or {}), "data_root": None} if name == "fit" else value
 
 
 def train(
