@@ -267,6 +267,10 @@ def test_a_table_of_several_comparisons_names_what_differs():
         fit = {"learning_rate": 0.5, "steps": 10}
         return {"config": config, "fit": fit, "real": dict.fromkeys(compare.MEANINGS, 0.1), "rows": rows}
 
+    fine = compare.table(result(2.0, coarse_every=0), result(1.0, coarse_every=None)).splitlines()
+    assert [line.split(" |")[0] for line in fine[2:4]] == ["| energy", "| energy, coarse every 0"]
+    rounded = compare.table(result(2.0, variance_end=0.1), result(1.0, variance_end=0.1 + 1e-16)).splitlines()
+    assert [line.split(" |")[0] for line in rounded[2:4]] == ["| energy", "| energy"]
     chosen = compare.table(result(2.0, learning_rate=0.1), result(1.0, learning_rate=None)).splitlines()
     assert [line.split(" |")[0] for line in chosen[2:4]] == [
         "| energy, learning rate 0.5",

@@ -1,6 +1,7 @@
 """Every objective side by side, and its peers: the same network, steps, batches and learning rates for all."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +135,14 @@ def _differences(found: dict[str, Any], results: tuple[dict[str, Any], ...]) -> 
         asked = result["config"].get(name)
         return result["fit"].get(name) if asked is None else asked
 
+    def same(a: Any, b: Any) -> bool:
+        """But for what another machine's rounding makes of a value that was chosen from the data."""
+        return bool(a == b) or (isinstance(a, float) and isinstance(b, float) and math.isclose(a, b))
+
     labels = []
     for name in (name for name in found["config"] if name not in ("contenders", "seeds", "data_root")):
-        values = [value for result in results if (value := used(result, name)) is not None]
-        if any(value != values[0] for value in values) and (own := used(found, name)) is not None:
+        own, known = used(found, name), [result for result in results if name in result["config"]]
+        if own is not None and not all(same(own, used(result, name)) for result in known):
             labels.append(f", {name.replace('_', ' ')} {own}")
     return "".join(labels)
 
