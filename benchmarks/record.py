@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from contrastive_entropy.experiments.record import commit
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -24,10 +26,7 @@ def parsed(parser: argparse.ArgumentParser, table: Callable[[dict], str]) -> arg
     return options
 
 
-def commit(ref: str = "HEAD") -> str | None:
-    """Of a ref; None of a tree without a repository."""
-    if not (ROOT / ".git").exists():
-        return None
+def commit_of(ref: str) -> str:
     found = subprocess.run(["git", "rev-parse", ref], cwd=ROOT, capture_output=True, text=True, check=True)
     return found.stdout.strip()
 

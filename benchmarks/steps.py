@@ -85,7 +85,7 @@ def main() -> None:
     if not options.against:
         parser.error("--against is needed")
     start = time.monotonic()
-    against = record.commit(options.against)
+    against = record.commit_of(options.against)
     cases = {}
     with tempfile.TemporaryDirectory() as folder:
         archive = subprocess.run(

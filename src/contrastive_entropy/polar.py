@@ -498,9 +498,8 @@ def _largest_value(matrix: Tensor, gram: Tensor) -> tuple[float, float]:
             beyond.diagonal().sub_(1)
         y = beyond @ x
         if bool(y.isfinite().all()):
-            shown = math.log(
-                6 * math.sqrt(1 + len(gram) / _PROBES)
-            )  # log of the growth that stands out of a random start
+            # log of the growth that stands out of a random start
+            shown = math.log(6 * math.sqrt(1 + len(gram) / _PROBES))
             return max(largest, _ritz(matrix, y)), (shown / 2**_DOUBLINGS) ** 2 / 8
     return largest, math.inf  # T has overflown: the first estimate was far too small
 

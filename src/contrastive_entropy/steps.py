@@ -236,12 +236,11 @@ class Fit(L.LightningModule):
         """Stop on a gradient that is not finite; with 16-bit loss scaling that is the scaler's own business."""
         if self.trainer.precision == "16-mixed":
             return
-        if math.isfinite(
-            torch.nn.utils.get_total_norm([p.grad for p in self.network.parameters() if p.grad is not None])
-        ):
+        gradients = {name: p.grad for name, p in self.network.named_parameters() if p.grad is not None}
+        if math.isfinite(torch.nn.utils.get_total_norm(gradients.values())):  # a GPU waits once, not for each
             return
-        for name, parameter in self.network.named_parameters():
-            if parameter.grad is None or math.isfinite(torch.nn.utils.get_total_norm([parameter.grad])):
+        for name, gradient in gradients.items():
+            if math.isfinite(torch.nn.utils.get_total_norm([gradient])):
                 continue
             raise TrainingError(
                 f"step {self.global_step}: the gradient of {name} is not finite, or too large for float32, although the "

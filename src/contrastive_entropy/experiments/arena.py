@@ -61,6 +61,8 @@ HALVES = {"32-true": None, "bf16-mixed": torch.bfloat16}
 POINTS = "the points themselves"
 """Name of the space without features."""
 
+CPU = torch.device("cpu")
+
 logger = logging.getLogger("contrastive_entropy")
 
 
@@ -172,9 +174,7 @@ def _with_defaults(name: str, value: Any) -> Any:
 def train(
     loss: Loss, config: FitConfig, dataset: Dataset, label: str, *, precision: str = Machine.precision
 ) -> tuple[MixtureDensityNetwork, float]:
-    """The steps of `steps.Fit`, batches and schedules included, with any loss and without what surrounds them.
-
-    On `automatic_device`.
+    """The steps of `steps.Fit`, batches and schedules included, with any loss, on `automatic_device`: no more than these.
 
     Args:
         loss: of `contenders`.
@@ -236,12 +236,11 @@ class Space:
 
     Args:
         dataset: whose held-out points are the reference.
-        device: where distances are computed, if the training points are not too many; None is the CPU.
+        device: where distances are computed, if the training points are not too many.
     """
 
-    def __init__(self, dataset: Dataset, device: torch.device | None = None) -> None:
-        fits = device is not None and dataset.train.numel() <= ON_DEVICE
-        self.dataset, self.device = dataset, device if device is not None and fits else torch.device("cpu")
+    def __init__(self, dataset: Dataset, device: torch.device = CPU) -> None:
+        self.dataset, self.device = dataset, device if dataset.train.numel() <= ON_DEVICE else CPU
         self.classifier: Classifier | None = None
         self.axes: Tensor | None = None
         self.name, self.digest = POINTS, ""
@@ -255,11 +254,10 @@ class Space:
             self.mean = dataset.train.mean(0)
             self.axes = principal_directions(dataset.train, COMPONENTS).T
         self.test = self._placed(dataset.test[:EVALUATED]).to(self.device)
-        drawn = dataset.name in TOYS and dataset.dimension == 2
-        self.law = sample_toy(dataset.name, LAW, seed=LAW_SEED) if drawn else None
-        if self.law is not None and dataset.units is not None:
-            self.law = dataset.units.standardized(self.law)
-        self.law = None if self.law is None else self.law.to(self.device)
+        self.law: Tensor | None = None
+        if dataset.name in TOYS and dataset.dimension == 2:
+            law = sample_toy(dataset.name, LAW, seed=LAW_SEED)
+            self.law = (law if dataset.units is None else dataset.units.standardized(law)).to(self.device)
         self.wanted = EVALUATED if self.law is None else len(self.law)
         """Samples that the figures take."""
         self.few, self.train = dataset.test[:NEIGHBORED].to(self.device), dataset.train.to(self.device)

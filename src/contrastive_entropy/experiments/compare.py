@@ -61,22 +61,16 @@ def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
     losses = [contender.loss() for contender in contenders]
     rows: list[dict[str, Any]] = []
     samples: list[tuple[str, Tensor]] = [("held out", dataset.test)]
-    fit = dataclasses.asdict(dataclasses.replace(base, data=config.data, data_root=None))
-    settings = {"config": dataclasses.asdict(config), "fit": fit}
+    settings = dataclasses.asdict(config)
+    shared = dataclasses.asdict(dataclasses.replace(base, data=config.data, data_root=None))
+    found = {"fit": shared, "space": space.name, "space_digest": space.digest, "real": arena.real, "rows": rows}
     for contender, loss in zip(contenders, losses, strict=True):
         fits = [dataclasses.replace(contender.settings(base), seed=seed) for seed in config.seeds]
         rows.append({"contender": contender.name, "runs": [arena.run(contender.name, loss, fit) for fit in fits]})
         samples.append((contender.name, arena.samples(contender.name, fits[0], 2000)))
-        found = {"space": space.name, "space_digest": space.digest, "real": arena.real, "rows": rows}
-        write_result(
-            folder / "compare.json",
-            settings["config"],
-            list(config.seeds),
-            clock,
-            {"fit": fit, **found},
-        )
+        write_result(folder / "compare.json", settings, list(config.seeds), clock, found)
         write_atomically(folder / "compare.png", png_bytes(figure(samples, dataset)))
-    return {**settings, **found}
+    return {"config": settings, **found}
 
 
 def figure(samples: list[tuple[str, Tensor]], dataset: Dataset) -> Figure:
