@@ -213,8 +213,13 @@ def debiased_nuclear_norm(
         raise ValueError("debiased_nuclear_norm needs at least 2 model components to form two halves, got 1")
     half = q.components // 2
     first, second = q.select(0, half), q.select(half, q.components)
-    to_first, to_second = (_log_fidelity(p, z, smoothing, tolerance) for z in (first, second))
-    between = _log_fidelity(first, second, smoothing, tolerance)
+    sides = [(mixture, mixture.log_trace()) for mixture in (p, first, second)]
+
+    def log_fidelity(i: int, j: int) -> Tensor:
+        (x, x_trace), (z, z_trace) = sides[i], sides[j]
+        return log_nuclear_norm(x, z, smoothing=smoothing, tolerance=tolerance) - 0.5 * (x_trace + z_trace)
+
+    to_first, to_second, between = log_fidelity(0, 1), log_fidelity(0, 2), log_fidelity(1, 2)
 
     def limit() -> Tensor:
         exact = _log_fidelity(first.detach(), second.detach(), 0.0, tolerance).exp()

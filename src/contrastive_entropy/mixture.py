@@ -197,8 +197,6 @@ class GaussianMixture:
             (...), in nats, float64.
         """
         peaks = log_normalizer(2 * self.variance, self.dimension)
-        if peaks.shape[-1] == 1:  # shared; the weights add up to 1
-            return peaks.squeeze(-1).expand(self.batch_shape)
         return torch.logsumexp(self.log_weights.double() + peaks, -1).expand(self.batch_shape)
 
 
