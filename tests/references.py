@@ -128,11 +128,23 @@ def log_fidelity(p: Mixture, q: Mixture, smoothing: float) -> float:
     return nuclear_norm(p, q, smoothing) - 0.5 * (log_trace(p) + log_trace(q))
 
 
-def debiased_nuclear_norm(p: Mixture, q: Mixture, smoothing: float = 1e-4) -> float:
-    """Implements (E20)."""
+def halves(q: Mixture) -> list[Mixture]:
+    """The first and the second half of the components, weights renormalised."""
     half = len(q[0]) // 2
-    z, y = ((q[0][s], q[1][s], q[2][s] / q[2][s].sum()) for s in (slice(half), slice(half, None)))
-    return log_fidelity(p, z, smoothing) + log_fidelity(p, y, smoothing) - log_fidelity(z, y, smoothing)
+    return [(q[0][s], q[1][s], q[2][s] / q[2][s].sum()) for s in (slice(half), slice(half, None))]
+
+
+def debiased_nuclear_norm(p: Mixture, q: Mixture, smoothing: float = 1e-4, *, paired: bool = False) -> float:
+    """Implements (E20)."""
+    (x, w), (z, y) = halves(p) if paired else (p, p), halves(q)
+    return log_fidelity(x, z, smoothing) + log_fidelity(w, y, smoothing) - log_fidelity(z, y, smoothing)
+
+
+def paired_limit(p: Mixture, q: Mixture, smoothing: float = 1e-4) -> float:
+    """The limit of (E20) with pairs, as docs/theory.md derives it."""
+    of_data, of_model = (np.arccos(min(1.0, np.exp(log_fidelity(*halves(side), 0.0)))) for side in (p, q))
+    apart = max(0.0, of_model - of_data)
+    return float(np.log((1 + np.cos(apart)) / 2) - log_fidelity(*halves(q), smoothing))
 
 
 def trace(p: Mixture, q: Mixture) -> float:
@@ -153,8 +165,7 @@ def limit(name: str, p: Mixture, q: Mixture) -> float:
     if name == "schur_trace":
         return log_trace(p)
     if name == "debiased_nuclear_norm":
-        half = len(q[0]) // 2
-        z, y = ((q[0][s], q[1][s], q[2][s] / q[2][s].sum()) for s in (slice(half), slice(half, None)))
+        z, y = halves(q)
         return float(np.log((1 + np.exp(log_fidelity(z, y, 0.0))) / 2) - log_fidelity(z, y, 1e-4))
     return 0.5 * (log_trace(p) + log_trace(q))
 

@@ -4,7 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import contrastive_entropy as ce
@@ -303,6 +303,43 @@ def test_debiasing_removes_the_pull_towards_collapse():
     assert mean_value(ce.debiased_nuclear_norm, 0.8) < mean_value(ce.debiased_nuclear_norm, 1.0)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 1e-4, 1e-2])
+@given(problem=problems())
+def test_pairs_equal_the_reference_and_stay_below_their_limit(smoothing, problem):
+    p, q = problem.p, problem.q
+    assume(p.components > 1)
+    bound = ce.debiased_nuclear_norm(p, q, smoothing=smoothing, paired=True)
+    value = references.debiased_nuclear_norm(as_arrays(p), as_arrays(q), smoothing, paired=True)
+    assert bound.value.item() == pytest.approx(value, abs=1e-6)
+    # arccos turns rounding near 1 into its root
+    assert bound.limit.item() == pytest.approx(references.paired_limit(as_arrays(p), as_arrays(q), smoothing), abs=1e-4)
+    assert bound.gap.item() > -1e-6
+
+
+def test_pairs_of_the_same_data_are_no_pairs():
+    p, q = mixture(6, 3), mixture(8, 3, seed=1)
+    twice = ce.GaussianMixture(p.centers.repeat(2, 1), 0.5)
+    paired, shared = ce.debiased_nuclear_norm(twice, q, paired=True), ce.debiased_nuclear_norm(p, q)
+    assert paired.value.item() == pytest.approx(shared.value.item(), abs=1e-12)
+    assert paired.limit.item() == pytest.approx(shared.limit.item(), abs=1e-6)
+
+
+def test_pairs_have_a_less_noisy_gradient():
+    # of a shift and a scale of the model's law, at the optimum, where their mean is 0
+    def gradients(paired):
+        for seed in range(200):
+            shift, scale = torch.zeros(3, requires_grad=True), torch.ones((), requires_grad=True)
+            x, z = (torch.randn(2, 32, 3, generator=generator(10 * seed + k), dtype=torch.float64) for k in (0, 1))
+            p = ce.GaussianMixture(x.flatten(0, 1) if paired else x[0], 1.0)
+            q = ce.GaussianMixture(scale * z.flatten(0, 1) + shift, 1.0)
+            ce.debiased_nuclear_norm(p, q, smoothing=1e-2, paired=paired).value.backward()
+            yield torch.cat([shift.grad, scale.grad[None]])
+
+    paired, shared = (torch.stack(list(gradients(paired))) for paired in (True, False))
+    assert (paired.var(0) < 0.85 * shared.var(0)).all()
+    assert (paired.mean(0).abs() < 4 * paired.std(0) / 200**0.5).all()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_gaps_are_finite_and_exact_at_12288_dimensions(name):
     """Against mpmath on the log scale, constants included; c(2v) is about 41,000 nats."""
@@ -375,6 +412,8 @@ def test_refusals():
         ce.trace(p, one)
     with pytest.raises(ValueError, match="at least 2 model components"):
         ce.debiased_nuclear_norm(p, one)
+    with pytest.raises(ValueError, match="at least 2 data components"):
+        ce.debiased_nuclear_norm(one, p, paired=True)
     with pytest.raises(ValueError, match="at least 2 components"):
         ce.debiased_normalized_inner_product(p, one)
     with pytest.raises(ValueError, match="smoothing must be a finite number >= 0, got -1"):

@@ -55,7 +55,7 @@ def test_every_objective_trains(tmp_path, moons, objective):
 
 
 def test_training_improves_the_fit(tmp_path, moons):
-    config = dataclasses.replace(SMALL, steps=300, variance_start=0.05, variance_end=0.05, smoothing=1e-2)
+    config = dataclasses.replace(SMALL, steps=300, components=64, variance_start=0.05, variance_end=0.05, smoothing=1e-2)
     training.fit(config, tmp_path / "run", moons, accelerator="cpu")
     recorded = rows(tmp_path / "run")
     first, last = (sum(float(row["tightness"]) for row in part) for part in (recorded[:5], recorded[-5:]))
@@ -102,6 +102,19 @@ def test_the_learning_rate_falls_at_the_end(moons, config, changes, rates):
 )
 def test_wide_networks_take_smaller_steps(moons, changes, rate):
     assert FitConfig("moons", steps=10, **changes).resolve(moons).learning_rate == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(("objective", "count"), [("debiased_nuclear_norm", 2), ("nuclear_norm", 1)])
+def test_each_half_of_the_model_points_faces_data_of_its_own(moons, objective, count):
+    config = dataclasses.replace(SMALL, objective=objective).resolve(moons)
+    module = Fit(config, initial_network(config, moons), moons.train)
+    index, generator = module.drawn(3)
+    assert len(index) == config.drawn_points == count * config.batch_size
+    p, q = module.data_and_model(index, generator)
+    value = marginal_bound(config, p, q).value
+    swapped = GaussianMixture(p.centers.roll(len(index) // 2, 0), p.variance)
+    other = marginal_bound(config, swapped, q).value
+    assert bool(torch.isclose(value, other, rtol=0, atol=1e-6)) == (count == 1)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +205,7 @@ def test_batches_in_principal_components_are_the_same_points_projected(config):
     _, objective = module.model_and_objective(index, generator, 3)
     x = objective.args[1]
     x = x.centers if isinstance(x, GaussianMixture) else x
-    assert x.shape == (32, 5)
+    assert x.shape == (len(index), 5)
     torch.testing.assert_close(x, network.project(digits.train[index]))
     whole = dataclasses.replace(config, principal_components=0)
     assert torch.equal(Fit(whole, initial_network(whole, digits), digits.train).drawn(3)[0], index)

@@ -42,6 +42,9 @@ COARSE_EVERY = 4
 SMOOTHED = ("nuclear_norm", "debiased_nuclear_norm")
 """Objectives that take a smoothing."""
 
+PAIRED = ("debiased_nuclear_norm",)
+"""Objectives in training whose two halves of the model points each face data points of their own."""
+
 
 @dataclass(frozen=True)
 class FitConfig:
@@ -53,7 +56,7 @@ class FitConfig:
         smoothing: eps of (E12), relative to the largest singular value; None is the objective's default.
         tolerance: relative error that the smoothed nuclear norm and its gradient may have; None is 1e-3.
         steps: optimiser steps.
-        batch_size: data points per step.
+        batch_size: data points per step; of debiased_nuclear_norm so many for each half of the generated points.
         components: generated points per step.
         learning_rate: of Adam; None is 3e-3, and beyond a width of 256 in inverse proportion to it, as the best rates of
             hidden layers are (Yang et al., "Tensor Programs V", arXiv 2203.03466).
@@ -187,6 +190,11 @@ class FitConfig:
         if self.coarse_every is not None:
             return self.coarse_every
         return COARSE_EVERY if self.objective == "debiased_nuclear_norm" and self.anneal_fraction > 0 else 0
+
+    @property
+    def drawn_points(self) -> int:
+        """Data points that a step draws."""
+        return self.batch_size * (2 if self.objective in PAIRED else 1)
 
     def _codes(self, dimension: int) -> int:
         """Dimensions of the noise: many more than the data's leave samples between modes, no more reach less of them."""

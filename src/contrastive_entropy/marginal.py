@@ -188,45 +188,62 @@ def nuclear_norm(
 
 
 def debiased_nuclear_norm(
-    p: GaussianMixture, q: GaussianMixture, *, smoothing: float = 1e-4, tolerance: float = TOLERANCE
+    p: GaussianMixture,
+    q: GaussianMixture,
+    *,
+    smoothing: float = 1e-4,
+    tolerance: float = TOLERANCE,
+    paired: bool = False,
 ) -> Bound:
-    """Log F(p, z) + log F(p, z') - log F(z, z'), where z and z' are the two halves of q's components  (E20).
+    """Log F(x, z) + log F(x', z') - log F(z, z'), where z and z' are the two halves of q's components  (E20).
 
     The objective for minibatches: it subtracts the model's own finite-sample ceiling, as the Sinkhorn divergence does
     for transport, so its optimum is the law of the data and not a blurred or collapsed version. q's components must
-    be independent draws in any order. Limit: log[(1 + F(z, z')) / 2] - log F(z, z'), because arccos F is a metric
-    (the Bures angle); it depends on q and tends to 0 with the batch size.
+    be independent draws in any order. x and x' are both all of p or, paired, its halves: twice the data at the same cost,
+    so that what is random in them moves the model's halves in different directions. Limit: because A = arccos F is a metric
+    (the Bures angle), log[(1 + cos max(0, A(z, z') - A(x, x'))) / 2] - log F(z, z'); it depends on the batch and tends to 0
+    with its size.
 
     Args:
-        p: data.
+        p: data; paired: its components must be independent draws in any order, too.
         q: model, with at least 2 components.
         smoothing: eps of (E12); what is below it in the spectrum, the rare and fine, is not asked for.
         tolerance: as in `nuclear_norm`.
+        paired: p's first half faces z alone, its second half z'.
 
     Returns:
         Bound. O(n m d + n m min(n, m)).
 
     Raises:
-        ValueError: q has a single component, or smoothing is negative.
+        ValueError: what has halves has a single component, or smoothing is negative.
     """
-    if q.components < 2:
-        raise ValueError("debiased_nuclear_norm needs at least 2 model components to form two halves, got 1")
-    half = q.components // 2
-    first, second = q.select(0, half), q.select(half, q.components)
-    sides = [(mixture, mixture.log_trace()) for mixture in (p, first, second)]
+    parts = [*_halves(p, "data"), *_halves(q, "model")] if paired else [p, p, *_halves(q, "model")]
+    traces = [part.log_trace() for part in parts]
 
     def log_fidelity(i: int, j: int) -> Tensor:
-        (x, x_trace), (z, z_trace) = sides[i], sides[j]
-        return log_nuclear_norm(x, z, smoothing=smoothing, tolerance=tolerance) - 0.5 * (x_trace + z_trace)
+        norm = log_nuclear_norm(parts[i], parts[j], smoothing=smoothing, tolerance=tolerance)
+        return norm - 0.5 * (traces[i] + traces[j])
 
-    to_first, to_second, between = log_fidelity(0, 1), log_fidelity(0, 2), log_fidelity(1, 2)
+    first, second, between = log_fidelity(0, 2), log_fidelity(1, 3), log_fidelity(2, 3)
+
+    def exact(i: int, j: int) -> Tensor:
+        return _log_fidelity(parts[i].detach(), parts[j].detach(), 0.0, tolerance).exp().clamp(max=1)
 
     def limit() -> Tensor:
-        exact = _log_fidelity(first.detach(), second.detach(), 0.0, tolerance).exp()
-        return torch.log((1 + exact) / 2) - between.detach()
+        cosine = exact(2, 3)
+        if paired:
+            cosine = (cosine.acos() - exact(0, 1).acos()).clamp(min=0).cos()
+        return torch.log((1 + cosine) / 2) - between.detach()
 
-    terms = {"log F(p,z)": to_first, "log F(p,z')": to_second, "log F(z,z')": between}
-    return Bound(to_first + to_second - between, limit, terms)
+    terms = {"log F(x,z)": first, "log F(x',z')": second, "log F(z,z')": between}
+    return Bound(first + second - between, limit, terms)
+
+
+def _halves(mixture: GaussianMixture, name: str) -> tuple[GaussianMixture, GaussianMixture]:
+    if mixture.components < 2:
+        raise ValueError(f"debiased_nuclear_norm needs at least 2 {name} components to form two halves, got 1")
+    half = mixture.components // 2
+    return mixture.select(0, half), mixture.select(half, mixture.components)
 
 
 def trace(p: GaussianMixture, q: GaussianMixture) -> Bound:

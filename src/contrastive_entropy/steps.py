@@ -17,7 +17,7 @@ from contrastive_entropy.conditional import (
     conditional_normalized_inner_product,
     conditional_trace,
 )
-from contrastive_entropy.config import ADAPTIVE, AutoencoderConfig, Config, FitConfig
+from contrastive_entropy.config import ADAPTIVE, PAIRED, AutoencoderConfig, Config, FitConfig
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.diagnostics import share_alone
 from contrastive_entropy.errors import TrainingError
@@ -142,7 +142,8 @@ class Fit(L.LightningModule):
     def drawn(self, step: int, rank: int = 0) -> tuple[Tensor, torch.Generator]:
         """The batch of a step, as (s,) indices of training points, and the generator of its noise; sets the variance."""
         generator = step_generator(self.config.seed, step, rank)
-        index = torch.randint(len(self.points), (self.config.batch_size,), generator=generator)
+        count = self.config.drawn_points if isinstance(self.config, FitConfig) else self.config.batch_size
+        index = torch.randint(len(self.points), (count,), generator=generator)
         self.network.variance.fill_(self.scheduled_variance(step))
         return index, generator
 
@@ -272,7 +273,11 @@ def _average(fraction: float, averages: list[Tensor], weights: list[Tensor], ste
 
 def marginal_bound(config: FitConfig, p: GaussianMixture, q: GaussianMixture) -> Bound:
     """The objective of a mixture density network on one batch of data p."""
-    chosen = {"smoothing": config.smoothing, "tolerance": config.tolerance}
+    chosen = {
+        "smoothing": config.smoothing,
+        "tolerance": config.tolerance,
+        "paired": config.objective in PAIRED or None,
+    }
     options = {name: value for name, value in chosen.items() if value is not None}
     return OBJECTIVES[config.objective](p, q, **options)
 

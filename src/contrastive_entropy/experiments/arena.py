@@ -115,6 +115,7 @@ class Arena:
         asked = {
             "contender": name,
             "fit": {**dataclasses.asdict(config), "data_root": None},  # `data` says what was read
+            "drawn_points": config.drawn_points,
             "precision": self.precision,
             "data": self.data_digest,
             "space": f"{self.space.name} {self.space.digest}",
@@ -161,6 +162,7 @@ def _known(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
     known = read_json(file)
     if known is None or not path.with_name(f"{path.name}.safetensors").is_file():
         return None
+    known.setdefault("drawn_points", known.get("fit", {}).get("batch_size"))  # before there were pairs
     if {name: _with_defaults(name, known.get(name)) for name in asked} != asked:
         raise InputError(f"{file} holds a run with other settings; choose another --out")
     return known

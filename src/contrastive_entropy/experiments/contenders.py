@@ -4,11 +4,12 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from contrastive_entropy.config import SMOOTHED, FitConfig
+from contrastive_entropy.config import PAIRED, SMOOTHED, FitConfig
 from contrastive_entropy.data import suggestion
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.gaussian import squared_distances
@@ -85,7 +86,8 @@ class Contender:
         """
         base = self.base
         if base in OBJECTIVES:
-            options = {} if self.parameter is None else {"smoothing": self.parameter}
+            options: dict[str, Any] = {} if self.parameter is None else {"smoothing": self.parameter}
+            options |= {"paired": True} if base in PAIRED else {}
             return lambda p, q: -OBJECTIVES[base](p, q, **options).value
         if base == "energy":
             return lambda p, q: energy_loss(p.centers, q.centers)
@@ -122,7 +124,7 @@ def _roots(squares: Tensor) -> Tensor:
 def sinkhorn_loss(*, debiased: bool, blur: float) -> Loss:
     """Geomloss's Sinkhorn divergence of |x - z|^2 / 2, or the minibatch energy distance of its transport cost.
 
-    Debiased: OT(x, z) + OT(x, z') - OT(z, z') with halves z and z' of the model points, as (E20) and OT-GAN (arXiv
+    Debiased: OT(x, z) + OT(x', z') - OT(z, z') with halves of the data and the model points, as (E20) and OT-GAN (arXiv
     1803.05573) do; else the divergence of the whole batches, which subtracts OT(z, z) of the same points.
 
     Raises:
@@ -139,8 +141,8 @@ def sinkhorn_loss(*, debiased: bool, blur: float) -> Loss:
         return lambda p, q: cost(q.centers, p.centers)
 
     def halves(p: GaussianMixture, q: GaussianMixture) -> Tensor:
-        first, second = q.centers.chunk(2)
-        total: Tensor = cost(first, p.centers) + cost(second, p.centers) - cost(first, second)
+        (x, x_other), (z, z_other) = p.centers.chunk(2), q.centers.chunk(2)
+        total: Tensor = cost(z, x) + cost(z_other, x_other) - cost(z, z_other)
         return total
 
     return halves
