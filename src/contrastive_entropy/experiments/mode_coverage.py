@@ -33,7 +33,6 @@ from contrastive_entropy.runs import load_for, write_atomically
 LAWS: dict[str, dict[str, Any]] = {
     "ring8": {
         "steps": 4000,
-        "batch_size": 512,
         "learning_rate": 2e-3,
         "decay_fraction": 0.8,
         "noise": "uniform",
@@ -43,7 +42,6 @@ LAWS: dict[str, dict[str, Any]] = {
     },
     "grid25": {
         "steps": 5000,
-        "batch_size": 512,
         "noise": "uniform",
         "noise_dimension": 2,
         "width": 128,
