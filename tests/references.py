@@ -143,8 +143,7 @@ def debiased_nuclear_norm(p: Mixture, q: Mixture, smoothing: float = 1e-4, *, pa
 def paired_limit(p: Mixture, q: Mixture, smoothing: float = 1e-4) -> float:
     """The limit of (E20) with pairs, as docs/theory.md derives it."""
     of_data, of_model = (np.arccos(min(1.0, np.exp(log_fidelity(*halves(side), 0.0)))) for side in (p, q))
-    apart = max(0.0, of_model - of_data)
-    return float(np.log((1 + np.cos(apart)) / 2) - log_fidelity(*halves(q), smoothing))
+    return float(np.log((1 + np.cos(of_model - of_data)) / 2) - log_fidelity(*halves(q), smoothing))
 
 
 def trace(p: Mixture, q: Mixture) -> float:

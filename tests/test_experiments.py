@@ -12,6 +12,7 @@ from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data import load, sample_toy
 from contrastive_entropy.experiments import arena, compare, variance_sweep
 from contrastive_entropy.experiments.contenders import NAMES, PARAMETERS, Contender, energy_loss, mmd_loss
+from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.metrics import energy_distance, gaussian_mmd, mean_pair_distance
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.runs import Run
@@ -35,7 +36,7 @@ def test_mode_coverage(tmp_path):
     assert found["settings"]["grid25"]["noise_dimension"] == 2
     assert found["settings"]["grid25"]["steps"] == 5
     run = Run.open(out / "runs" / "ring8-seed0")
-    free = FitConfig("ring8", batch_size=512).resolve(run.dataset())  # nobody sets the variance, or how it falls
+    free = FitConfig("ring8").resolve(run.dataset())  # nobody sets the variance, or how it falls
     for name in ("variance_start", "variance_end", "schedule", "coarse_every", "smoothing"):
         assert getattr(run.config, name) == getattr(free, name)
     assert "runs reach all 8 modes" in result.stdout
@@ -63,6 +64,13 @@ def test_every_experiment_explains_itself(name):
 
 def points(n, d, seed):
     return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_peers_draw_as_many_data_as_the_debiased_norm(name):
+    for objective in ("log_likelihood", "debiased_nuclear_norm"):
+        drawn = Contender.named(name, 1.0).settings(FitConfig("moons", objective, batch_size=32)).drawn_points
+        assert drawn == (32 if name in OBJECTIVES and name != "debiased_nuclear_norm" else 64)
 
 
 def test_peers_minimise_what_the_metrics_measure():

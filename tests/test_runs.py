@@ -154,6 +154,19 @@ def test_a_run_of_another_version(tmp_path, moons):
         Run.open(tmp_path)
 
 
+def test_a_run_begun_when_steps_drew_fewer_data(tmp_path, moons):
+    run = Run.create(tmp_path, CONFIG, moons)
+    description = json.loads((tmp_path / "config.json").read_text())
+    assert description.pop("drawn_points") == 2 * run.config.batch_size
+    (tmp_path / "config.json").write_text(json.dumps(description))
+    with pytest.raises(
+        InputError, match=rf"draw {run.config.batch_size} data points each.*train again with --overwrite"
+    ):
+        Run.open(tmp_path)
+    run.save_weights(run.config.network(2, None))  # what has finished stays readable
+    assert Run.open(tmp_path).load_network() is not None
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": 1}', '{"format": 1, "config": {"nonsense": 1}}'])
 def test_damaged_configurations(tmp_path, text):
     (tmp_path / "config.json").write_text(text)

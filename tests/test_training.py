@@ -55,7 +55,9 @@ def test_every_objective_trains(tmp_path, moons, objective):
 
 
 def test_training_improves_the_fit(tmp_path, moons):
-    config = dataclasses.replace(SMALL, steps=300, components=64, variance_start=0.05, variance_end=0.05, smoothing=1e-2)
+    config = dataclasses.replace(
+        SMALL, steps=300, components=64, variance_start=0.05, variance_end=0.05, smoothing=1e-2
+    )
     training.fit(config, tmp_path / "run", moons, accelerator="cpu")
     recorded = rows(tmp_path / "run")
     first, last = (sum(float(row["tightness"]) for row in part) for part in (recorded[:5], recorded[-5:]))
@@ -102,6 +104,17 @@ def test_the_learning_rate_falls_at_the_end(moons, config, changes, rates):
 )
 def test_wide_networks_take_smaller_steps(moons, changes, rate):
     assert FitConfig("moons", steps=10, **changes).resolve(moons).learning_rate == pytest.approx(rate)
+
+
+def test_only_data_that_a_model_point_faces_let_the_variance_fall(moons):
+    config = dataclasses.replace(SMALL, schedule="adaptive").resolve(moons)
+    z = torch.randn(32, 2, generator=torch.Generator().manual_seed(0))
+    for near_half, falls in ((0, True), (1, False)):
+        module = Fit(config, initial_network(config, moons), moons.train)
+        module.network.variance.fill_(before := config.variance_start)
+        x = torch.cat([z + 1e3 * (near_half == 1), z + 1e3 * (near_half == 0)])
+        module.adapt(3, GaussianMixture(x, before), GaussianMixture(z, before))
+        assert (float(module.network.variance) < before) == falls
 
 
 @pytest.mark.parametrize(("objective", "count"), [("debiased_nuclear_norm", 2), ("nuclear_norm", 1)])

@@ -32,7 +32,7 @@ def fit_mdn(
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
     steps: options.Steps = MDN.steps,
-    batch_size: options.BatchSize = MDN.batch_size,
+    batch_size: options.GeneratorBatch = MDN.batch_size,
     components: options.Components = MDN.components,
     learning_rate: options.GeneratorRate = None,
     decay_fraction: options.DecayFraction = MDN.decay_fraction,

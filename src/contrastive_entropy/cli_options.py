@@ -25,6 +25,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in
 ReplaceFile = Annotated[bool, typer.Option("--overwrite", help="Replace the file.")]
 Steps = Annotated[int, typer.Option(help="Optimiser steps.")]
 BatchSize = Annotated[int, typer.Option(help="Data points per step.")]
+GeneratorBatch = Annotated[
+    int,
+    typer.Option(help="Data points per step; of debiased_nuclear_norm, so many for each half of the generated points."),
+]
 Components = Annotated[int, typer.Option(help="Generated points per step.")]
 NoiseDimension = Annotated[
     int | None, typer.Option(help="Of the noise codes. \\[default: twice the data's, at most 32]")

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -43,7 +43,7 @@ SMOOTHED = ("nuclear_norm", "debiased_nuclear_norm")
 """Objectives that take a smoothing."""
 
 PAIRED = ("debiased_nuclear_norm",)
-"""Objectives in training whose two halves of the model points each face data points of their own."""
+"""Objectives that halve the model points; in training each half faces data points of its own."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class FitConfig:
         smoothing: eps of (E12), relative to the largest singular value; None is the objective's default.
         tolerance: relative error that the smoothed nuclear norm and its gradient may have; None is 1e-3.
         steps: optimiser steps.
-        batch_size: data points per step; of debiased_nuclear_norm so many for each half of the generated points.
+        batch_size: data points per step; of an objective of `PAIRED` so many for each half of the generated points.
         components: generated points per step.
         learning_rate: of Adam; None is 3e-3, and beyond a width of 256 in inverse proportion to it, as the best rates of
             hidden layers are (Yang et al., "Tensor Programs V", arXiv 2203.03466).
@@ -193,8 +193,14 @@ class FitConfig:
 
     @property
     def drawn_points(self) -> int:
-        """Data points that a step draws."""
+        """Data points that a step draws: the first `batch_size` are what the first half of the generated points faces."""
         return self.batch_size * (2 if self.objective in PAIRED else 1)
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of the objective in training."""
+        chosen = {"smoothing": self.smoothing, "tolerance": self.tolerance}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        return given | ({"paired": True} if self.objective in PAIRED else {})
 
     def _codes(self, dimension: int) -> int:
         """Dimensions of the noise: many more than the data's leave samples between modes, no more reach less of them."""

@@ -199,10 +199,9 @@ def debiased_nuclear_norm(
 
     The objective for minibatches: it subtracts the model's own finite-sample ceiling, as the Sinkhorn divergence does
     for transport, so its optimum is the law of the data and not a blurred or collapsed version. q's components must
-    be independent draws in any order. x and x' are both all of p or, paired, its halves: twice the data at the same cost,
-    so that what is random in them moves the model's halves in different directions. Limit: because A = arccos F is a metric
-    (the Bures angle), log[(1 + cos max(0, A(z, z') - A(x, x'))) / 2] - log F(z, z'); it depends on the batch and tends to 0
-    with its size.
+    be independent draws in any order. x and x' are both all of p or, paired, its halves: norms of the same size then see
+    twice the data. Limit: because A = arccos F is a metric (the Bures angle), log[(1 + cos(A(z, z') - A(x, x'))) / 2] -
+    log F(z, z'); it depends on the batch and tends to 0 with its size.
 
     Args:
         p: data; paired: its components must be independent draws in any order, too.
@@ -230,9 +229,7 @@ def debiased_nuclear_norm(
         return _log_fidelity(parts[i].detach(), parts[j].detach(), 0.0, tolerance).exp().clamp(max=1)
 
     def limit() -> Tensor:
-        cosine = exact(2, 3)
-        if paired:
-            cosine = (cosine.acos() - exact(0, 1).acos()).clamp(min=0).cos()
+        cosine = (exact(2, 3).acos() - exact(0, 1).acos()).cos() if paired else exact(2, 3)
         return torch.log((1 + cosine) / 2) - between.detach()
 
     terms = {"log F(x,z)": first, "log F(x',z')": second, "log F(z,z')": between}

@@ -53,7 +53,8 @@ class Recorder(Callback):
         if (step % self.machine.log_every == 0 or last) and trainer.is_global_zero:
             row = measured(pl_module, step)
             if pl_module.mixtures is not None:
-                row |= monitors(*pl_module.mixtures)
+                p, q = pl_module.mixtures
+                row |= monitors(pl_module.faced(p), q)
                 self._diagnose(pl_module, step, row)
             self.rows.append({"step": step, **row})
             if trainer.logger is not None:

@@ -15,7 +15,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from contrastive_entropy import __version__
-from contrastive_entropy.config import KINDS, Config, Machine
+from contrastive_entropy.config import KINDS, Config, FitConfig, Machine
 from contrastive_entropy.data import Dataset, Units, load, located
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork
@@ -145,9 +145,17 @@ class Run:
             shape = description["image_shape"]
             kind = KINDS[description.get("kind", "mdn")]
             units, columns = description.get("units"), description.get("columns")
+            config = kind(**description["config"])
+            if isinstance(config, FitConfig) and not (folder / WEIGHTS).is_file():
+                drawn = description.get("drawn_points", config.batch_size)
+                if drawn != config.drawn_points:
+                    raise InputError(
+                        f"{folder} holds a run whose steps draw {drawn} data points each, begun by an earlier version; "
+                        f"this one draws {config.drawn_points}: train again with --overwrite"
+                    )
             return cls(
                 folder,
-                kind(**description["config"]),
+                config,
                 int(description["dimension"]),
                 None if shape is None else (shape[0], shape[1], shape[2]),
                 str(description["data_digest"]),
@@ -221,7 +229,7 @@ class Run:
             "units": None if self.units is None else dataclasses.asdict(self.units),
             "columns": self.columns,
             "machine": dataclasses.asdict(self.machine),
-        }
+        } | ({"drawn_points": self.config.drawn_points} if isinstance(self.config, FitConfig) else {})
 
 
 def load_for(config: Config) -> Dataset:

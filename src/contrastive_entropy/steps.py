@@ -17,7 +17,7 @@ from contrastive_entropy.conditional import (
     conditional_normalized_inner_product,
     conditional_trace,
 )
-from contrastive_entropy.config import ADAPTIVE, PAIRED, AutoencoderConfig, Config, FitConfig
+from contrastive_entropy.config import ADAPTIVE, AutoencoderConfig, Config, FitConfig
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.diagnostics import share_alone
 from contrastive_entropy.errors import TrainingError
@@ -90,7 +90,7 @@ class Fit(L.LightningModule):
         c = self.config
         if c.schedule != ADAPTIVE or self.annealed(step):
             return
-        if share_alone(p, GaussianMixture(q.centers[:ADAPT_LOOKED], q.variance)) > ADAPT_ALONE:
+        if share_alone(self.faced(p), GaussianMixture(q.centers[:ADAPT_LOOKED], q.variance)) > ADAPT_ALONE:
             return
         now, target = (self._scheduled(at) for at in (step, step + 1))
         caught_up = float(self.network.variance) * (target / now) ** ADAPT_PACE
@@ -164,6 +164,10 @@ class Fit(L.LightningModule):
         assert isinstance(self.network, MixtureDensityNetwork)
         q = self.network(self.network.draw_noise(self.config.components, generator=generator), projected=True)
         return GaussianMixture(self.projected[index].to(self.device), q.variance), q
+
+    def faced(self, p: GaussianMixture) -> GaussianMixture:
+        """The data points of a batch that a model point faces: all but what is there for the other half of the model's."""
+        return GaussianMixture(p.centers[: self.config.batch_size], p.variance)
 
     def coarsened(
         self, step: int, p: GaussianMixture, q: GaussianMixture, generator: torch.Generator
@@ -273,13 +277,7 @@ def _average(fraction: float, averages: list[Tensor], weights: list[Tensor], ste
 
 def marginal_bound(config: FitConfig, p: GaussianMixture, q: GaussianMixture) -> Bound:
     """The objective of a mixture density network on one batch of data p."""
-    chosen = {
-        "smoothing": config.smoothing,
-        "tolerance": config.tolerance,
-        "paired": config.objective in PAIRED or None,
-    }
-    options = {name: value for name, value in chosen.items() if value is not None}
-    return OBJECTIVES[config.objective](p, q, **options)
+    return OBJECTIVES[config.objective](p, q, **config.options())
 
 
 def conditional_step_bound(

@@ -4,12 +4,11 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from contrastive_entropy.config import PAIRED, SMOOTHED, FitConfig
+from contrastive_entropy.config import SMOOTHED, FitConfig
 from contrastive_entropy.data import suggestion
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.gaussian import squared_distances
@@ -69,14 +68,14 @@ class Contender:
         return self.name.partition(":")[0]
 
     def settings(self, config: FitConfig) -> FitConfig:
-        """Of a run with this loss: peers see no variance, and so none that is larger for a step.
+        """Of a run with this loss: peers see as many data as the debiased norm, and no variance, so none larger for a step.
 
         Args:
             config: what all runs share.
         """
         if self.base in OBJECTIVES:
             return dataclasses.replace(config, objective=self.base, smoothing=self.parameter)
-        return dataclasses.replace(config, coarse_every=0)
+        return dataclasses.replace(config, objective="debiased_nuclear_norm", smoothing=None, coarse_every=0)
 
     def loss(self) -> Loss:
         """What is minimised.
@@ -86,8 +85,7 @@ class Contender:
         """
         base = self.base
         if base in OBJECTIVES:
-            options: dict[str, Any] = {} if self.parameter is None else {"smoothing": self.parameter}
-            options |= {"paired": True} if base in PAIRED else {}
+            options = FitConfig("", objective=base, smoothing=self.parameter).options()
             return lambda p, q: -OBJECTIVES[base](p, q, **options).value
         if base == "energy":
             return lambda p, q: energy_loss(p.centers, q.centers)
@@ -124,8 +122,9 @@ def _roots(squares: Tensor) -> Tensor:
 def sinkhorn_loss(*, debiased: bool, blur: float) -> Loss:
     """Geomloss's Sinkhorn divergence of |x - z|^2 / 2, or the minibatch energy distance of its transport cost.
 
-    Debiased: OT(x, z) + OT(x', z') - OT(z, z') with halves of the data and the model points, as (E20) and OT-GAN (arXiv
-    1803.05573) do; else the divergence of the whole batches, which subtracts OT(z, z) of the same points.
+    Debiased: OT(x, z) + OT(x', z') - OT(z, z') with halves of the data and the model points, as (E20) in training; of the
+    four cross terms of OT-GAN (arXiv 1803.05573) two, which have the same expectation. Else the divergence of the whole
+    batches, which subtracts OT(z, z) of the same points.
 
     Raises:
         InputError: geomloss is not installed.

@@ -116,7 +116,7 @@ class CompareConfig:
         seeds: one repetition for each.
         data, data_root, standardize, points, steps, batch_size, components, learning_rate, decay_fraction,
             average_fraction, variance_start, variance_end, body, width, noise_dimension, principal_components: as in
-            `FitConfig`, for all contenders alike.
+            `FitConfig`, for all contenders alike; peers draw as many data points as debiased_nuclear_norm.
         coarse_every: as in `FitConfig`, for our objectives.
         precision: of the network, as in `Machine`.
     """
