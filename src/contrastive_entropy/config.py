@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
@@ -196,12 +196,6 @@ class FitConfig:
         """Data points that a step draws: the first `batch_size` are what the first half of the generated points faces."""
         return self.batch_size * (2 if self.objective in PAIRED else 1)
 
-    def options(self) -> dict[str, Any]:
-        """Keyword arguments of the objective in training."""
-        chosen = {"smoothing": self.smoothing, "tolerance": self.tolerance}
-        given = {name: value for name, value in chosen.items() if value is not None}
-        return given | ({"paired": True} if self.objective in PAIRED else {})
-
     def _codes(self, dimension: int) -> int:
         """Dimensions of the noise: many more than the data's leave samples between modes, no more reach less of them."""
         return self.noise_dimension or min(2 * dimension, MOST_CODES)
@@ -320,6 +314,11 @@ class AutoencoderConfig:
             feature_variance_start=noise,
             principal_components=spanned(self.principal_components, dataset),
         )
+
+    @property
+    def drawn_points(self) -> int:
+        """Data points that a step draws."""
+        return self.batch_size
 
     def network(self, dimension: int, image_shape: tuple[int, int, int] | None) -> EncoderMixtureDecoder:
         """An encoder and a decoder of this shape with fresh weights from the seed, centred at 0 with scale 1.

@@ -15,7 +15,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from contrastive_entropy import __version__
-from contrastive_entropy.config import KINDS, Config, FitConfig, Machine
+from contrastive_entropy.config import KINDS, Config, Machine
 from contrastive_entropy.data import Dataset, Units, load, located
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork
@@ -146,13 +146,12 @@ class Run:
             kind = KINDS[description.get("kind", "mdn")]
             units, columns = description.get("units"), description.get("columns")
             config = kind(**description["config"])
-            if isinstance(config, FitConfig) and not (folder / WEIGHTS).is_file():
-                drawn = description.get("drawn_points", config.batch_size)
-                if drawn != config.drawn_points:
-                    raise InputError(
-                        f"{folder} holds a run whose steps draw {drawn} data points each, begun by an earlier version; "
-                        f"this one draws {config.drawn_points}: train again with --overwrite"
-                    )
+            drawn = description.get("drawn_points", config.batch_size)
+            if drawn != config.drawn_points and not (folder / WEIGHTS).is_file():
+                raise InputError(
+                    f"{folder} holds a run whose steps draw {drawn} data points each, begun by an earlier version; this "
+                    f"one draws {config.drawn_points}: train again with --overwrite, or choose another --out"
+                )
             return cls(
                 folder,
                 config,
@@ -223,13 +222,14 @@ class Run:
             "version": __version__,
             "kind": self.config.kind,
             "config": dataclasses.asdict(self.config),
+            "drawn_points": self.config.drawn_points,
             "dimension": self.dimension,
             "image_shape": self.image_shape,
             "data_digest": self.data_digest,
             "units": None if self.units is None else dataclasses.asdict(self.units),
             "columns": self.columns,
             "machine": dataclasses.asdict(self.machine),
-        } | ({"drawn_points": self.config.drawn_points} if isinstance(self.config, FitConfig) else {})
+        }
 
 
 def load_for(config: Config) -> Dataset:

@@ -17,7 +17,7 @@ from contrastive_entropy.conditional import (
     conditional_normalized_inner_product,
     conditional_trace,
 )
-from contrastive_entropy.config import ADAPTIVE, AutoencoderConfig, Config, FitConfig
+from contrastive_entropy.config import ADAPTIVE, PAIRED, AutoencoderConfig, Config, FitConfig
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.diagnostics import share_alone
 from contrastive_entropy.errors import TrainingError
@@ -142,8 +142,7 @@ class Fit(L.LightningModule):
     def drawn(self, step: int, rank: int = 0) -> tuple[Tensor, torch.Generator]:
         """The batch of a step, as (s,) indices of training points, and the generator of its noise; sets the variance."""
         generator = step_generator(self.config.seed, step, rank)
-        count = self.config.drawn_points if isinstance(self.config, FitConfig) else self.config.batch_size
-        index = torch.randint(len(self.points), (count,), generator=generator)
+        index = torch.randint(len(self.points), (self.config.drawn_points,), generator=generator)
         self.network.variance.fill_(self.scheduled_variance(step))
         return index, generator
 
@@ -167,7 +166,7 @@ class Fit(L.LightningModule):
 
     def faced(self, p: GaussianMixture) -> GaussianMixture:
         """The data points of a batch that a model point faces: all but what is there for the other half of the model's."""
-        return GaussianMixture(p.centers[: self.config.batch_size], p.variance)
+        return p.select(0, self.config.batch_size)
 
     def coarsened(
         self, step: int, p: GaussianMixture, q: GaussianMixture, generator: torch.Generator
@@ -277,7 +276,11 @@ def _average(fraction: float, averages: list[Tensor], weights: list[Tensor], ste
 
 def marginal_bound(config: FitConfig, p: GaussianMixture, q: GaussianMixture) -> Bound:
     """The objective of a mixture density network on one batch of data p."""
-    return OBJECTIVES[config.objective](p, q, **config.options())
+    chosen = {"smoothing": config.smoothing, "tolerance": config.tolerance}
+    options: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    if config.objective in PAIRED:
+        options["paired"] = True
+    return OBJECTIVES[config.objective](p, q, **options)
 
 
 def conditional_step_bound(

@@ -14,6 +14,7 @@ from contrastive_entropy.errors import InputError
 from contrastive_entropy.gaussian import squared_distances
 from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.steps import marginal_bound
 
 Loss = Callable[[GaussianMixture, GaussianMixture], Tensor]
 """Data and model points, with their scheduled variance, to what is minimised."""
@@ -75,7 +76,7 @@ class Contender:
         """
         if self.base in OBJECTIVES:
             return dataclasses.replace(config, objective=self.base, smoothing=self.parameter)
-        return dataclasses.replace(config, objective="debiased_nuclear_norm", smoothing=None, coarse_every=0)
+        return dataclasses.replace(config, objective="debiased_nuclear_norm", coarse_every=0)
 
     def loss(self) -> Loss:
         """What is minimised.
@@ -85,8 +86,8 @@ class Contender:
         """
         base = self.base
         if base in OBJECTIVES:
-            options = FitConfig("", objective=base, smoothing=self.parameter).options()
-            return lambda p, q: -OBJECTIVES[base](p, q, **options).value
+            config = self.settings(FitConfig(""))
+            return lambda p, q: -marginal_bound(config, p, q).value
         if base == "energy":
             return lambda p, q: energy_loss(p.centers, q.centers)
         if base == "mmd":
