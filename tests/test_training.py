@@ -23,7 +23,7 @@ from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.recording import Recorder
 from contrastive_entropy.runs import Run
 from contrastive_entropy.steps import ADAPT_ALONE, Fit, initial_network, marginal_bound, step_generator
-from contrastive_entropy.variance import geometric_schedule
+from contrastive_entropy.variance import geometric_schedule, neighbor_variance
 
 SMALL = FitConfig(data="moons", steps=30, batch_size=32, components=32, width=16, depth=1, noise_dimension=4)
 AUTOENCODER = AutoencoderConfig(data="moons", centers=2, width=16, depth=1)
@@ -150,7 +150,7 @@ def test_every_few_steps_the_objective_sees_a_larger_variance(moons, changes, pe
     for step in range(25, 65):
         index, generator = module.drawn(step)
         p, q = (GaussianMixture(mixture.centers, end) for mixture in module.data_and_model(index, generator))
-        coarse_p, coarse_q, weight = module.coarsened(step, p, q, generator)
+        coarse_p, coarse_q, weight = module.seen(step, p, q, generator)
         assert torch.equal(coarse_p.centers, p.centers)
         assert torch.equal(coarse_q.centers, q.centers)
         assert float(coarse_p.variance) == float(coarse_q.variance) <= start
@@ -184,7 +184,7 @@ def test_larger_variances_see_the_shares_of_separate_parts():
     slopes = []
     for step in range(200):
         index, generator = module.drawn(step)
-        *seen, weight = module.coarsened(step, *module.data_and_model(index, generator), generator)
+        *seen, weight = module.seen(step, *module.data_and_model(index, generator), generator)
         value = weight * marginal_bound(config, *seen).value
         slopes.append(torch.autograd.grad(value, body.border)[0])
     seen, unseen = torch.stack(slopes).view(100, 2).T  # of the coarse steps, of the others
@@ -212,6 +212,8 @@ def test_metrics_stay_at_the_step_s_variance(tmp_path, moons):
 def test_batches_in_principal_components_are_the_same_points_projected(config):
     digits = load("digits")
     config = dataclasses.replace(config, principal_components=5).resolve(digits)
+    if isinstance(config, FitConfig):
+        config = dataclasses.replace(config, fine_every=0)  # that not all components are seen is tested below
     network = initial_network(config, digits)
     module = Fit(config, network, digits.train)
     index, generator = module.drawn(3)
@@ -246,6 +248,77 @@ def test_more_runs_resume_to_the_same_bytes(tmp_path, monkeypatch, config):
     assert training.resume(tmp_path / "run").finished
     for name in ("weights.safetensors", "metrics.csv"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "period"),
+    [
+        ({}, 2),
+        ({"objective": "nuclear_norm"}, 0),  # of a part of the components its optimum is another
+        ({"objective": "log_likelihood", "fine_every": 3}, 3),
+        ({"fine_every": 1}, 1),
+        ({"fine_every": 0}, 0),
+    ],
+)
+def test_every_few_steps_the_objective_sees_the_finer_components_alone(changes, period):
+    digits = load("digits")
+    config = dataclasses.replace(SMALL, data="digits", principal_components=21, **changes).resolve(digits)
+    module = Fit(config, initial_network(config, digits), digits.train)
+    assert [first for first, _ in module.fine] == [1, 2, 4, 8]
+    looked = set()
+    for step in range(80):
+        index, generator = module.drawn(step)
+        p, q = module.data_and_model(index, generator)
+        fine_p, fine_q, weight = module.seen(step, p, q, generator)
+        first = p.dimension - fine_p.dimension
+        coarse = config.coarse_period and step % config.coarse_period == 0
+        assert (first > 0) == bool(period and not coarse and step % period == period - 1)
+        assert torch.equal(fine_p.centers, p.centers[:, first:])
+        assert torch.equal(fine_q.centers, q.centers[:, first:])
+        assert float(fine_p.variance) == float(fine_q.variance)
+        if first:
+            looked.add(first)
+            ratio = float(fine_p.variance) / float(q.variance)
+            assert weight == pytest.approx(math.sqrt(ratio))
+            chosen = [neighbor_variance(module.projected[:, start:], points=32) for start in (first, 0)]
+            assert ratio == pytest.approx(chosen[0] / chosen[1])
+            assert ratio < 1
+    assert looked == ({1, 2, 4, 8} if period else set())
+
+
+def test_what_varies_no_more_than_rounding_is_not_looked_at():
+    x = torch.randn(300, 8, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0] * 3 + [1e-5] * 5)
+    duplicates = torch.cat([torch.arange(300.0)[:, None], torch.zeros(300, 7)], dim=1)
+    for points, levels in ((x, [1, 2]), (duplicates, [])):
+        module = Fit(SMALL, initial_network(SMALL, load("moons")), points)
+        assert [first for first, _ in module.fine] == levels
+
+
+def test_fine_steps_are_for_principal_components(tmp_path):
+    with pytest.raises(InputError, match="fine_every needs principal_components"):
+        FitConfig("digits", fine_every=2)
+    digits = load("digits")
+    config = dataclasses.replace(SMALL, data="digits", principal_components=8)
+    run = Run.create(tmp_path, config, digits)
+    description = json.loads((tmp_path / "config.json").read_text())
+    del description["config"]["fine_every"]  # of before there were fine steps
+    (tmp_path / "config.json").write_text(json.dumps(description))
+    assert run.config.fine_period == 2
+    assert Run.open(tmp_path).config.fine_period == 0
+
+
+def test_metrics_are_of_all_components(tmp_path):
+    digits = load("digits")
+    config = dataclasses.replace(
+        SMALL, data="digits", principal_components=8, steps=6, fine_every=1, coarse_every=0, learning_rate=1e-12
+    )
+    run = training.fit(config, tmp_path / "run", digits, accelerator="cpu", log_every=1)
+    module = Fit(run.config, initial_network(run.config, digits), digits.train)
+    for row in rows(tmp_path / "run"):
+        index, generator = module.drawn(int(row["step"]) - 1)
+        p, q = module.data_and_model(index, generator)
+        p, q = (GaussianMixture(mixture.centers.detach(), float(row["variance"])) for mixture in (p, q))
+        assert float(row["objective"]) == pytest.approx(float(marginal_bound(run.config, p, q).value), rel=1e-4)
 
 
 def weights_after_every_step(config, dataset, folder, monkeypatch):

@@ -50,6 +50,7 @@ def fit_mdn(
     anneal_fraction: options.AnnealFraction = MDN.anneal_fraction,
     schedule: options.Schedule = MDN.schedule,
     coarse_every: options.CoarseEvery = None,
+    fine_every: options.FineEvery = None,
     body: options.Body = MDN.body,
     width: options.Width = MDN.width,
     depth: options.Depth = MDN.depth,

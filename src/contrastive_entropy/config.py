@@ -39,6 +39,9 @@ RATE, RATE_WIDTH = 3e-3, 256
 COARSE_EVERY = 4
 """Steps from one that sees a larger variance to the next, by default of debiased_nuclear_norm."""
 
+FINE_EVERY = 2
+"""Steps from one that sees the finer principal components alone to the next, by default of debiased_nuclear_norm."""
+
 SMOOTHED = ("nuclear_norm", "debiased_nuclear_norm")
 """Objectives that take a smoothing."""
 
@@ -74,6 +77,11 @@ class FitConfig:
             no longer connects keep their shares of the samples even; metrics.csv and progress stay at the step's. 0:
             never. None is 4 for debiased_nuclear_norm where the variance anneals, and 0 for others: without debiasing, a
             larger variance has another optimum.
+        fine_every: with principal_components, every so many steps the objective sees the finer ones alone, without the 1,
+            2, 4 ... up to half of all that vary most, at the variance that suits them, so that what hardly counts in
+            distances is learnt, too; metrics.csv and progress are of all components. A step that sees a larger variance
+            comes first. 0: never. None is 2 for debiased_nuclear_norm, and 0 for others: without debiasing, a part of the
+            components has another optimum.
         body: of `BODIES`.
         width: of the hidden layers; of the convolutional body, channels before its last layer.
         depth: hidden layers of the MLP, also of the one before the convolutions.
@@ -108,6 +116,7 @@ class FitConfig:
     anneal_fraction: float = 0.8
     schedule: str = ADAPTIVE
     coarse_every: int | None = None
+    fine_every: int | None = None
     body: str = "mlp"
     width: int = 256
     depth: int = 3
@@ -130,6 +139,9 @@ class FitConfig:
         _check_choice("schedule", self.schedule, [*SCHEDULES, ADAPTIVE])
         _check_at_least("noise_dimension", self.noise_dimension, 1)
         _check_at_least("coarse_every", self.coarse_every, 0)
+        _check_at_least("fine_every", self.fine_every, 0)
+        if self.fine_every and not self.principal_components:
+            raise InputError("fine_every needs principal_components, whose finer ones a step sees: leave it out")
         _check_share("average_fraction", self.average_fraction)
         _check_at_least("components", self.components, 2)
         _check_training(self)
@@ -190,6 +202,13 @@ class FitConfig:
         if self.coarse_every is not None:
             return self.coarse_every
         return COARSE_EVERY if self.objective == "debiased_nuclear_norm" and self.anneal_fraction > 0 else 0
+
+    @property
+    def fine_period(self) -> int:
+        """Steps from one that sees the finer principal components alone to the next; 0: no step does."""
+        if self.fine_every is not None:
+            return self.fine_every
+        return FINE_EVERY if self.objective == "debiased_nuclear_norm" and self.principal_components else 0
 
     @property
     def drawn_points(self) -> int:

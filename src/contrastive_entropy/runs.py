@@ -15,7 +15,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from contrastive_entropy import __version__
-from contrastive_entropy.config import KINDS, Config, Machine
+from contrastive_entropy.config import KINDS, Config, FitConfig, Machine
 from contrastive_entropy.data import Dataset, Units, load, located
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork
@@ -145,7 +145,10 @@ class Run:
             shape = description["image_shape"]
             kind = KINDS[description.get("kind", "mdn")]
             units, columns = description.get("units"), description.get("columns")
-            config = kind(**description["config"])
+            settings = dict(description["config"])
+            if kind is FitConfig:
+                settings.setdefault("fine_every", 0)  # before some steps saw the finer components alone
+            config = kind(**settings)
             drawn = description.get("drawn_points", config.batch_size)
             if drawn != config.drawn_points and not (folder / WEIGHTS).is_file():
                 raise InputError(

@@ -26,13 +26,16 @@ from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork
 from contrastive_entropy.principal import principal_directions
-from contrastive_entropy.variance import SCHEDULES, geometric_schedule
+from contrastive_entropy.variance import SCHEDULES, geometric_schedule, neighbor_variance
 
 Network = MixtureDensityNetwork | EncoderMixtureDecoder
 
 ADAPT_ALONE, ADAPT_PACE, ADAPT_LOOKED = 0.1, 2.0, 128
 """Of the adaptive schedule: the share of model points without data near enough from which on it waits, its pace in units of
 the geometric one's when it catches up, and how many model points it looks at."""
+
+RESOLVED = 1e-6
+"""Squared distances below this share of others are float32's rounding."""
 
 
 class Fit(L.LightningModule):
@@ -168,20 +171,52 @@ class Fit(L.LightningModule):
         """The data points of a batch that a model point faces: all but what is there for the other half of the model's."""
         return p.select(0, self.config.batch_size)
 
-    def coarsened(
+    def seen(
         self, step: int, p: GaussianMixture, q: GaussianMixture, generator: torch.Generator
     ) -> tuple[GaussianMixture, GaussianMixture, float]:
         """What a step's objective sees of its data and model points, and its weight.
 
-        Every `coarse_every` steps a larger variance, log-uniform up to the start's, and the root of the ratio: gradients
-        of the log of an inner product fall with the root of the variance, and Adam sees all of them together.
+        Every `coarse_every` steps a larger variance, log-uniform up to the start's; every `fine_every` steps the finer
+        components alone, from one of `fine` on. The weight is the root of the ratio of the variances: gradients of the log
+        of an inner product fall with the root of the variance, and Adam sees all of them together.
         """
         assert isinstance(self.config, FitConfig)
-        period, start = self.config.coarse_period, self.config.variance_start
-        if not period or step % period:
-            return p, q, 1.0
+        coarse, fine = self.config.coarse_period, self.config.fine_period
+        if coarse and step % coarse == 0:
+            return self._coarse(p, q, generator)
+        if fine and step % fine == fine - 1 and self.fine:
+            first, ratio = self.fine[int(torch.randint(len(self.fine), (), generator=generator))]
+            variance = ratio * float(q.variance)
+            x, z = p.centers[:, first:], q.centers[:, first:]
+            return GaussianMixture(x, variance), GaussianMixture(z, variance), math.sqrt(ratio)
+        return p, q, 1.0
+
+    @cached_property
+    def fine(self) -> list[tuple[int, float]]:
+        """The components from which on a fine step may see the data, and the variance that suits what it sees then.
+
+        Relative to what suits all components, as `neighbor_variance` chooses both; without those that float32 hardly
+        resolves, or that most points share.
+        """
+        data, points = self.projected, self.config.batch_size
+        whole = neighbor_variance(data, points=points)
+        ratios = []
+        for first in (2**level for level in range((data.shape[1] // 2).bit_length())):
+            try:
+                ratio = neighbor_variance(data[:, first:], points=points) / whole
+            except ValueError:  # duplicates
+                break
+            if ratio < RESOLVED:
+                break
+            ratios.append((first, ratio))
+        return ratios
+
+    def _coarse(
+        self, p: GaussianMixture, q: GaussianMixture, generator: torch.Generator
+    ) -> tuple[GaussianMixture, GaussianMixture, float]:
+        assert isinstance(self.config, FitConfig)
+        start, variance = self.config.variance_start, float(q.variance)
         assert start is not None
-        variance = float(q.variance)
         if start <= variance:
             return p, q, 1.0
         ratio = (start / variance) ** float(torch.rand((), generator=generator))
@@ -198,8 +233,8 @@ class Fit(L.LightningModule):
         config, network = self.config, self.network
         if isinstance(config, FitConfig):
             self.mixtures = p, q = self.data_and_model(index, generator)
-            *coarse, self.weight = self.coarsened(step, p, q, generator)
-            return q, partial(marginal_bound, config, *coarse)
+            *mixtures, self.weight = self.seen(step, p, q, generator)
+            return q, partial(marginal_bound, config, *mixtures)
         assert isinstance(network, EncoderMixtureDecoder)
         network.feature_variance.fill_(scheduled_feature_variance(config, step))
         x = self.points[index].to(self.device)
@@ -227,7 +262,7 @@ class Fit(L.LightningModule):
             return -self.weight * self.bound.value
 
     def measured_bound(self) -> Bound:
-        """The last step's, at the variance that the fit has reached."""
+        """The last step's, of all components and at the variance that the fit has reached."""
         if self.weight != 1:
             assert isinstance(self.config, FitConfig)
             assert self.mixtures is not None

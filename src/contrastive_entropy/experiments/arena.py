@@ -170,7 +170,11 @@ def _known(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 
 def _with_defaults(name: str, value: Any) -> Any:
     """What an older version wrote, with the settings that it did not know, and wherever the data lay."""
-    return {**dataclasses.asdict(FitConfig("")), **(value or {}), "data_root": None} if name == "fit" else value
+    if name != "fit":
+        return value
+    known = value or {}
+    fine = 0 if known.get("principal_components") else None  # before some steps saw the finer components alone
+    return {**dataclasses.asdict(FitConfig("")), "fine_every": fine, **known, "data_root": None}
 
 
 def train(
@@ -206,8 +210,8 @@ def train(
                 with torch.autocast(fit.device.type, half, enabled=half is not None):
                     p, q = fit.data_and_model(index, generator)
                 try:
-                    *coarse, weight = fit.coarsened(step, p, q, generator)
-                    value = weight * loss(*coarse)
+                    *seen, weight = fit.seen(step, p, q, generator)
+                    value = weight * loss(*seen)
                 except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
                     raise _not_finite(label, step) from error
                 if not bool(value.isfinite()):

@@ -69,14 +69,14 @@ class Contender:
         return self.name.partition(":")[0]
 
     def settings(self, config: FitConfig) -> FitConfig:
-        """Of a run with this loss: peers see as many data as the debiased norm, and no variance, so none larger for a step.
+        """Of a run with this loss: peers see as many data as the debiased norm, and the same of them in every step.
 
         Args:
             config: what all runs share.
         """
         if self.base in OBJECTIVES:
             return dataclasses.replace(config, objective=self.base, smoothing=self.parameter)
-        return dataclasses.replace(config, objective="debiased_nuclear_norm", coarse_every=0)
+        return dataclasses.replace(config, objective="debiased_nuclear_norm", coarse_every=0, fine_every=0)
 
     def loss(self) -> Loss:
         """What is minimised.

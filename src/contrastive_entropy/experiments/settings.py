@@ -117,7 +117,7 @@ class CompareConfig:
         data, data_root, standardize, points, steps, batch_size, components, learning_rate, decay_fraction,
             average_fraction, variance_start, variance_end, body, width, noise_dimension, principal_components: as in
             `FitConfig`, for all contenders alike; peers draw as many data points as debiased_nuclear_norm.
-        coarse_every: as in `FitConfig`, for our objectives.
+        coarse_every, fine_every: as in `FitConfig`, for our objectives.
         precision: of the network, as in `Machine`.
     """
 
@@ -143,6 +143,7 @@ class CompareConfig:
     learning_rate: float | None = None
     decay_fraction: float = 0.6
     coarse_every: int | None = None
+    fine_every: int | None = None
     average_fraction: float = 0.1
     variance_start: float | None = None
     variance_end: float | None = None
@@ -166,7 +167,7 @@ class VarianceSweepConfig:
         factors: variances at the end of annealing, relative to the one chosen from the data.
         seeds: one repetition for each.
         data, data_root, standardize, points, steps, batch_size, components, learning_rate, decay_fraction, coarse_every,
-            body, width, noise_dimension, principal_components: as in `FitConfig`.
+            fine_every, body, width, noise_dimension, principal_components: as in `FitConfig`.
         schedule: as in `FitConfig`; geometric, because the adaptive one would end small variances higher.
         precision: of the network, as in `Machine`.
     """
@@ -189,6 +190,7 @@ class VarianceSweepConfig:
     learning_rate: float | None = None
     decay_fraction: float = 0.6
     coarse_every: int | None = None
+    fine_every: int | None = None
     body: str = "mlp"
     width: int = 256
     noise_dimension: int | None = None
