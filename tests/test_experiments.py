@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+from contextlib import nullcontext
 
 import pytest
 import torch
 
 from commands import call, refused
-from contrastive_entropy import training
+from contrastive_entropy import InputError, training
 from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data import load, sample_toy
 from contrastive_entropy.experiments import arena, compare, variance_sweep
@@ -116,20 +117,46 @@ def test_every_contender_can_be_followed(name):
         assert float(other.detach()) != float(loss.detach())
 
 
-@pytest.mark.parametrize("schedule", ["geometric", "adaptive"])
-def test_the_arena_trains_as_the_command_does(tmp_path, schedule):
+@pytest.mark.parametrize(("schedule", "data"), [("geometric", "moons"), ("adaptive", "moons"), ("geometric", "digits")])
+def test_the_arena_trains_as_the_command_does(tmp_path, schedule, data):
+    components = 8 if data == "digits" else 0
     config = FitConfig(
-        data="moons", objective="debiased_nuclear_norm", schedule=schedule, steps=30, batch_size=32, components=32,
-        coarse_every=3, width=16, depth=1, noise_dimension=4, average_fraction=0.3, decay_fraction=0.5, smoothing=1e-2,
+        data=data, principal_components=components, objective="debiased_nuclear_norm", schedule=schedule, steps=30,
+        batch_size=32, components=32, coarse_every=3, width=16, depth=1, noise_dimension=4, average_fraction=0.3,
+        decay_fraction=0.5, smoothing=1e-2,
     )  # fmt: skip
-    moons = load("moons")
-    resolved = Run.resolved(config, moons)
+    dataset = load(data)
+    resolved = Run.resolved(config, dataset)
     loss = Contender.named("debiased_nuclear_norm:1e-2", resolved.variance_start).loss()
-    network, _ = arena.train(loss, resolved, moons, "moons")
-    expected = training.fit(config, tmp_path / "run", moons).load_network()
+    network, _ = arena.train(loss, resolved, dataset, data)
+    expected = training.fit(config, tmp_path / "run", dataset).load_network()
     torch.testing.assert_close(network.state_dict(), expected.state_dict(), rtol=1e-4, atol=1e-6)
-    last, _ = arena.train(loss, dataclasses.replace(resolved, average_fraction=0.0), moons, "moons")
+    last, _ = arena.train(loss, dataclasses.replace(resolved, average_fraction=0.0), dataset, data)
     assert not torch.allclose(*(next(n.body.parameters()) for n in (network, last)), rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("contender", "components", "other"),
+    [
+        ("debiased_nuclear_norm", 8, True),
+        ("debiased_nuclear_norm", 0, False),
+        ("energy", 0, False),
+        ("energy", 8, False),
+        ("log_likelihood", 8, False),
+    ],
+)
+def test_runs_of_before_some_steps_saw_finer_components_alone(tmp_path, contender, components, other):
+    """Those that would be trained otherwise today are refused, the others kept."""
+    fit = Contender.named(contender, 1.0).settings(FitConfig("digits", principal_components=components))
+    asked = {
+        "contender": contender,
+        "fit": {**dataclasses.asdict(fit), "fine_every": fit.fine_period, "data_root": None},
+    }
+    old = {**asked, "fit": {name: value for name, value in asked["fit"].items() if name != "fine_every"}}
+    (tmp_path / "run.json").write_text(json.dumps(old))
+    (tmp_path / "run.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match="other settings") if other else nullcontext():
+        assert arena._known(tmp_path / "run", asked) is not None
 
 
 def test_a_plane_law_is_measured_on_more_points_than_are_held_out(monkeypatch):

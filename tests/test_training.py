@@ -256,7 +256,6 @@ def test_more_runs_resume_to_the_same_bytes(tmp_path, monkeypatch, config):
         ({}, 2),
         ({"objective": "nuclear_norm"}, 0),  # of a part of the components its optimum is another
         ({"objective": "log_likelihood", "fine_every": 3}, 3),
-        ({"fine_every": 1}, 1),
         ({"fine_every": 0}, 0),
     ],
 )
@@ -289,14 +288,20 @@ def test_every_few_steps_the_objective_sees_the_finer_components_alone(changes, 
 def test_what_varies_no_more_than_rounding_is_not_looked_at():
     x = torch.randn(300, 8, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0] * 3 + [1e-5] * 5)
     duplicates = torch.cat([torch.arange(300.0)[:, None], torch.zeros(300, 7)], dim=1)
-    for points, levels in ((x, [1, 2]), (duplicates, [])):
+    for points, levels in ((x, [1, 2]), (duplicates, []), (torch.zeros(300, 8), []), (x[:, :1], [])):
         module = Fit(SMALL, initial_network(SMALL, load("moons")), points)
         assert [first for first, _ in module.fine] == levels
 
 
 def test_fine_steps_are_for_principal_components(tmp_path):
-    with pytest.raises(InputError, match="fine_every needs principal_components"):
-        FitConfig("digits", fine_every=2)
+    for settings, message in (
+        ({"fine_every": 2}, "fine_every needs principal_components"),
+        ({"fine_every": 2, "principal_components": 1}, "two or more"),
+        ({"fine_every": 1, "principal_components": 8}, "must be 0 or at least 2, got 1"),
+        ({"fine_every": 2, "principal_components": 8, "coarse_every": 1}, "every step sees a larger variance"),
+    ):
+        with pytest.raises(InputError, match=message):
+            FitConfig("digits", **settings)
     digits = load("digits")
     config = dataclasses.replace(SMALL, data="digits", principal_components=8)
     run = Run.create(tmp_path, config, digits)
@@ -305,13 +310,43 @@ def test_fine_steps_are_for_principal_components(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(description))
     assert run.config.fine_period == 2
     assert Run.open(tmp_path).config.fine_period == 0
+    del description["config"]["principal_components"]
+    (tmp_path / "config.json").write_text(json.dumps(description))
+    assert Run.open(tmp_path).config.fine_every is None  # as asked for today
+
+
+class _Deviations(torch.nn.Module):
+    """Noise in eight components, of which the finer half varies as much as is learnt."""
+
+    def __init__(self):
+        super().__init__()
+        self.fine = torch.nn.Parameter(torch.tensor(0.2))
+
+    def forward(self, noise):
+        return noise * torch.cat([torch.full((4,), 10.0), self.fine.expand(4)])
+
+
+def test_finer_components_alone_show_that_samples_vary_too_little_in_them():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2000, 8, generator=generator) * torch.tensor([10.0] * 4 + [0.3] * 4)
+    config = FitConfig("eight", batch_size=64, components=128, principal_components=8, coarse_every=0, fine_every=2)
+    config = dataclasses.replace(config, variance_start=20.0, variance_end=20.0)
+    place = {"location": torch.zeros(8), "scale": torch.ones(()), "basis": torch.eye(8)}
+    body = _Deviations()
+    module = Fit(config, MixtureDensityNetwork(body, noise_dimension=8, variance=20.0, **place), x)
+    slopes = []
+    for step in range(200):
+        index, generator = module.drawn(step)
+        *seen, weight = module.seen(step, *module.data_and_model(index, generator), generator)
+        slopes.append(torch.autograd.grad(weight * marginal_bound(config, *seen).value, body.fine)[0])
+    unseen, seen = torch.stack(slopes).view(100, 2).T  # of the steps that see all, of the others
+    assert float(seen.mean() / seen.std()) * 100**0.5 > 5  # it shall grow
+    assert abs(float(unseen.mean() / unseen.std())) * 100**0.5 < 2.5
 
 
 def test_metrics_are_of_all_components(tmp_path):
     digits = load("digits")
-    config = dataclasses.replace(
-        SMALL, data="digits", principal_components=8, steps=6, fine_every=1, coarse_every=0, learning_rate=1e-12
-    )
+    config = dataclasses.replace(SMALL, data="digits", principal_components=8, steps=6, learning_rate=1e-12)
     run = training.fit(config, tmp_path / "run", digits, accelerator="cpu", log_every=1)
     module = Fit(run.config, initial_network(run.config, digits), digits.train)
     for row in rows(tmp_path / "run"):

@@ -80,8 +80,8 @@ class FitConfig:
         fine_every: with principal_components, every so many steps the objective sees the finer ones alone, without the 1,
             2, 4 ... up to half of all that vary most, at the variance that suits them, so that what hardly counts in
             distances is learnt, too; metrics.csv and progress are of all components. A step that sees a larger variance
-            comes first. 0: never. None is 2 for debiased_nuclear_norm, and 0 for others: without debiasing, a part of the
-            components has another optimum.
+            comes first. 0: never, else 2 or more. None is 2 for debiased_nuclear_norm, and 0 for others: without debiasing,
+            a part of the components has another optimum.
         body: of `BODIES`.
         width: of the hidden layers; of the convolutional body, channels before its last layer.
         depth: hidden layers of the MLP, also of the one before the convolutions.
@@ -140,8 +140,18 @@ class FitConfig:
         _check_at_least("noise_dimension", self.noise_dimension, 1)
         _check_at_least("coarse_every", self.coarse_every, 0)
         _check_at_least("fine_every", self.fine_every, 0)
-        if self.fine_every and not self.principal_components:
-            raise InputError("fine_every needs principal_components, whose finer ones a step sees: leave it out")
+        if self.fine_every and self.principal_components < 2:
+            raise InputError(
+                "fine_every needs principal_components, two or more, whose finer ones a step sees: leave it out"
+            )
+        if self.fine_every == 1:
+            raise InputError(
+                "fine_every must be 0 or at least 2, got 1: in every step, nothing would see the leading component"
+            )
+        if self.fine_every and self.coarse_every == 1:
+            raise InputError(
+                "with coarse_every 1 every step sees a larger variance, none the finer components: leave one out"
+            )
         _check_share("average_fraction", self.average_fraction)
         _check_at_least("components", self.components, 2)
         _check_training(self)
@@ -208,7 +218,7 @@ class FitConfig:
         """Steps from one that sees the finer principal components alone to the next; 0: no step does."""
         if self.fine_every is not None:
             return self.fine_every
-        return FINE_EVERY if self.objective == "debiased_nuclear_norm" and self.principal_components else 0
+        return FINE_EVERY if self.objective == "debiased_nuclear_norm" and self.principal_components > 1 else 0
 
     @property
     def drawn_points(self) -> int:

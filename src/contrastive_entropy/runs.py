@@ -146,8 +146,8 @@ class Run:
             kind = KINDS[description.get("kind", "mdn")]
             units, columns = description.get("units"), description.get("columns")
             settings = dict(description["config"])
-            if kind is FitConfig:
-                settings.setdefault("fine_every", 0)  # before some steps saw the finer components alone
+            if kind is FitConfig and settings.get("principal_components"):
+                settings.setdefault("fine_every", 0)  # before some steps saw the finer ones alone
             config = kind(**settings)
             drawn = description.get("drawn_points", config.batch_size)
             if drawn != config.drawn_points and not (folder / WEIGHTS).is_file():

@@ -55,7 +55,7 @@ class Fit(L.LightningModule):
         self.network = network
         self.points = data
         self.bound: Bound | None = None
-        self.weight = 1.0
+        self.weight, self.elsewhere = 1.0, False
         self.mixtures: tuple[GaussianMixture, GaussianMixture] | None = None
         self.tracked: dict[str, float] = {}
         self.average: AveragedModel | None = None
@@ -199,16 +199,16 @@ class Fit(L.LightningModule):
         resolves, or that most points share.
         """
         data, points = self.projected, self.config.batch_size
-        whole = neighbor_variance(data, points=points)
-        ratios = []
-        for first in (2**level for level in range((data.shape[1] // 2).bit_length())):
-            try:
+        ratios: list[tuple[int, float]] = []
+        try:
+            whole = neighbor_variance(data, points=points)
+            for first in (2**level for level in range((data.shape[1] // 2).bit_length())):
                 ratio = neighbor_variance(data[:, first:], points=points) / whole
-            except ValueError:  # duplicates
-                break
-            if ratio < RESOLVED:
-                break
-            ratios.append((first, ratio))
+                if ratio < RESOLVED:
+                    break
+                ratios.append((first, ratio))
+        except ValueError:  # mostly duplicates
+            pass
         return ratios
 
     def _coarse(
@@ -234,6 +234,7 @@ class Fit(L.LightningModule):
         if isinstance(config, FitConfig):
             self.mixtures = p, q = self.data_and_model(index, generator)
             *mixtures, self.weight = self.seen(step, p, q, generator)
+            self.elsewhere = mixtures[0] is not p
             return q, partial(marginal_bound, config, *mixtures)
         assert isinstance(network, EncoderMixtureDecoder)
         network.feature_variance.fill_(scheduled_feature_variance(config, step))
@@ -263,7 +264,7 @@ class Fit(L.LightningModule):
 
     def measured_bound(self) -> Bound:
         """The last step's, of all components and at the variance that the fit has reached."""
-        if self.weight != 1:
+        if self.elsewhere:
             assert isinstance(self.config, FitConfig)
             assert self.mixtures is not None
             with torch.no_grad(), torch.autocast(self.device.type, enabled=False):

@@ -114,7 +114,11 @@ class Arena:
         path = self._path(name, config)
         asked = {
             "contender": name,
-            "fit": {**dataclasses.asdict(config), "data_root": None},  # `data` says what was read
+            "fit": {  # `data` says what was read
+                **dataclasses.asdict(config),
+                "fine_every": config.fine_period,
+                "data_root": None,
+            },
             "drawn_points": config.drawn_points,
             "precision": self.precision,
             "data": self.data_digest,
@@ -172,9 +176,7 @@ def _with_defaults(name: str, value: Any) -> Any:
     """What an older version wrote, with the settings that it did not know, and wherever the data lay."""
     if name != "fit":
         return value
-    known = value or {}
-    fine = 0 if known.get("principal_components") else None  # before some steps saw the finer components alone
-    return {**dataclasses.asdict(FitConfig("")), "fine_every": fine, **known, "data_root": None}
+    return {**dataclasses.asdict(FitConfig("")), "fine_every": 0, **(value or {}), "data_root": None}
 
 
 def train(
