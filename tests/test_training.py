@@ -253,7 +253,8 @@ def test_more_runs_resume_to_the_same_bytes(tmp_path, monkeypatch, config):
 @pytest.mark.parametrize(
     ("changes", "period"),
     [
-        ({}, 2),
+        ({}, 4),
+        ({"fine_every": 2}, 2),
         ({"objective": "nuclear_norm"}, 0),  # of a part of the components its optimum is another
         ({"objective": "log_likelihood", "fine_every": 3}, 3),
         ({"fine_every": 0}, 0),
@@ -308,7 +309,7 @@ def test_fine_steps_are_for_principal_components(tmp_path):
     description = json.loads((tmp_path / "config.json").read_text())
     del description["config"]["fine_every"]  # of before there were fine steps
     (tmp_path / "config.json").write_text(json.dumps(description))
-    assert run.config.fine_period == 2
+    assert run.config.fine_period == 4
     assert Run.open(tmp_path).config.fine_period == 0
     del description["config"]["principal_components"]
     (tmp_path / "config.json").write_text(json.dumps(description))

@@ -58,7 +58,7 @@ FineEvery = Annotated[
     int | None,
     typer.Option(
         help="With --principal-components, every so many steps the objective sees the finer ones alone, so that they are "
-        "learnt, too. 0: never. \\[default: 2 for debiased_nuclear_norm, else 0]"
+        "learnt, too. 0: never. \\[default: 4 for debiased_nuclear_norm, else 0]"
     ),
 ]
 VarianceStart = Annotated[

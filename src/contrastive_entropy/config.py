@@ -39,7 +39,7 @@ RATE, RATE_WIDTH = 3e-3, 256
 COARSE_EVERY = 4
 """Steps from one that sees a larger variance to the next, by default of debiased_nuclear_norm."""
 
-FINE_EVERY = 2
+FINE_EVERY = 4
 """Steps from one that sees the finer principal components alone to the next, by default of debiased_nuclear_norm."""
 
 SMOOTHED = ("nuclear_norm", "debiased_nuclear_norm")
@@ -80,7 +80,7 @@ class FitConfig:
         fine_every: with principal_components, every so many steps the objective sees the finer ones alone, without the 1,
             2, 4 ... up to half of all that vary most, at the variance that suits them, so that what hardly counts in
             distances is learnt, too; metrics.csv and progress are of all components. A step that sees a larger variance
-            comes first. 0: never, else 2 or more. None is 2 for debiased_nuclear_norm, and 0 for others: without debiasing,
+            comes first. 0: never, else 2 or more. None is 4 for debiased_nuclear_norm, and 0 for others: without debiasing,
             a part of the components has another optimum.
         body: of `BODIES`.
         width: of the hidden layers; of the convolutional body, channels before its last layer.
