@@ -148,10 +148,7 @@ def test_the_arena_trains_as_the_command_does(tmp_path, schedule, data):
 def test_runs_of_before_some_steps_saw_finer_components_alone(tmp_path, contender, components, other):
     """Those that would be trained otherwise today are refused, the others kept."""
     fit = Contender.named(contender, 1.0).settings(FitConfig("digits", principal_components=components))
-    asked = {
-        "contender": contender,
-        "fit": {**dataclasses.asdict(fit), "fine_every": fit.fine_period, "data_root": None},
-    }
+    asked = {"contender": contender, "fit": arena._recorded(fit)}
     old = {**asked, "fit": {name: value for name, value in asked["fit"].items() if name != "fine_every"}}
     (tmp_path / "run.json").write_text(json.dumps(old))
     (tmp_path / "run.safetensors").write_bytes(b"")

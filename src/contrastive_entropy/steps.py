@@ -181,15 +181,18 @@ class Fit(L.LightningModule):
         of an inner product fall with the root of the variance, and Adam sees all of them together.
         """
         assert isinstance(self.config, FitConfig)
-        coarse, fine = self.config.coarse_period, self.config.fine_period
+        coarse, fine, first, ratio = self.config.coarse_period, self.config.fine_period, 0, 1.0
         if coarse and step % coarse == 0:
-            return self._coarse(p, q, generator)
-        if fine and step % fine == fine - 1 and self.fine:
+            start = self.config.variance_start
+            assert start is not None
+            ratio = max(start / float(q.variance), 1.0) ** float(torch.rand((), generator=generator))
+        elif fine and step % fine == fine - 1 and self.fine:
             first, ratio = self.fine[int(torch.randint(len(self.fine), (), generator=generator))]
-            variance = ratio * float(q.variance)
-            x, z = p.centers[:, first:], q.centers[:, first:]
-            return GaussianMixture(x, variance), GaussianMixture(z, variance), math.sqrt(ratio)
-        return p, q, 1.0
+        if (first, ratio) == (0, 1.0):
+            return p, q, 1.0
+        variance = ratio * float(q.variance)
+        x, z = p.centers[:, first:], q.centers[:, first:]
+        return GaussianMixture(x, variance), GaussianMixture(z, variance), math.sqrt(ratio)
 
     @cached_property
     def fine(self) -> list[tuple[int, float]]:
@@ -210,18 +213,6 @@ class Fit(L.LightningModule):
         except ValueError:  # mostly duplicates
             pass
         return ratios
-
-    def _coarse(
-        self, p: GaussianMixture, q: GaussianMixture, generator: torch.Generator
-    ) -> tuple[GaussianMixture, GaussianMixture, float]:
-        assert isinstance(self.config, FitConfig)
-        start, variance = self.config.variance_start, float(q.variance)
-        assert start is not None
-        if start <= variance:
-            return p, q, 1.0
-        ratio = (start / variance) ** float(torch.rand((), generator=generator))
-        larger = ratio * variance
-        return GaussianMixture(p.centers, larger), GaussianMixture(q.centers, larger), math.sqrt(ratio)
 
     def model_and_objective(
         self, index: Tensor, generator: torch.Generator, step: int

@@ -114,11 +114,7 @@ class Arena:
         path = self._path(name, config)
         asked = {
             "contender": name,
-            "fit": {  # `data` says what was read
-                **dataclasses.asdict(config),
-                "fine_every": config.fine_period,
-                "data_root": None,
-            },
+            "fit": _recorded(config),
             "drawn_points": config.drawn_points,
             "precision": self.precision,
             "data": self.data_digest,
@@ -170,6 +166,11 @@ def _known(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
     if {name: _with_defaults(name, known.get(name)) for name in asked} != asked:
         raise InputError(f"{file} holds a run with other settings; choose another --out")
     return known
+
+
+def _recorded(config: FitConfig) -> dict[str, Any]:
+    """What a run's file says of its settings; `data`, beside them, says what was read."""
+    return {**dataclasses.asdict(config), "fine_every": config.fine_period, "data_root": None}
 
 
 def _with_defaults(name: str, value: Any) -> Any:
