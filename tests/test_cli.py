@@ -334,7 +334,7 @@ def test_an_interrupted_bound_says_how_to_go_on(tmp_path, monkeypatch):
 
     monkeypatch.setattr("contrastive_entropy.entropy.measure", interrupted)
     result = call("bound", "moons", "--out", tmp_path / "x.json")
-    assert (result.exit_code, result.stderr) == (130, "stopped; the same command continues where it stood\n")
+    assert (result.exit_code, result.stderr) == (130, "stopped; the same command continues the sums where they stood\n")
     assert "--out FILE.json" in call("bound", "moons").stderr
 
 
@@ -441,6 +441,17 @@ def test_the_variance_is_chosen_and_shown(tmp_path):
     fitted = call("fit", "mdn", "--data", "moons", "--out", tmp_path / "run", *SMALL, "--variance-start", 2)
     config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
     assert f"chosen from the data: --variance-end {config['variance_end']:.4g}\n" in fitted.stderr
+    outlier = np.random.default_rng(0).standard_normal((100, 1))
+    outlier[0] = 1e4
+    np.save(tmp_path / "outlier.npy", outlier)
+    result = call("variance", tmp_path / "outlier.npy", "--out", tmp_path / "outlier.png")
+    assert (result.exit_code, (tmp_path / "outlier.png").stat().st_size > 10_000) == (0, True), result.output
+    assert "+-" not in result.stdout  # one batch holds all points
+    uneven = np.random.default_rng(0).standard_normal((200, 2)) * [1, 1e4]
+    np.save(tmp_path / "uneven.npy", uneven)
+    assert "warning: the columns' standard deviations range from" in call("variance", tmp_path / "uneven.npy").stderr
+    (tmp_path / "semicolons.csv").write_text("a;b\n" + "1.5;2.5\n" * 30)
+    refused(call("variance", tmp_path / "semicolons.csv"), "values are parted by ';': expected commas")
     refused(
         call("variance", tmp_path / "run"), "is a run folder; draw points from it with `contrastive-entropy sample`"
     )

@@ -128,6 +128,14 @@ def test_a_center_near_a_point_of_no_weight_is_seen():
     assert float(inner) > -250
 
 
+@pytest.mark.parametrize("shape", [(6, 1, 1), (3,), (6, 2, 1)])
+def test_a_model_whose_variance_is_no_number_is_refused(shape):
+    law = joint()
+    _, y = law.draw(6, generator=generator())
+    with pytest.raises(ValueError, match=r"must share one variance, a number; got one of shape \("):
+        conditional_bound(law, lambda y: ce.GaussianMixture(torch.zeros(len(y), 2, 3).double(), torch.ones(shape)), y)
+
+
 @pytest.mark.parametrize("features", [1, 2])
 def test_the_posterior_mixture_attains_the_limit(features):
     law = joint(features=features)

@@ -135,6 +135,17 @@ def test_csv_without_header_integers_and_booleans(tmp_path):
     assert load(tmp_path / "t.parquet").train[:, 1].unique().tolist() == [0, 1]
 
 
+def test_numbers_that_may_name_columns_are_pointed_at(tmp_path):
+    rows = "\n".join(",".join(f"{x:.3f}" for x in row) for row in RNG.random((20, 3)))
+    (tmp_path / "spectra.csv").write_text("400,410,420\n" + rows)
+    with pytest.warns(UserWarning, match="the first line, 400, 410, 420, was read as a point"):
+        points, _ = read_points(tmp_path / "spectra.csv")
+    assert points[0].tolist() == [400, 410, 420]
+    for first in ("400,420,410", "0.5,1,2", "0,1,2"):
+        (tmp_path / "x.csv").write_text(first + "\n" + rows)
+        read_points(tmp_path / "x.csv")
+
+
 @pytest.mark.parametrize(
     ("shape", "image_shape"),
     [((12, 6, 5), (1, 6, 5)), ((12, 3, 6, 5), (3, 6, 5)), ((12, 6, 5, 3), (3, 6, 5)), ((12, 1, 6, 5), (1, 6, 5))],

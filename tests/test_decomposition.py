@@ -110,6 +110,10 @@ def test_a_gaussian_has_hermite_functions():
             lambda p, q: ce.decompose(p, ce.GaussianMixture(points(2), 0.1, weights=torch.tensor([1.0, 0]))),
             "q has components without weight",
         ),
+        (
+            lambda p, q: ce.decompose(p, ce.GaussianMixture(q.centers + 1e4, 0.1)),
+            "no component of p is near any of q at these variances",
+        ),
         (lambda p, q: ce.decompose(p, q).left(points(3, 4)), r"points must have shape \(l, 2\), got \(3, 4\)"),
     ],
 )

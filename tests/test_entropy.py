@@ -134,12 +134,29 @@ def test_refusals(keywords, message, tmp_path):
         measure("digits", **keywords)
 
 
+def test_a_state_that_is_none_is_begun_anew(files):
+    (files / "out.json.partial").write_text("[1]")
+    measure(str(files / "a.npy"), variance=0.4, out=files / "out.json")
+    assert not (files / "out.json.partial").exists()
+
+
+def test_a_root_that_would_be_ignored_is_refused(files):
+    with pytest.raises(
+        InputError, match=r"for copies of data sets of the hub, and digits and .*a\.npy are none: leave it"
+    ):
+        measure("digits", str(files / "a.npy"), data_root=files)
+    with pytest.raises(InputError, match=r"and .*a\.npy is none: leave it out"):
+        load_points(files / "a.npy", data_root=files)
+
+
 def test_bad_rows_and_damaged_files(files):
     array = np.load(files / "a.npy")
     array[37, 1] = np.nan
     np.save(files / "nan.npy", array)
     with pytest.raises(InputError, match="rows 32 to 47: NaN or infinite values"):
         measure(str(files / "nan.npy"), variance=1.0, batch_size=16)
+    with pytest.raises(InputError, match=r"nan\.npy: data hold NaN or infinite values: remove or fill them"):
+        measure(str(files / "nan.npy"))
     (files / "junk.npy").write_bytes(b"junk")
     with pytest.raises(InputError, match=r"junk\.npy: not a readable \.npy file"):
         measure(str(files / "junk.npy"))

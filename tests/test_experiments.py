@@ -246,6 +246,8 @@ def test_variance_sweep(tmp_path, monkeypatch):
         *small,
         "--objectives",
         "debiased_normalized_inner_product",
+        "--schedule",
+        "geometric",
     ]
     result = call(*arguments, "--factors", "0.0001,1,10000")
     assert result.exit_code == 0, result.output

@@ -113,14 +113,50 @@ def test_any_data_set_of_the_hub_by_its_identifier(tmp_path, monkeypatch):
     data = load("hub:owner/shapes", data_root=tmp_path)
     assert data.image_shape == (3, 20, 24)
     assert (len(data.train), len(data.test)) == (30, 12)
-    assert data.train_labels.tolist() == [0, 1, 2] * 10
+    assert sorted(data.train_labels.tolist()) == [0] * 10 + [1] * 10 + [2] * 10
     some = load("hub:owner/shapes", data_root=tmp_path, points=11, seed=3)
     assert len(some.train) == 11
     rows = [int((data.train == row).all(1).nonzero()[0, 0]) for row in some.train]
-    assert [i % 3 for i in rows] == some.train_labels.tolist()
+    assert data.train_labels[rows].tolist() == some.train_labels.tolist()
     write_copy(tmp_path / "single", {"train": 30}, label=False)
     split = load("hub:someone/single", data_root=tmp_path, held_out=0.3)
     assert (len(split.train), len(split.test), split.train_labels) == (21, 9, None)
+
+
+def test_images_stored_class_by_class_come_mixed(tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    folder = tmp_path / "owner" / "sorted"
+    folder.mkdir(parents=True)
+    kinds = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(num_classes=4)})
+    for part, count in (("train", 40), ("test", 20)):
+        labels = [4 * row // count for row in range(count)]
+        pictures = [np.full((2, 2), 60 * kind, np.uint8) for kind in labels]
+        table = datasets.Dataset.from_dict({"image": pictures, "label": labels}, features=kinds)
+        table.to_parquet(folder / f"{part}-00000-of-00001.parquet")
+    data = load("hub:owner/sorted", data_root=tmp_path)
+    for points, labels in ((data.train, data.train_labels), (data.test, data.test_labels)):
+        torch.testing.assert_close((points[:, 0] * 255 / 60).round().long(), labels)  # each image keeps its class
+        assert labels[: len(labels) // 2].unique().tolist() == [0, 1, 2, 3]
+        assert labels.bincount().tolist() == [len(labels) // 4] * 4
+    torch.testing.assert_close(load("hub:owner/sorted", data_root=tmp_path).train, data.train)
+
+
+@pytest.mark.parametrize("labels", [[-1] * 20, [2] * 20])
+def test_withheld_or_single_classes_are_none(labels, tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    (tmp_path / "owner" / "few").mkdir(parents=True)
+    kinds = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(num_classes=3)})
+    for part, found in (("train", [0, 1, 2, 1] * 5), ("test", labels)):
+        columns = {"image": [np.zeros((2, 2), np.uint8)] * 20, "label": found}
+        table = datasets.Dataset.from_dict(columns, features=kinds)
+        table.to_parquet(tmp_path / "owner" / "few" / f"{part}-00000-of-00001.parquet")
+    data = load("hub:owner/few", data_root=tmp_path)
+    assert data.train_labels.bincount().tolist() == [5, 10, 5]
+    assert data.test_labels is None
 
 
 def test_identifiers_and_contents_that_cannot_be_used(tmp_path, monkeypatch):

@@ -181,12 +181,34 @@ def test_refusals_of_weights(keywords, message):
         ce.GaussianMixture(torch.zeros(3, 2), 1.0, **keywords)
 
 
+def test_no_tensors_are_refused_as_such():
+    with pytest.raises(TypeError, match=r"weights must be a tensor, got list; convert with torch\.as_tensor"):
+        ce.GaussianMixture(torch.zeros(3, 2), 1.0, weights=[0.2, 0.3, 0.5])
+    with pytest.raises(TypeError, match="variance must be a number or a floating-point tensor, got list"):
+        ce.GaussianMixture(torch.zeros(3, 2), [0.1, 0.2])
+
+
+def test_no_points_have_no_densities():
+    q = ce.GaussianMixture(torch.zeros(4, 3, 2), 1.0)
+    found = q.log_prob(torch.zeros(5, 1, 0, 2))
+    assert (found.shape, found.dtype) == ((5, 4, 0), torch.float64)
+
+
 def test_refusals_of_methods():
     q = ce.GaussianMixture(torch.zeros(1, 2), 1.0)
     with pytest.raises(ValueError, match="2 coordinates on one side and 3 on the other"):
         q.log_inner(ce.GaussianMixture(torch.zeros(1, 3), 1.0))
-    with pytest.raises(ValueError, match="3 coordinates on one side and 2"):
+    with pytest.raises(ValueError, match=r"x must have shape \(\.\.\., n, 2\), got \(4, 3\)"):
         q.log_prob(torch.zeros(4, 3))
+    with pytest.raises(ValueError, match=r"\(\.\.\., n, 2\), got \(2,\): x\[None\]"):
+        q.log_prob(torch.zeros(2))
+    with pytest.raises(ValueError, match=r"\(\.\.\., n, 1\), got \(7,\): x\[:, None\]"):
+        ce.GaussianMixture(torch.zeros(3, 1), 1.0).log_prob(torch.zeros(7))
+    with pytest.raises(TypeError, match="x must be a tensor, got list"):
+        q.log_prob([[0.0, 0.0]])
+    for start, stop in ((0, 0), (5, 9), (2, 1), (-1, 2), (0, 4)):
+        with pytest.raises(ValueError, match=f"expected 0 <= start < stop <= 3 components, got {start} and {stop}"):
+            ce.GaussianMixture(torch.zeros(3, 1), 1.0).select(start, stop)
     with pytest.raises(ValueError, match="at least 2 components"):
         q.log_norm(self_terms=False)
     with pytest.raises(ValueError, match="count must be at least 1"):

@@ -32,6 +32,20 @@ def test_forward_places_the_centers():
     assert mixture.components == 6
 
 
+@pytest.mark.parametrize(("basis", "expected"), [(None, 3), (torch.eye(2, 3), 2)])
+def test_a_body_that_writes_too_few_numbers_is_refused(basis, expected):
+    model = MixtureDensityNetwork(
+        torch.nn.Linear(2, 1),
+        noise_dimension=2,
+        location=torch.zeros(3),
+        scale=torch.ones(()),
+        variance=1.0,
+        basis=basis,
+    )
+    with pytest.raises(ValueError, match=f"the network must write {expected} numbers per center, got 1"):
+        model(torch.zeros(5, 2))
+
+
 @pytest.mark.parametrize("noise", ["gaussian", "uniform"])
 def test_noise_has_mean_0_and_variance_1(noise):
     codes = network(noise).draw_noise(100_000, generator=generator())

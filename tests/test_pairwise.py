@@ -174,6 +174,23 @@ def test_rows_with_gradients_of_both_signs(engine):
     torch.testing.assert_close(found, torch.autograd.grad((signs * dense).sum(), z)[0])
 
 
+def test_a_batch_entry_that_a_loss_leaves_out_has_no_gradient(engine):
+    x, z, b = points(6, 3), points(8, 3, 1).reshape(2, 4, 3), log_weights(4)
+    z.requires_grad_()
+    rows, _ = log_sum_over_components(x, shared(0.5), z, shared(0.5), b)
+    (alone,) = torch.autograd.grad(log_sum_over_components(x, shared(0.5), z[0], shared(0.5), b)[0].sum(), z)
+    for loss, second in ((rows[0].sum(), 0.0), (rows[0].sum() - rows[1].sum(), -1.0), (rows[0] @ rows[1] * 0, 0.0)):
+        (found,) = torch.autograd.grad(loss, z, retain_graph=True)
+        assert bool(found.isfinite().all())
+        if second:
+            found = found[0]
+            torch.testing.assert_close(found, alone[0])
+        elif loss:
+            torch.testing.assert_close(found, alone)
+        else:
+            assert not found.any()
+
+
 def test_one_point_on_either_side(engine):
     for n, m in ((1, 1), (1, 4), (4, 1)):
         arguments = (points(n, 3), shared(0.5), log_weights(n), points(m, 3, 1), shared(0.2), log_weights(m))

@@ -10,8 +10,8 @@ from test_cli import call, refused
 
 
 def test_the_file_holds_the_decomposition(tmp_path):
-    paths = decompose_data("moons", tmp_path / "out", variance=0.05, points=200, functions=5)
-    assert [path.name for path in paths] == list(FILES)
+    variance, paths = decompose_data("moons", tmp_path / "out", variance=0.05, points=200, functions=5)
+    assert (variance, [path.name for path in paths]) == (0.05, list(FILES))
     assert all(path.stat().st_size > 0 for path in paths)
     with np.load(tmp_path / "out" / "decomposition.npz") as file:
         held = {name: torch.from_numpy(file[name]) for name in file.files}
@@ -87,12 +87,15 @@ def test_refusals(tmp_path, options, message):
 @pytest.mark.parametrize("rows", [np.ones((5, 2)), np.zeros((1, 2)), np.ones((5, 3))])
 def test_points_that_coincide_are_drawn(tmp_path, rows):
     np.save(tmp_path / "same.npy", rows)
-    assert len(decompose_data(str(tmp_path / "same.npy"), tmp_path / "out", variance=1.0)) == 3
+    assert len(decompose_data(str(tmp_path / "same.npy"), tmp_path / "out", variance=1.0)[1]) == 3
 
 
 def test_sets_that_do_not_meet_are_refused(tmp_path):
     for name, shift in (("a", 0.0), ("b", 1e4)):
         np.save(tmp_path / f"{name}.npy", np.random.default_rng(0).standard_normal((20, 2)) + shift)
-    with pytest.raises(InputError, match="no point of one set is near any of the other at this variance"):
+    with pytest.raises(
+        InputError,
+        match=r"no component of p is near any of q at these variances: .* give larger ones, with a larger --variance",
+    ):
         decompose_data(str(tmp_path / "a.npy"), tmp_path / "out", against=str(tmp_path / "b.npy"), variance=0.1)
     assert not (tmp_path / "out").exists()

@@ -96,6 +96,18 @@ def test_effective_points_and_mmd():
     assert ce.squared_mmd(logs[0], logs[0], logs[0], variance=v, dimension=3) == 0
 
 
+def test_batches_that_change_between_passes_are_refused():
+    loader = DataLoader(TensorDataset(points(200)), batch_size=20, shuffle=True)
+    for call in (
+        lambda: ce.streamed_log_norm(loader, variance=0.5),
+        lambda: ce.streamed_log_inner(points(30), loader, variance=0.5, batch_size=10),
+    ):
+        with pytest.raises(ValueError, match=r"batch \d+ differs from what it was .* data loader without shuffle"):
+            call()
+    once = ce.streamed_log_inner(loader, points(30), variance=0.5)  # each batch is read once
+    assert once == pytest.approx(ce.streamed_log_inner(points(200), points(30), variance=0.5), abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -11,6 +11,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -303,6 +304,9 @@ def test_fine_steps_are_for_principal_components(tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             FitConfig("digits", **settings)
+    np.save(tmp_path / "one.npy", np.arange(50.0)[:, None])
+    with pytest.raises(InputError, match="the training points, 40 x 1, span 1: leave it out"):
+        FitConfig("one", principal_components=8, fine_every=4).resolve(load(tmp_path / "one.npy"))
     digits = load("digits")
     config = dataclasses.replace(SMALL, data="digits", principal_components=8)
     run = Run.create(tmp_path, config, digits)

@@ -133,9 +133,12 @@ def test_the_neighbor_variance_falls_with_the_batch_size():
     ("call", "message"),
     [
         (lambda: median_pair_variance(torch.ones(50, 2)), "median distance between points is 0: the data are constant"),
-        (lambda: neighbor_variance(torch.ones(50, 2)), "distance to neighbour 12 is 0"),
+        (
+            lambda: neighbor_variance(torch.ones(50, 2)),
+            "more than 1 different points, got 1: the data are few, constant or mostly duplicates",
+        ),
         (lambda: separating(points(2)), "at least 3 points, got 2"),
-        (lambda: neighbor_variance(points(5), neighbors=16), "more than 16 points, got 5"),
+        (lambda: neighbor_variance(points(5), neighbors=16), "more than 16 different points, got 5"),
         (lambda: median_pair_variance(torch.ones(1, 2)), r"n >= 2, got \(1, 2\)"),
         (lambda: median_pair_variance(torch.ones(5)), r"got \(5,\)"),
     ],
@@ -208,9 +211,24 @@ def test_the_median_survives_fewer_than_half_duplicates():
 
 
 @pytest.mark.parametrize("data", [torch.full((50, 2), 0.1), torch.cat([torch.zeros(45, 2), torch.ones(5, 2)])])
-@pytest.mark.parametrize("choose", [median_pair_variance, neighbor_variance])
-def test_mostly_duplicates_are_refused(choose, data):
-    with pytest.raises(ValueError, match="is 0: the data are constant or mostly duplicates; give a variance"):
+def test_a_scale_of_mostly_duplicates_is_refused(data):
+    with pytest.raises(ValueError, match=r"is 0: the data are constant or mostly duplicates$"):
+        median_pair_variance(data)
+
+
+def test_duplicates_count_once_among_neighbours():
+    data = points(80)
+    assert neighbor_variance(data.repeat(3, 1), points=240) == neighbor_variance(data, points=80)
+    whole_numbers = torch.randint(0, 24, (5000, 1), generator=torch.Generator().manual_seed(0)).float()
+    assert neighbor_variance(whole_numbers) == pytest.approx(select(whole_numbers).variance, rel=1e-6) == 9 / 8
+
+
+@pytest.mark.parametrize("choose", [median_pair_variance, neighbor_variance, select])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_values_that_are_not_finite_are_named(choose, bad):
+    data = points(100)
+    data[7, 1] = bad
+    with pytest.raises(ValueError, match="data hold NaN or infinite values: remove or fill them"):
         choose(data)
 
 
@@ -263,7 +281,9 @@ def test_select_keeps_its_laws(method):
     assert select(twice, method=method, points=120).variance == pytest.approx(found.variance, rel=1e-6)
     wider = torch.cat([x, torch.full((60, 1), 7.0, dtype=torch.float64)], 1)
     assert select(wider, method=method, points=60).variance == pytest.approx(found.variance, rel=1e-6)
-    assert f"{found.variance:.4g} +- " in found.reading
+    assert found.reading.startswith(f"{found.variance:.4g}, ")  # one batch holds all points
+    assert found.error < 1e-6
+    assert " +- " in select(points(200, 3), method=method, points=60).reading
 
 
 def test_the_reading_names_the_neighbour():
@@ -392,8 +412,8 @@ def test_distances_by_products_are_those_by_differences(offset, monkeypatch):
         return [*plain, neighbor_variance(copies, neighbors=3), select(copies, method="neighbors").variance]
 
     products = choices()
-    with pytest.raises(ValueError, match="median distance to neighbour 1 is 0"):  # exactly, also by products
-        neighbor_variance(copies, neighbors=1, points=300)
+    once = neighbor_variance(x[:150], neighbors=1, points=150)  # exactly, also by products
+    assert neighbor_variance(copies, neighbors=1, points=300) == pytest.approx(once, rel=1e-9)
     monkeypatch.setattr("contrastive_entropy.variance.MANY", 300)
     assert choices() == pytest.approx(products, rel=1e-7)  # of a ternary search
 

@@ -124,12 +124,14 @@ def bound(
     standardize: options.Standardize = False,
     seed: Annotated[int, typer.Option(help="Of a toy's draw.")] = 0,
     out: Annotated[
-        Path | None, typer.Option(help="JSON file for the figures; an interrupted run continues from beside it.")
+        Path | None,
+        typer.Option(help="JSON file for the figures; an interrupted run continues its sums from beside it."),
     ] = None,
     overwrite: options.ReplaceFile = False,
 ) -> None:
     """Exact log <p,p> (minus it: Renyi's quadratic entropy) and effective number of points of a whole data set."""
     with errors_in_one_line():
+        options.check_seed(seed)
         options.check_output(out, overwrite=overwrite)
         from contrastive_entropy.entropy import measure
 
@@ -146,7 +148,11 @@ def bound(
                 out=out,
             )
         except KeyboardInterrupt:
-            how = "the same command continues where it stood" if out else "give --out FILE.json to be able to continue"
+            how = (
+                "the same command continues the sums where they stood"
+                if out
+                else "give --out FILE.json to be able to continue"
+            )
             typer.echo(f"stopped; {how}", err=True)
             raise typer.Exit(130) from None
         print_figures(f"{data}, exact over all pairs", figures, BOUND_MEANINGS)
@@ -173,10 +179,13 @@ def variance(
     with errors_in_one_line():
         options.check_seed(seed)
         options.check_output(out, overwrite=overwrite, suffixes=(".png",))
-        from contrastive_entropy.data import load
+        from contrastive_entropy.data import load, unevenness
         from contrastive_entropy.variance import METHODS, median_pair_variance, select
 
-        points = load(data, seed=seed, data_root=data_root, standardize=standardize).train
+        dataset = load(data, seed=seed, data_root=data_root, standardize=standardize)
+        points = dataset.train
+        if (uneven := unevenness(dataset)) is not None:
+            typer.echo(f"warning: {uneven}", err=True)
         try:
             choices = [select(points, method=method, points=batch, seed=seed) for method in METHODS]
         except ValueError as error:
@@ -215,12 +224,15 @@ def decompose(
 ) -> None:
     """Singular values and functions of the Gaussian operator of a data set: what the nuclear norm is made of."""
     with errors_in_one_line():
+        options.check_seed(seed)
         from contrastive_entropy.singular import decompose_data
 
-        for path in decompose_data(
+        chosen, paths = decompose_data(
             data, out, against=against, variance=variance, points=points, functions=functions, data_root=data_root,
             standardize=standardize, seed=seed, overwrite=overwrite,
-        ):  # fmt: skip
+        )  # fmt: skip
+        typer.echo(f"variance {chosen:.4g} of the density{'' if variance else ', chosen from the data'}")
+        for path in paths:
             typer.echo(f"wrote {path}")
 
 

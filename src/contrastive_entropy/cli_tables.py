@@ -116,7 +116,10 @@ def _evaluate_generator(run: Run, seed: int, from_density: bool, feature_weights
     evaluation = evaluate(run, dataset, seed=seed, from_density=from_density, feature_weights=feature_weights)
     write_json(run.folder / EVALUATION, evaluation.as_dict())
     paths = write_figures(run, dataset.test, evaluation)
-    title = f"{run.config.objective} on {Path(run.config.data).name}, {evaluation.settings['points']} points a side"
+    title = (
+        f"{run.config.objective} on {Path(run.config.data).name}, {evaluation.settings['points']} points a side, "
+        f"variance {evaluation.settings['variance']:.4g}"
+    )
     table = new_table(title, "figure", "model", "real", "goal", "what it says")
     for name, (goal, meaning) in (MEANINGS | INCEPTION_MEANINGS).items():
         if name in evaluation.model:

@@ -60,8 +60,8 @@ def conditional_log_likelihood(
 
     Args:
         p, q: as in `conditional_normalized_inner_product`.
-        limit: as there, e.g. `JointMixture.negative_entropy`. Default: what copies of each p_s's own centers reach, the
-            trivial c(v_q) for single draws.
+        limit: as there, e.g. `JointMixture.negative_entropy`. Default: c(v_q), a density's highest value, reached
+            where a condition's centers coincide.
 
     Returns:
         Bound. O(s c (d + c)), as there.

@@ -170,12 +170,18 @@ class FitConfig:
             InputError: the data are constant or mostly duplicates.
         """
         start, end = _chosen_variances(self, dataset)
+        components = spanned(self.principal_components, dataset)
+        if self.fine_every and components < 2:
+            raise InputError(
+                f"fine_every needs two principal components, and the training points, {len(dataset.train)} x "
+                f"{dataset.dimension}, span {components}: leave it out"
+            )
         return dataclasses.replace(
             self,
             variance_start=start,
             variance_end=end,
             learning_rate=self.learning_rate or RATE * min(1.0, RATE_WIDTH / self.width),
-            principal_components=spanned(self.principal_components, dataset),
+            principal_components=components,
             noise_dimension=self._codes(dataset.dimension),
         )
 
@@ -511,7 +517,7 @@ def _chosen_variances(config: "Config", dataset: Dataset) -> tuple[float, float]
         end = config.variance_end or share * neighbor_variance(dataset.train, points=points, neighbors=neighbors)
         start = config.variance_start or max(end, median_pair_variance(dataset.train))
     except ValueError as error:
-        raise InputError(f"{dataset.name}: {error}; set variance_start and variance_end") from error
+        raise InputError(f"{dataset.name}: {error}; or set variance_start and variance_end") from error
     return start, min(end, start)
 
 

@@ -87,6 +87,9 @@ class Dataset:
         return self.train.shape[1]
 
 
+UNEVEN = 10.0
+"""Ratio of columns' standard deviations beyond which one variance does not suit them all."""
+
 MOST_HELD_OUT = 10_000
 """Points that are held out at most."""
 
@@ -118,21 +121,21 @@ def load(
         1,297 + 500 images of 8 x 8, mnist its own two parts.
 
     Raises:
-        InputError: no such name or file, or a file whose content cannot be used; the message says where and why. Images
-            are not standardized: their pixels share one scale.
+        InputError: no such name or file, a file whose content cannot be used, or a data_root that would be ignored; the
+            message says where and why. Images are not standardized: their pixels share one scale.
 
     >>> load("moons").train.shape
     torch.Size([10000, 2])
     """
     name = str(source)
-    if not 0 <= seed < 2**63:
-        raise InputError(f"seed must lie from 0 to 2^63 - 1, got {seed}")
+    _check_seed(seed)
     if points is not None and points < 10:
         raise InputError(f"points must be at least 10, got {points}")
     if not 0 < held_out < 1:
         raise InputError(f"held_out must lie in (0, 1), got {held_out}")
     if standardize:
         _refuse_images(name)
+    _refuse_root(data_root, name)
     dataset = _loaded(name, seed, held_out, data_root, points, double=standardize)
     return _standardized(dataset) if standardize else dataset
 
@@ -166,8 +169,41 @@ def _standardized(dataset: Dataset) -> Dataset:
 
 def _refuse_images(name: str, image_shape: tuple[int, int, int] | None = None) -> None:
     """Raise InputError for what has the shape of images, or is known by its name to be some before it is loaded."""
-    if image_shape is not None or name in ("digits", STACKED, *HUB) or name.startswith(PREFIX):
+    if image_shape is not None or name == "digits" or on_hub(name):
         raise InputError(f"{name} holds images, whose pixels share one scale: leave standardize out")
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed must lie from 0 to 2^63 - 1, got {seed}")
+
+
+def _refuse_root(data_root: str | Path | None, *names: str) -> None:
+    if data_root is not None and not any(map(on_hub, names)):
+        raise InputError(
+            f"data_root is for copies of data sets of the hub, and {' and '.join(names)} "
+            f"{'is none' if len(names) == 1 else 'are none'}: leave it out"
+        )
+
+
+def unevenness(dataset: Dataset) -> str | None:
+    """A warning where the columns' standard deviations are too different for one variance, else None."""
+    if dataset.image_shape is not None or dataset.dimension < 2:
+        return None
+    deviations = dataset.train.double().std(0)
+    varied = deviations[deviations > 0]
+    low, high = (float(edge) for edge in varied.aminmax()) if len(varied) else (0.0, 0.0)
+    if high <= UNEVEN * low:
+        return None
+    return (
+        f"the columns' standard deviations range from {low:.3g} to {high:.3g}, and one variance serves all: the kernel "
+        "sees little of the small ones; if they have units of their own, --standardize brings them to one scale"
+    )
+
+
+def on_hub(name: str) -> bool:
+    """Whether a data set is read from the hub, or from a copy in a `data_root`."""
+    return name in (*HUB, STACKED) or name.startswith(PREFIX)
 
 
 def names() -> list[str]:
@@ -195,6 +231,8 @@ def load_points(
         InputError: as `load`.
     """
     name = str(source)
+    _check_seed(seed)
+    _refuse_root(data_root, name)
     if name in names() or name.startswith(PREFIX) or not _exists(name):
         dataset = load(source, seed=seed, data_root=data_root)
         return dataset.train, dataset.image_shape
@@ -216,8 +254,11 @@ def load_pair(
     """
     if standardize:
         _refuse_images(source)
-    p, shape = load_points(source, seed=seed, data_root=data_root, double=standardize)
-    q = None if against is None else load_points(against, seed=seed, data_root=data_root, double=standardize)[0]
+    sources = [source] if against is None else [source, against]
+    _refuse_root(data_root, *sources)
+    roots = [data_root if on_hub(name) else None for name in sources]
+    p, shape = load_points(source, seed=seed, data_root=roots[0], double=standardize)
+    q = None if against is None else load_points(against, seed=seed, data_root=roots[-1], double=standardize)[0]
     if q is not None and q.shape[1] != p.shape[1]:
         raise InputError(f"{source} has {p.shape[1]} coordinates and {against} has {q.shape[1]}")
     if standardize:

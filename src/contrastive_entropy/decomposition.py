@@ -67,7 +67,8 @@ def decompose(p: GaussianMixture, q: GaussianMixture, *, cut: float = 1e-6, rank
         Decomposition, float64. O(n m (d + min(n, m))).
 
     Raises:
-        ValueError: batches, variances or weights that do not fit, or cut or rank out of range.
+        ValueError: batches, variances or weights that do not fit, cut or rank out of range, or mixtures so far apart that
+            their operator is 0.
 
     >>> x = torch.tensor([[0.0], [9.0]])
     >>> decompose(GaussianMixture(x, 0.1), GaussianMixture(x, 0.1)).values
@@ -91,8 +92,10 @@ def decompose(p: GaussianMixture, q: GaussianMixture, *, cut: float = 1e-6, rank
     scale_p, scale_q = ((0.5 * mixture.log_weights.double()).exp() for mixture in (p, q))
     gram = scale_p.unsqueeze(-1) * _kernel(p.centers, p, q) * scale_q
     u, s, vh = torch.linalg.svd(gram, full_matrices=False)
+    if not float(s[0]) > 0:
+        raise ValueError("no component of p is near any of q at these variances: their operator is 0; give larger ones")
     kept = int((s > cut * s[0]).sum())
-    kept = max(1, kept if rank is None else min(rank, kept))
+    kept = kept if rank is None else min(rank, kept)
     u, v = u[:, :kept], vh[:kept].mT
     signs = u.gather(0, u.abs().argmax(0, keepdim=True)).sign()
     return Decomposition(p, q, s[:kept], signs * u / scale_p.unsqueeze(-1), signs * v / scale_q.unsqueeze(-1), s.sum())

@@ -151,7 +151,7 @@ class _Sums:
             found = json.loads(self.partial.read_text()) if self.partial.exists() else None
         except (OSError, ValueError) as error:
             raise InputError(f"cannot use {self.partial} ({error}); remove it, or choose another --out") from error
-        if found is not None and found.get("settings") == settings:
+        if isinstance(found, dict) and found.get("settings") == settings:
             self.states = {name: Progress(*state) for name, state in found["sums"].items()}
         self._save()  # finds out now whether the folder can be written
 
@@ -204,7 +204,7 @@ def default_variance(points: Points, name: str) -> float:
     try:
         return neighbor_variance(subset)
     except ValueError as error:
-        raise InputError(f"{name}: {error}; set --variance") from error
+        raise InputError(f"{name}: {error}; or set --variance") from error
 
 
 def _digest(points: Points) -> str:

@@ -1,7 +1,9 @@
 """The user's own files: tables, arrays and folders of images as rows of numbers."""
 
 import csv
+import itertools
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -149,7 +151,7 @@ def _read_npz(path: Path) -> np.ndarray:
             return np.asarray(archive[archive.files[0]])
         raise InputError(
             f"{path}: holds {len(archive.files)} arrays ({', '.join(archive.files[:5])}); "
-            "expected a single one, or one named 'samples'"
+            "expected a single one, or one named 'samples': save that array alone, e.g. as .npy"
         )
 
 
@@ -174,6 +176,12 @@ def _csv_header(path: Path) -> int | None:
     counted = [str(column) for column in range(len(first))]  # how numpy and pandas name columns without names
     if first == ["", *counted[:-1]] and len(first) > 1:
         return 0  # pandas' names and index
+    if first != counted and _like_numbers_as_names(first, second):
+        warnings.warn(
+            f"{path}: the first line, {', '.join(first)[:60]}, was read as a point; if it names the columns, put a letter "
+            "into one of the names",
+            stacklevel=1,
+        )
     if all(map(_is_number, first)) and not (first == counted and any("." in field for field in second)):
         return None
     if len(first) < len(second):
@@ -182,6 +190,13 @@ def _csv_header(path: Path) -> int | None:
             f"{len(second)} values; expected one name per column, or no names at all"
         )
     return 0
+
+
+def _like_numbers_as_names(first: list[str], second: list[str]) -> bool:
+    """Whole numbers that rise, three or more, as years or wavelengths do, above fractions."""
+    whole = len(first) > 2 and all(field.strip().isdecimal() for field in first)
+    rising = whole and all(int(a) < int(b) for a, b in itertools.pairwise(first))
+    return rising and all("." in field and _is_number(field) for field in second)
 
 
 def _is_number(field: str) -> bool:
@@ -217,10 +232,18 @@ def _as_numbers(table: "pd.DataFrame", path: Path) -> np.ndarray:
             row = int(text.argmax())
             raise InputError(
                 f"{path}: column {column!r} holds text ({str(values.iloc[row])[:60]!r} in row {row}, counted from 0); "
-                "expected numbers: remove or encode the column"
+                + _remedy(str(column), table.shape[1])
             )
         table[column] = numbers.astype(float)
     return np.asarray(table.to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def _remedy(column: str, columns: int) -> str:
+    """For a column of text."""
+    found = next((separator for separator in ";\t|" if separator in column), None)
+    if columns == 1 and found is not None:
+        return f"values are parted by {found!r}: expected commas, as pandas' to_csv writes them"
+    return "expected numbers: remove or encode the column"
 
 
 def _as_points(array: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[int, int, int] | None]:

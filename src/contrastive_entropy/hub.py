@@ -143,7 +143,11 @@ def load_images(
         train, test = (train.select(index.sort().values.numpy()) for index in rows)
     else:
         test = parts[held_out_name]
-    return _as_images(train, wanted, source, points, seed), _as_images(test, wanted, source, most_held_out, seed)
+    known = name in HUB
+    return (
+        _as_images(train, wanted, source, points, seed, shuffled=not known),
+        _as_images(test, wanted, source, most_held_out, seed, shuffled=not known),
+    )
 
 
 def _copy(name: str, wanted: HubDataset, root: Path) -> Path:
@@ -172,15 +176,19 @@ def _load(source: str) -> Any:
         return datasets.load_dataset(source)
 
 
-def _as_images(part: Any, wanted: HubDataset, source: str, most: int | None, seed: int) -> Images:
+def _as_images(part: Any, wanted: HubDataset, source: str, most: int | None, seed: int, *, shuffled: bool) -> Images:
+    """So many images in the part's order, or shuffled: by classes, as folders of images are stored, the first would not be
+    like the rest, and figures take the first.
+    """
     columns = {name: type(kind).__name__ for name, kind in part.features.items()}
     image = _column(wanted.image, columns, "Image", source)
     label = _column(wanted.label, columns, "ClassLabel", source)
     if image is None:
         raise InputError(f"{source}: no column of images; found {', '.join(columns)}")
-    if most is not None and most < len(part):
-        order = np.random.default_rng(seed).permutation(len(part))[:most]
-        part = part.select(np.sort(order))
+    order = np.random.default_rng(seed).permutation(len(part))[:most]
+    if not shuffled:
+        order = np.sort(order)
+    part = part.select(order)
     images: list[np.ndarray] = []
     rows = iter(part.select_columns([image]))
     for row in range(len(part)):
@@ -188,7 +196,7 @@ def _as_images(part: Any, wanted: HubDataset, source: str, most: int | None, see
             images.append(_cut(next(rows)[image], wanted))
         except (OSError, SyntaxError, ValueError, AttributeError) as error:  # PIL's, and a missing picture
             reason = "no image" if isinstance(error, AttributeError) else f"an image that cannot be read ({error})"
-            raise InputError(f"{source}: row {row} of column {image} holds {reason}; mend the copy") from error
+            raise InputError(f"{source}: row {order[row]} of column {image} holds {reason}; mend the copy") from error
     shapes = {pixels.shape for pixels in images}
     if len(shapes) > 1:
         raise InputError(
@@ -201,8 +209,10 @@ def _as_images(part: Any, wanted: HubDataset, source: str, most: int | None, see
     if label is not None:
         found = part[label][:]
         if any(value is None for value in found):
-            raise InputError(f"{source}: column {label} has no class in row {found.index(None)}; mend the copy")
-        labels = torch.tensor(found)
+            row = min(row for row, value in zip(order, found, strict=True) if value is None)
+            raise InputError(f"{source}: column {label} has no class in row {row}; mend the copy")
+        if min(found) >= 0 and len(set(found)) > 1:  # -1: withheld
+            labels = torch.tensor(found)
     return Images(torch.from_numpy(np.ascontiguousarray(as_intensities(pixels, source))), labels)
 
 

@@ -53,7 +53,7 @@ class Inception:
             self.version = str(import_alone("version").__version__)
         except ImportError as error:
             raise InputError(
-                f"--feature-weights needs torch-fidelity ({error}): pip install contrastive-entropy[features]"
+                f"--feature-weights needs torch-fidelity ({error}): pip install '.[features]' in this project's folder"
             ) from error
         try:
             content = weights.read_bytes()

@@ -204,12 +204,19 @@ class JointMixture:
 
         Returns:
             (s,) and (s,), in nats, in double precision given the centers. O(s n c d) time.
+
+        Raises:
+            ValueError: the mixtures' variance is not one number.
         """
         shared = _scalar(self.variance).to(self.points.device)
         inners, norms = [], []
         done = 0
         for group in conditions.split(CONDITIONS):
             q = model(group)
+            if q.variance.numel() != 1:
+                raise ValueError(
+                    f"the model's mixtures must share one variance, a number; got one of shape {tuple(q.variance.shape)}"
+                )
             norms.append(q.double().log_norm())
             posterior = self.posterior(group)
             variance, log_weights = q.variance.double().reshape(1, 1), q.log_weights.expand(len(group), -1)

@@ -35,7 +35,12 @@ def log_likelihood(p: GaussianMixture, q: GaussianMixture, *, draws: int = 4) ->
 
     Returns:
         Bound, whose limit is a Monte-Carlo estimate; it does not depend on q's centers. O(n m d), the limit O(draws n^2 d).
+
+    Raises:
+        ValueError: draws < 1, or p and q differ in dimension.
     """
+    if draws < 1:
+        raise ValueError(f"draws must be at least 1, got {draws}")
     value = (p.log_weights.exp() * q.log_prob(p.centers)).sum(-1)
     return Bound(value, lambda: _log_likelihood_limit(p.detach().double(), q.detach(), draws), {"E log q": value})
 

@@ -27,7 +27,7 @@ class GaussianMixture:
         log_weights: (..., m), the same on the log scale (logits); -inf leaves a component out. Give one or neither.
 
     Raises:
-        TypeError: centers are not a floating-point tensor.
+        TypeError: centers are not a floating-point tensor, or variance or weights are no tensor, either.
         ValueError: shapes do not fit, a variance is not positive, weights are negative or all zero, or both kinds are
             given.
 
@@ -95,7 +95,13 @@ class GaussianMixture:
         return _rebuilt(self, self.centers.double(), self.variance.double(), self.log_weights)
 
     def select(self, start: int, stop: int) -> "GaussianMixture":
-        """The mixture of components start <= j < stop, weights renormalised."""
+        """The mixture of components start <= j < stop, weights renormalised.
+
+        Raises:
+            ValueError: there are no such components, or they have no weight.
+        """
+        if not 0 <= start < stop <= self.components:
+            raise ValueError(f"expected 0 <= start < stop <= {self.components} components, got {start} and {stop}")
         variance = self.variance if self.variance.shape[-2] == 1 else self.variance[..., start:stop, :]
         log_weights = torch.log_softmax(self.log_weights[..., start:stop], -1)
         if bool(log_weights.isnan().any()):
@@ -111,10 +117,21 @@ class GaussianMixture:
         Returns:
             (..., n), in nats, float64. O(n m d).
 
+        Raises:
+            TypeError: x is not a tensor.
+            ValueError: x has another shape.
+
         >>> q = GaussianMixture(torch.zeros(1, 1), variance=1 / (2 * math.pi))
         >>> q.log_prob(torch.zeros(1, 1)).abs().item() < 1e-7
         True
         """
+        if not isinstance(x, Tensor):
+            raise TypeError(f"x must be a tensor, got {type(x).__name__}; convert with torch.as_tensor(...).float()")
+        if x.ndim < 2 or x.shape[-1] != self.dimension:
+            hint = ": x[:, None]" if self.dimension == 1 else ": x[None]" if x.shape == (self.dimension,) else ""
+            raise ValueError(f"x must have shape (..., n, {self.dimension}), got {tuple(x.shape)}{hint}")
+        if x.shape[-2] == 0:
+            return x.new_zeros((*torch.broadcast_shapes(x.shape[:-2], self.batch_shape), 0), dtype=torch.float64)
         bare = torch.zeros_like(self.variance[..., :1, :1])
         rows, constant = log_sum_over_components(x, bare, self.centers, self.variance, self.log_weights)
         return rows.double() + constant.unsqueeze(-1)
@@ -225,7 +242,11 @@ def _checked_variance(variance: float | Tensor, centers: Tensor) -> Tensor:
         if not variance.is_floating_point():
             raise TypeError(f"variance must be a number or a floating-point tensor, got {variance.dtype}")
     else:
-        variance = torch.tensor(float(variance), dtype=torch.float64, device=centers.device)
+        try:
+            variance = torch.tensor(float(variance), dtype=torch.float64, device=centers.device)
+        except TypeError:
+            kind = type(variance).__name__
+            raise TypeError(f"variance must be a number or a floating-point tensor, got {kind}") from None
     if not bool(((variance > 0) & variance.isfinite()).all()):
         raise ValueError(
             f"variance must be positive and finite, got values from {float(variance.min()):.6g} "
@@ -253,7 +274,8 @@ def _checked_log_weights(weights: Tensor | None, log_weights: Tensor | None, cen
     if weights is None and log_weights is None:
         return torch.full((components,), -math.log(components), dtype=torch.float64, device=centers.device)
     given = weights if weights is not None else log_weights
-    assert given is not None  # for the type checker
+    if not isinstance(given, Tensor):
+        raise TypeError(f"weights must be a tensor, got {type(given).__name__}; convert with torch.as_tensor")
     try:
         fits = torch.broadcast_shapes(given.shape, centers.shape[:-1]) == centers.shape[:-1]
     except RuntimeError:

@@ -42,6 +42,9 @@ class _DataSpace(nn.Module):
 
     def _centers(self, outputs: Tensor, projected: bool) -> Tensor:
         """(..., r) -> (..., d), or (..., r) in the basis where that is asked for and there is one."""
+        expected = len(self.location) if self.basis is None else len(self.basis)
+        if outputs.shape[-1] != expected:
+            raise ValueError(f"the network must write {expected} numbers per center, got {outputs.shape[-1]}")
         if self.basis is not None:
             rank, dimension = self.basis.shape
             outputs = outputs.to(self.basis.dtype) * math.sqrt(dimension / rank)  # as far apart as in all coordinates
@@ -215,7 +218,8 @@ class EncoderMixtureDecoder(_DataSpace):
 
     def encode(self, x: Tensor) -> Tensor:
         """(n, d) -> (n, k) features in [-1, 1], without noise."""
-        return torch.tanh(self.encoder((x - self.location) / self.scale))
+        scale = self.scale.where(self.scale > 0, 1.0)  # of constant data it is 0
+        return torch.tanh(self.encoder((x - self.location) / scale))
 
     def add_noise(self, features: Tensor, *, generator: torch.Generator) -> Tensor:
         """Features with noise of variance v_y from a CPU generator; the noise may leave the box."""

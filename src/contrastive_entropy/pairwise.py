@@ -4,8 +4,8 @@ With q = x / sqrt(v), k = z / sqrt(v) and per-key biases b, every sum here is an
 
     LSE_j[b_j - |q_i - k_j|^2 / 2] = LSE_j[q_i.k_j + (b_j - |k_j|^2 / 2)] - |q_i|^2 / 2,
 
-whose softmax mean of the keys is the gradient in q. So one primitive, `_attend`, serves values and gradients; three
-engines compute it: torch's fused attention kernel, tiles of matrix products, and tiles of coordinate differences.
+whose softmax mean of the keys is the gradient in q. So one primitive serves values and gradients; three engines compute it:
+torch's fused attention kernel, tiles of matrix products, and tiles of coordinate differences.
 """
 
 import functools
@@ -323,7 +323,7 @@ def _tiled(
                 peak = higher
             sums.append((peak + total.log()).squeeze(-1))
             if mean is not None:
-                means.append(mean / total)
+                means.append(mean / total.clamp_min(torch.finfo(total.dtype).tiny))  # 0 where all biases are -inf
     return torch.cat(sums, 1), torch.cat(means, 1) if with_mean else queries.new_empty(0)
 
 

@@ -275,8 +275,10 @@ def variance_figure(choices: list[VarianceChoice]) -> Figure:
         axis.set_ylabel(labels[choice.method])
         if choice.method == "leave_one_out":  # which falls without end towards 0
             top = float(choice.scores.max())
-            inner = float(choice.scores[choice.variances > choice.variance].min())
-            axis.set_ylim(inner, top + 0.05 * (top - inner))
+            beyond = choice.scores[choice.variances > choice.variance]  # none where an outlier draws it off the grid
+            if len(beyond):
+                inner = float(beyond.min())
+                axis.set_ylim(inner, top + 0.05 * (top - inner))
         axis.spines[["top", "right"]].set_visible(False)
     return figure
 

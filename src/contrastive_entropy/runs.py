@@ -16,7 +16,7 @@ from torch import Tensor
 
 from contrastive_entropy import __version__
 from contrastive_entropy.config import KINDS, Config, FitConfig, Machine
-from contrastive_entropy.data import Dataset, Units, load, located
+from contrastive_entropy.data import Dataset, Units, load, located, on_hub
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork
 
@@ -181,7 +181,10 @@ class Run:
         Raises:
             InputError: gone, or changed since.
         """
-        dataset = load_for(self.config)
+        config = self.config
+        if not on_hub(config.data):  # earlier versions took a data_root there, and ignored it
+            config = dataclasses.replace(config, data_root=None)
+        dataset = load_for(config)
         if digest(dataset) != self.data_digest:
             raise InputError(f"{self.config.data} has changed since {self.folder} was made; restore it, or train again")
         return dataset

@@ -34,7 +34,7 @@ def decompose_data(
     standardize: bool = False,
     seed: int = 0,
     overwrite: bool = False,
-) -> list[Path]:
+) -> tuple[float, list[Path]]:
     """Decompose the operator between two data sets, or of one with itself, and write its spectrum and functions.
 
     Args:
@@ -46,9 +46,9 @@ def decompose_data(
         overwrite: replace the files.
 
     Returns:
-        The paths: scree.png, functions.png and decomposition.npz, which holds values (those above 1e-6 of the
-        largest), their total (F, with the others), left_points, left_functions (n, r), right_points, right_functions (m, r)
-        and the variance.
+        The variance, and the paths: scree.png, functions.png and decomposition.npz, which holds values (those above 1e-6 of
+        the largest), their total (F, with the others), left_points, left_functions (n, r), right_points, right_functions
+        (m, r) and the variance.
 
     Raises:
         InputError: an argument, data or files that cannot be used.
@@ -64,9 +64,10 @@ def decompose_data(
     x = _subset(whole, points, seed)
     z = x if other is None else _subset(other, points, seed)
     chosen = default_variance(whole, data) if variance is None else variance
-    found = decompose(GaussianMixture(x, chosen), GaussianMixture(z, chosen))
-    if float(found.total) == 0:
-        raise InputError("no point of one set is near any of the other at this variance; set a larger --variance")
+    try:
+        found = decompose(GaussianMixture(x, chosen), GaussianMixture(z, chosen))
+    except ValueError as error:
+        raise InputError(f"{error}, with a larger --variance") from error
     shown = min(functions, found.rank)
     stream = io.BytesIO()
     np.savez(
@@ -86,7 +87,7 @@ def decompose_data(
         write_atomically(paths[2], stream.getvalue())
     except OSError as error:
         raise InputError(f"cannot write to {out} ({error.strerror}); choose another --out") from error
-    return paths
+    return chosen, paths
 
 
 def scree_figure(found: Decomposition) -> Figure:

@@ -24,7 +24,8 @@ class Rows(Protocol):
 
 
 Points = Rows | Iterable[Any]
-"""(n, d) points that can be sliced, or a list, data loader, ... of (n_k, d) batches that can be gone through repeatedly."""
+"""(n, d) points that can be sliced, or a list, data loader, ... of (n_k, d) batches that can be gone through repeatedly and
+are the same each time: no shuffling."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def streamed_singular_values(
     shared = torch.full((1, 1), variance, dtype=torch.float64, device=columns.device)
     gram = columns.new_zeros((len(columns), len(columns)))
     rows = 0
-    for read in _readers(points, batch_size):
+    for read in _readers(points, batch_size, {}):
         batch = read().double()
         exponent, _ = log_kernel(batch, shared, columns, shared)
         kernel = exponent.clamp_min_(-350.0).exp_()
@@ -185,9 +186,11 @@ def _streamed(
     _check_arguments(variance, batch_size)
     own, done = others is None, resume or Progress()
     blocks = 0
-    for i, read_rows in enumerate(_readers(points, batch_size)):
+    seen: Seen = {}
+    seen_others: Seen = seen if own else {}
+    for i, read_rows in enumerate(_readers(points, batch_size, seen)):
         rows: Tensor | None = None
-        for j, read_columns in enumerate(_readers(points if others is None else others, batch_size)):
+        for j, read_columns in enumerate(_readers(points if others is None else others, batch_size, seen_others)):
             if own and j < i:
                 continue
             blocks += 1
@@ -228,8 +231,12 @@ def _block(rows: Tensor, columns: Tensor | None, variance: float) -> float:
     return float(log_sum_over_pairs(rows, shared, unweighted, columns, shared, rows.new_zeros(len(columns))))
 
 
-def _readers(points: Points, batch_size: int) -> Iterator[Callable[[], Tensor]]:
-    """Batches that are read when called."""
+Seen = dict[int, tuple[int, float]]
+"""Points and sum of each batch as it was first read."""
+
+
+def _readers(points: Points, batch_size: int, seen: Seen) -> Iterator[Callable[[], Tensor]]:
+    """Batches that are read when called; those that are no slices are compared with what was `seen` of them."""
     if isinstance(points, Rows):
         for start in range(0, points.shape[0], batch_size):
             yield functools.partial(_read_slice, points, start, start + batch_size)
@@ -239,7 +246,18 @@ def _readers(points: Points, batch_size: int) -> Iterator[Callable[[], Tensor]]:
             f"an iterator ({type(points).__name__}) can be gone through only once; give a list, a data loader or an array"
         )
     for number, batch in enumerate(points):
-        yield functools.partial(_checked, batch[0] if isinstance(batch, list | tuple) else batch, f"batch {number}")
+        yield functools.partial(_read_again, batch[0] if isinstance(batch, list | tuple) else batch, number, seen)
+
+
+def _read_again(batch: Any, number: int, seen: Seen) -> Tensor:
+    tensor = _checked(batch, f"batch {number}")
+    mark = len(tensor), float(tensor.sum(dtype=torch.float64))
+    if seen.setdefault(number, mark) != mark:
+        raise ValueError(
+            f"batch {number} differs from what it was when it was first read: pairs would be counted twice or never; give "
+            "batches that are the same each time, e.g. a data loader without shuffle"
+        )
+    return tensor
 
 
 def _read_slice(points: Rows, start: int, stop: int) -> Tensor:

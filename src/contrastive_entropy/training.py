@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from contrastive_entropy.checkpoint import SafetensorsCheckpointIO
 from contrastive_entropy.config import AutoencoderConfig, Config, Machine, automatic_device, emulation
-from contrastive_entropy.data import Dataset
+from contrastive_entropy.data import Dataset, unevenness
 from contrastive_entropy.errors import InputError, TrainingError
 from contrastive_entropy.evaluation import require_enough
 from contrastive_entropy.models import MixtureDensityNetwork
@@ -29,9 +29,6 @@ from contrastive_entropy.recording import ProgressBar, Recorder
 from contrastive_entropy.runs import CHECKPOINT, TENSORBOARD, Run
 from contrastive_entropy.steps import Fit, Network, initial_network
 from contrastive_entropy.tracking import BoundTracker
-
-UNEVEN = 10.0
-"""Ratio of columns' standard deviations beyond which one variance does not suit them all."""
 
 logger = logging.getLogger("contrastive_entropy")
 
@@ -92,17 +89,14 @@ def _announce_variance(asked: Config, resolved: Config, dataset: Dataset) -> Non
     chosen = [name for name in ("variance_start", "variance_end") if getattr(asked, name) is None]
     if asked.anneal_fraction == 0:
         chosen = [name for name in chosen if name == "variance_end"]
-    if dataset.image_shape is None and dataset.dimension > 1:
-        deviations = dataset.train.double().std(0)
-        varied = deviations[deviations > 0]
-        low, high = (float(edge) for edge in varied.aminmax()) if len(varied) else (0.0, 0.0)
-        if high > UNEVEN * low:
-            logger.warning(
-                "the columns' standard deviations range from %.3g to %.3g, and one variance serves all: the kernel sees "
-                "little of the small ones; if they have units of their own, --standardize brings them to one scale",
-                low,
-                high,
-            )
+    if (uneven := unevenness(dataset)) is not None:
+        logger.warning(uneven)
+    if resolved.batch_size > len(dataset.train):
+        logger.warning(
+            "a batch of %d has more points than there are to train on, %d: they repeat in it; lower --batch-size",
+            resolved.batch_size,
+            len(dataset.train),
+        )
     if dataset.units is not None and dataset.units.constant:
         names = [dataset.columns[column] if dataset.columns else str(column) for column in dataset.units.constant]
         logger.info("constant in the training points, and so in all samples: %s", ", ".join(names[:10]))

@@ -53,7 +53,7 @@ class VarianceChoice:
     Args:
         method: of `METHODS`.
         variance: in data units squared: the geometric mean over batches.
-        error: its standard error over batches, relative.
+        error: its standard error over batches, relative; 0 where one batch holds all points.
         variances: (41,) a geometric grid.
         scores: (41,) what the method looks at, the mean over batches: the share of points whose neighbours are within
             reach, the effective rank over the number of points, or the leave-one-out log-likelihood in nats.
@@ -89,6 +89,7 @@ def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: 
         VarianceChoice. O(n d + points^2 (d + points)) time, O(points^2) memory beside the data.
 
     Raises:
+        TypeError: data are no tensor.
         ValueError: unknown method, values that are not finite, a batch size out of range, fewer than 16 different points
             in a batch, or more than half of all points coincide.
 
@@ -99,7 +100,7 @@ def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: 
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     _check_shape(data)
     if not bool(data.isfinite().all()):
-        raise ValueError("data hold NaN or infinite values")
+        raise ValueError("data hold NaN or infinite values: remove or fill them")
     if not LEAST_POINTS <= points <= MOST_POINTS:
         raise ValueError(f"a batch must have from {LEAST_POINTS} to {MOST_POINTS} points, got {points}")
     varied = data[:, data.amax(0) > data.amin(0)]
@@ -131,18 +132,17 @@ def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: 
     choices = torch.tensor(chosen, dtype=torch.float64)
     variance, error = float(choices.mean().exp()), float(choices.std() / DRAWS**0.5)
     whole = reached(len(squares))
-    reading = f"{variance:.4g} +- {error:.1%}, {what.format(whole)}"
+    shown = f"{variance:.4g} +- {error:.1%}" if len(data) > points else f"{variance:.4g}"
+    reading = f"{shown}, {what.format(whole)}"
     if method == "neighbors" and (rank := _within_mode(squares)[0]) < whole:
-        reading = (
-            f"{variance:.4g} +- {error:.1%}, the median squared distance to neighbour {rank} in a batch: "
-            f"neighbour {whole} lies in another mode"
-        )
+        what = "the median squared distance to neighbour {} in a batch: neighbour {} lies in another mode"
+        reading = f"{shown}, {what.format(rank, whole)}"
     return VarianceChoice(method, variance, error, variances, torch.tensor(rows, dtype=torch.float64).mean(0), reading)
 
 
 def _different_squares(points: Tensor) -> Tensor:
     """Squared distances of the different points of a batch."""
-    different = points.unique(dim=0)
+    different = _different(points)
     if len(different) < LEAST_POINTS:
         raise ValueError(
             f"a batch of {len(points)} points holds {len(different)} different ones, and at least {LEAST_POINTS} are "
@@ -268,7 +268,8 @@ def neighbor_variance(data: Tensor, *, neighbors: int | None = None, points: int
 
     The kernel of a minibatch objective must reach from a model point to the nearest few data points of a batch, so the
     batch size is part of the scale. Where separate modes hold no more than the 8th, 4th or 2nd neighbour, which a jump of
-    the distances behind it tells, it is the whole of the squared distance to that one, some five variances of a mode.
+    the distances behind it tells, it is the whole of the squared distance to that one, some five variances of a mode. Exact
+    duplicates in a batch count once.
 
     Args:
         data: (n, d), n > neighbors.
@@ -280,18 +281,19 @@ def neighbor_variance(data: Tensor, *, neighbors: int | None = None, points: int
         In data units squared.
 
     Raises:
-        ValueError: too few points, or more than half of them have k duplicates.
+        ValueError: values that are not finite, or no more than k different points in a batch.
     """
-    rank = reached(min(points, len(data))) if neighbors is None else neighbors
-    if rank < 1:
+    if neighbors is not None and neighbors < 1:
         raise ValueError(f"neighbors must be at least 1, got {neighbors}")
-    squares = []
-    for draw in range(8):
-        subset = _subset(data, points, seed + draw)
-        if len(subset) <= rank:
-            raise ValueError(f"needs more than {rank} points, got {len(subset)}")
-        squares.append(_to_neighbors(_squares(subset), rank))
-    nearest = torch.cat(squares)
+    subsets = [_different(_subset(data, points, seed + draw)) for draw in range(8)]
+    fewest = min(map(len, subsets))
+    rank = reached(fewest) if neighbors is None else neighbors
+    if fewest <= rank:
+        raise ValueError(
+            f"needs batches of more than {rank} different points, got {fewest}: the data are few, constant or mostly "
+            "duplicates"
+        )
+    nearest = torch.cat([_to_neighbors(_squares(subset), rank) for subset in subsets])
     rank, reaching = _neighborhood(nearest) if neighbors is None else (rank, nearest[:, -1] / REACH)
     return _positive(float(reaching.median()), f"median distance to neighbour {rank}")
 
@@ -390,8 +392,16 @@ def _between(start: float, end: float, course: Callable[[float], float], step: i
 
 
 def _check_shape(data: Tensor) -> None:
+    if not isinstance(data, Tensor):
+        raise TypeError(f"data must be a tensor, got {type(data).__name__}; convert with torch.as_tensor")
     if data.ndim != 2 or len(data) < 2:
         raise ValueError(f"data must have shape (n, d) with n >= 2, got {tuple(data.shape)}")
+
+
+def _different(points: Tensor) -> Tensor:
+    """Each of equal points once; the very points where none are equal."""
+    different = points.unique(dim=0)
+    return points if len(different) == len(points) else different
 
 
 def _subset(data: Tensor, points: int, seed: int) -> Tensor:
@@ -399,10 +409,13 @@ def _subset(data: Tensor, points: int, seed: int) -> Tensor:
     if points < 2:
         raise ValueError(f"points must be at least 2, got {points}")
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
-    return data[order[:points]].double()
+    subset = data[order[:points]].double()
+    if not bool(subset.isfinite().all()):
+        raise ValueError("data hold NaN or infinite values: remove or fill them")
+    return subset
 
 
 def _positive(variance: float, what: str) -> float:
     if not variance > 0:
-        raise ValueError(f"the {what} is 0: the data are constant or mostly duplicates; give a variance")
+        raise ValueError(f"the {what} is 0: the data are constant or mostly duplicates")
     return variance

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import statistics
 import time
 from pathlib import Path
 from typing import Any
@@ -73,12 +74,15 @@ class Arena:
         config: of the experiment; every run has its settings, but for what each changes.
         folder: of the experiment; one file of figures and one of weights per run are in `runs/`.
         clock: of the experiment.
+        expected: runs that it will ask for, which the progress lines count.
 
     Raises:
         InputError: data that cannot be used, or an unknown precision.
     """
 
-    def __init__(self, config: CompareConfig | VarianceSweepConfig, folder: Path, clock: Clock) -> None:
+    def __init__(
+        self, config: CompareConfig | VarianceSweepConfig, folder: Path, clock: Clock, *, expected: int
+    ) -> None:
         fit = FitConfig(**shared_settings(FitConfig, config), seed=config.seeds[0])
         self.precision = Machine(precision=config.precision).precision
         if self.precision not in HALVES:
@@ -98,6 +102,8 @@ class Arena:
         self.space = Space(self.dataset, self.device)
         self.real = self.space.real()
         self.data_digest = digest(self.dataset)
+        self.expected, self.asked = expected, 0
+        self.spent: list[float] = []
 
     def run(self, name: str, loss: Loss, config: FitConfig) -> dict[str, Any]:
         """Milliseconds of a step, where, and figures of the samples; trained if that was not done before.
@@ -121,9 +127,11 @@ class Arena:
             "space": f"{self.space.name} {self.space.digest}",
         }
         known = _known(path, asked)
+        self.asked += 1
         if known is None:
+            start = time.monotonic()
             self.clock.worked = True
-            label = f"{name}, seed {config.seed}"
+            label = f"{name}, seed {config.seed}{self._place()}"
             network, seconds = train(loss, config, self.dataset, label, precision=self.precision)
             samples = network.sample(self.space.wanted, generator=torch.Generator().manual_seed(config.seed))
             if not bool(samples.isfinite().all()):
@@ -138,8 +146,15 @@ class Arena:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(path.with_name(f"{path.name}.safetensors"), save_tensors(weights))
             write_json(path.with_name(f"{path.name}.json"), known)
+            self.spent.append(time.monotonic() - start)
             self.clock.seconds()
         return {name: known[name] for name in ("device", "step_milliseconds", "figures") if name in known}
+
+    def _place(self) -> str:
+        """Which run of how many, and once one was made, the minutes that this one and the rest take at its pace."""
+        left = self.expected - self.asked + 1
+        minutes = f", {left * statistics.mean(self.spent) / 60:.0f} min for all that are left" if self.spent else ""
+        return f" (run {self.asked} of {self.expected}{minutes})"
 
     def samples(self, name: str, config: FitConfig, count: int) -> Tensor:
         """(count, d) samples of a run that was made."""

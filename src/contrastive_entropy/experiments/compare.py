@@ -55,7 +55,7 @@ def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
         InputError: an unknown contender, data or a folder that cannot be used, or a signal stopped it.
     """
     clock = Clock(folder)
-    arena = Arena(config, folder, clock)
+    arena = Arena(config, folder, clock, expected=len(config.contenders) * len(config.seeds))
     base, dataset, space = arena.base, arena.dataset, arena.space
     contenders = [Contender.named(name, arena.variance_start) for name in config.contenders]
     losses = [contender.loss() for contender in contenders]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from contrastive_entropy.config import Machine
+from contrastive_entropy.config import ADAPTIVE, Machine
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class VarianceSweepConfig:
         seeds: one repetition for each.
         data, data_root, standardize, points, steps, batch_size, components, learning_rate, decay_fraction, coarse_every,
             fine_every, body, width, noise_dimension, principal_components: as in `FitConfig`.
-        schedule: as in `FitConfig`; geometric, because the adaptive one would end small variances higher.
+        schedule: as in `FitConfig`; the adaptive one ends small variances higher where samples cannot follow.
         precision: of the network, as in `Machine`.
     """
 
@@ -195,7 +195,7 @@ class VarianceSweepConfig:
     width: int = 256
     noise_dimension: int | None = None
     principal_components: int = 0
-    schedule: str = "geometric"
+    schedule: str = ADAPTIVE
     precision: str = Machine.precision
 
 

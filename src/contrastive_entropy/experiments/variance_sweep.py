@@ -52,7 +52,8 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
     if peers:
         raise InputError(f"{peers[0]} has no variance to sweep; --objectives takes {', '.join(OBJECTIVE_NAMES)}")
     clock = Clock(folder)
-    arena = Arena(config, folder, clock)
+    runs = len(config.objectives) * len(config.factors) * len(config.seeds)
+    arena = Arena(config, folder, clock, expected=runs)
     auto = arena.base.variance_end
     assert auto is not None
     contenders = [Contender.named(name, arena.variance_start) for name in config.objectives]
