@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from contrastive_entropy.config import FitConfig
 from contrastive_entropy.experiments import (
     bound_tracking,
     compare,
@@ -12,6 +13,8 @@ from contrastive_entropy.experiments import (
     reconstruction_diversity,
     variance_sweep,
 )
+from contrastive_entropy.runs import load_for
+from contrastive_entropy.training import fit
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -75,8 +78,15 @@ def test_links_in_the_documentation_lead_somewhere():
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_the_readme_example_runs():
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    names = {}
-    exec(example.replace("range(500)", "range(30)"), names)
+def test_the_readme_examples_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    config = FitConfig("moons", steps=2, width=8, batch_size=16, components=16)
+    fit(config, tmp_path / "runs" / "mine", load_for(config))
+    estimator, opened, loop = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    exec(estimator.replace("steps=500", "steps=10"), names := {})
+    assert names["generator"].network_ is not None
+    exec(opened, names := {})
+    assert names["points"].shape == (1000, 2)
+    exec(loop.replace("range(500)", "range(30)"), names := {})
     assert 0 < names["bound"].tightness.item() <= 1
+    assert names["end"] < names["start"]

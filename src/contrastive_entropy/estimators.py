@@ -1,0 +1,189 @@
+"""A scikit-learn estimator: fit an array, draw more points like it."""
+
+import csv
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from contrastive_entropy.config import SEEDS, FitConfig
+from contrastive_entropy.data import Dataset, Units
+from contrastive_entropy.evaluation import NEIGHBORS, SPECTRUM_POINTS
+from contrastive_entropy.marginal import fidelity
+from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.models import MixtureDensityNetwork
+from contrastive_entropy.runs import METRICS
+from contrastive_entropy.training import fit
+
+LEAST = 2 * NEIGHBORS
+"""Samples that are needed."""
+
+
+class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A generator trained on an array, as `contrastive-entropy fit mdn` does it on a file.
+
+    Args:
+        objective: of `FitConfig`, as are all others but the last four.
+        steps: optimiser steps.
+        batch_size: data points per step, for each half of the generated points.
+        components: generated points per step.
+        learning_rate: of Adam; None is chosen by the width.
+        variance_start, variance_end: between which the density's variance falls, in units of X squared, after
+            standardizing; None is chosen from X.
+        width, depth: of the network's hidden layers.
+        noise_dimension: of the noise; None is twice the columns, at most 32.
+        principal_components: directions of X that the network writes in; 0 is all columns.
+        standardize: bring every column to mean 0 and deviation 1 first; samples are in the units of X.
+        accelerator: as Lightning's Trainer takes it.
+        verbose: show progress on standard error.
+        random_state: int, RandomState or None, of weights, batches and samples; the same int gives the same bits.
+
+    Attributes:
+        variance_: of the density, at the end.
+        history_: steps, objective, limit, tightness ... of every tenth step, an array each.
+        network_: the trained `MixtureDensityNetwork`, on standardized columns if they were asked for.
+        units_: of the columns, or None.
+        n_features_in_, feature_names_in_: as in scikit-learn.
+
+    >>> X = np.random.default_rng(0).normal(size=(200, 2))
+    >>> MixtureDensityGenerator(steps=20, random_state=0).fit(X).sample(3).shape
+    (3, 2)
+    """
+
+    def __init__(
+        self,
+        *,
+        objective: str = "debiased_nuclear_norm",
+        steps: int = 2000,
+        batch_size: int = 256,
+        components: int = 512,
+        learning_rate: float | None = None,
+        variance_start: float | None = None,
+        variance_end: float | None = None,
+        width: int = 256,
+        depth: int = 3,
+        noise_dimension: int | None = None,
+        principal_components: int = 0,
+        standardize: bool = False,
+        accelerator: str = "auto",
+        verbose: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.objective = objective
+        self.steps = steps
+        self.batch_size = batch_size
+        self.components = components
+        self.learning_rate = learning_rate
+        self.variance_start = variance_start
+        self.variance_end = variance_end
+        self.width = width
+        self.depth = depth
+        self.noise_dimension = noise_dimension
+        self.principal_components = principal_components
+        self.standardize = standardize
+        self.accelerator = accelerator
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: None = None) -> Self:  # noqa: N803  # scikit-learn's name
+        """Train.
+
+        Args:
+            X: (n, d), n >= 10 real numbers.
+            y: not used.
+
+        Raises:
+            ValueError: X or a parameter cannot be used.
+            TrainingError: a loss or a gradient is not finite.
+            KeyboardInterrupt: Ctrl-C, at the end of the step.
+        """
+        points = torch.as_tensor(self._checked(X, reset=True))
+        self.units_ = Units.of(points) if self.standardize else None
+        train = points.float() if self.units_ is None else self.units_.standardized(points)
+        state = self.random_state
+        known = {field.name for field in dataclasses.fields(FitConfig)}
+        asked: dict[str, Any] = {name: value for name, value in self.get_params().items() if name in known}
+        seed = int(state) if isinstance(state, int | np.integer) else int(check_random_state(state).randint(SEEDS // 2))
+        config = FitConfig("X", seed=seed, **asked)
+        with tempfile.TemporaryDirectory(prefix="contrastive-entropy-") as folder:
+            data = Dataset(
+                "X", train, train, units=self.units_
+            )  # none is held out: what is not trained on is the caller's
+            run = fit(config, Path(folder) / "run", data, progress=self.verbose, accelerator=self.accelerator)
+            if not run.finished:
+                raise KeyboardInterrupt
+            network = run.load_network()
+            with (run.folder / METRICS).open(newline="") as file:
+                rows = list(csv.DictReader(file))
+        assert isinstance(network, MixtureDensityNetwork)
+        self.network_ = network
+        self.variance_ = float(network.variance)
+        self.history_ = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+        return self
+
+    def sample(
+        self, n_samples: int = 1, *, random_state: int | np.random.RandomState | None = None, from_density: bool = False
+    ) -> np.ndarray:
+        """Generate points.
+
+        Args:
+            n_samples: n >= 1.
+            random_state: of the noise; None is the estimator's.
+            from_density: add noise of the density's variance; right for `log_likelihood` alone.
+
+        Returns:
+            (n, d) float64, in the units of X.
+
+        Raises:
+            ValueError: n_samples < 1.
+            NotFittedError: before `fit`.
+        """
+        check_is_fitted(self)
+        drawn = check_random_state(self.random_state if random_state is None else random_state).randint(2**31)
+        generator = torch.Generator().manual_seed(int(drawn))
+        points = self.network_.sample(n_samples, generator=generator, from_density=from_density).double()
+        return np.asarray(points if self.units_ is None else self.units_.restored(points))
+
+    def score(self, X: Any, y: None = None) -> float:  # noqa: N803
+        """How near the generated law is to that of X, by the objective's own measure, debiased  (E20).
+
+        sqrt(F(x, z) F(x', z') / (F(x, x') F(z, z'))), F the fidelity at `variance_`, with halves x, x' of at most 2,000
+        points of X, drawn at random, and as many generated z, z'. Where the laws are equal it is 1 but for chance, which
+        moves it beyond 1, too; on an X that was not trained on it says how far the fit is from done.
+
+        Args:
+            X: (n, d), n >= 10.
+            y: not used.
+
+        Raises:
+            ValueError: X cannot be used, or its points and the generated ones are all far from each other.
+            NotFittedError: before `fit`.
+        """
+        check_is_fitted(self)
+        points = torch.as_tensor(self._checked(X, reset=False))
+        placed = points.double() if self.units_ is None else self.units_.standardized(points).double()
+        chosen = torch.randperm(len(placed), generator=torch.Generator().manual_seed(0))[: 2 * SPECTRUM_POINTS]
+        half = len(chosen) // 2
+        drawn = self.network_.sample(2 * half, generator=torch.Generator().manual_seed(1)).double()
+        real, model = placed[chosen[: 2 * half]], drawn
+        x, again, z, other = (
+            GaussianMixture(part, self.variance_) for side in (real, model) for part in side.split(half)
+        )
+        own = float(fidelity(x, again) * fidelity(z, other))
+        if own < 1e-200:
+            raise ValueError(
+                f"at the variance {self.variance_:.4g} the points are all far from each other: give more, or fit with a "
+                "larger variance_end"
+            )
+        return float((fidelity(x, z) * fidelity(again, other) / own).sqrt())
+
+    def _checked(self, X: Any, *, reset: bool) -> np.ndarray:  # noqa: N803
+        """(n, d) float64, writable and finite."""
+        checked = validate_data(self, X, reset=reset, dtype=np.float64, order="C", copy=True, ensure_min_samples=LEAST)
+        return np.asarray(checked)

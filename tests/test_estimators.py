@@ -1,0 +1,120 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from contrastive_entropy import InputError, training
+from contrastive_entropy.config import FitConfig
+from contrastive_entropy.data import Dataset, load, sample_toy
+from contrastive_entropy.estimators import MixtureDensityGenerator
+from contrastive_entropy.runs import Run
+
+TINY = {"steps": 2, "width": 4, "depth": 1, "components": 8, "batch_size": 8, "random_state": 0}
+
+
+@parametrize_with_checks([MixtureDensityGenerator(**TINY), MixtureDensityGenerator(**TINY, standardize=True)])
+def test_it_is_an_estimator(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def moons():
+    return np.asarray(load("moons").train[:3000].double())
+
+
+@pytest.fixture(scope="module")
+def fitted(moons):
+    return MixtureDensityGenerator(steps=300, width=64, random_state=0).fit(moons)
+
+
+def test_it_learns_the_law_and_the_score_says_so(fitted):
+    """Against the truth: points of the same law, of another, and its own collapse to a few of them."""
+    fresh = np.asarray(sample_toy("moons", 4000, seed=99))
+    score = fitted.score(fresh)
+    assert 0.9 < score < 1.02
+    assert fitted.score(np.asarray(sample_toy("circles", 4000, seed=99))) < 0.8
+    assert fitted.score(fresh + 0.3) < score - 0.1
+    assert fitted.score(np.repeat(fresh[:20], 100, 0)) < score - 0.1
+    assert fitted.score(fitted.sample(4000, random_state=5)) == pytest.approx(1, abs=0.02)
+    samples = fitted.sample(5000)
+    assert samples.shape == (5000, 2)
+    np.testing.assert_allclose(samples.mean(0), fresh.mean(0), atol=0.1)
+    np.testing.assert_allclose(samples.std(0), fresh.std(0), rtol=0.1)
+
+
+def test_the_weights_are_those_of_a_fit(fitted, moons, tmp_path):
+    train = torch.from_numpy(moons).float()
+    run = training.fit(FitConfig("X", steps=300, width=64), tmp_path / "run", Dataset("X", train, train))
+    assert isinstance(run, Run)
+    for name, tensor in run.load_network().state_dict().items():
+        assert torch.equal(tensor, fitted.network_.state_dict()[name]), name
+    assert fitted.variance_ >= run.config.variance_end
+    assert fitted.history_["step"].tolist() == list(range(10, 301, 10))
+    assert np.all(np.diff(fitted.history_["variance"]) <= 0)
+
+
+def test_same_state_same_bits_and_other_states_others(moons):
+    def samples(state, n=5):
+        return MixtureDensityGenerator(**(TINY | {"random_state": state})).fit(moons[:50]).sample(n)
+
+    assert np.array_equal(samples(3), samples(3))
+    assert not np.array_equal(samples(3), samples(4))
+    assert np.array_equal(samples(np.random.RandomState(7)), samples(np.random.RandomState(7)))
+    again = MixtureDensityGenerator(**TINY).fit(moons[:50])
+    assert np.array_equal(again.sample(5, random_state=1), again.sample(5, random_state=1))
+    assert not np.array_equal(again.sample(5, random_state=1), again.sample(5, random_state=2))
+    kept = pickle.loads(pickle.dumps(again))
+    assert np.array_equal(kept.sample(5), again.sample(5))
+    assert not hasattr(clone(again), "network_")
+
+
+def test_samples_of_standardized_columns_are_in_their_units(moons):
+    units = np.array([1.0, 1e5])
+    plain, scaled = (
+        MixtureDensityGenerator(**TINY, standardize=True).fit(points)
+        for points in (moons[:200], moons[:200] * units + 7)
+    )
+    np.testing.assert_allclose(scaled.sample(50), plain.sample(50) * units + 7, rtol=1e-4, atol=1e-4)
+    assert scaled.score(moons * units + 7) == pytest.approx(plain.score(moons), rel=1e-3)
+    noisy = plain.sample(50, from_density=True)
+    assert not np.array_equal(noisy, plain.sample(50))
+
+
+def test_it_works_within_scikit_learn(moons):
+    estimator = MixtureDensityGenerator(**TINY)
+    scores = cross_val_score(estimator, moons[:90], cv=3)
+    assert scores.shape == (3,)
+    assert np.all((scores > 0) & (scores < 1.5))
+    assert make_pipeline(StandardScaler(), estimator).fit(moons[:90]).score(moons[:90]) > 0
+
+
+def test_refusals(moons):
+    with pytest.raises(NotFittedError):
+        MixtureDensityGenerator().sample()
+    with pytest.raises(ValueError, match="minimum of 10"):
+        MixtureDensityGenerator(**TINY).fit(moons[:9])
+    with pytest.raises(InputError, match="unknown objective 'adversarial'"):
+        MixtureDensityGenerator(**TINY, objective="adversarial").fit(moons[:50])
+    with pytest.raises(InputError, match="variance_end must be"):
+        MixtureDensityGenerator(**TINY, variance_end=-1.0).fit(moons[:50])
+    with pytest.raises(ValueError, match="count must be at least 1, got 0"):
+        MixtureDensityGenerator(**TINY).fit(moons[:50]).sample(0)
+    narrow = MixtureDensityGenerator(**TINY).fit(moons[:50])
+    with pytest.raises(ValueError, match="all far from each other"):
+        narrow.score(1e4 * np.eye(20, 2) * np.arange(1, 21)[:, None] + 1e4 * np.arange(20)[:, None])
+
+
+def test_ctrl_c_is_an_interruption(moons, monkeypatch):
+    class Stopped:
+        finished = False
+
+    monkeypatch.setattr("contrastive_entropy.estimators.fit", lambda *_, **__: Stopped())
+    with pytest.raises(KeyboardInterrupt):
+        MixtureDensityGenerator(**TINY).fit(moons[:50])
