@@ -202,9 +202,16 @@ def test_changed_data_are_noticed(tmp_path):
     path.write_text("\n".join(f"{i},{i % 5}" for i in range(50)))
     with pytest.raises(InputError, match=r"x\.csv has changed since"):
         run.dataset()
-    path.unlink()
-    with pytest.raises(InputError, match="no such file"):
+    path.write_text("\n".join(f"{i},{i % 7}" for i in range(50)))
+    whole = run.dataset()
+    moved = path.rename(tmp_path / "moved.csv")
+    with pytest.raises(
+        InputError, match=r"no such file.*; if the data have moved, correct data or data_root in .*config\.json"
+    ):
         run.dataset()
+    config = run.folder / "config.json"
+    config.write_text(config.read_text().replace(str(path), str(moved)))  # as it says
+    assert torch.equal(Run.open(run.folder).dataset().train, whole.train)
 
 
 def test_an_interrupted_write_leaves_the_old_content(tmp_path, monkeypatch):

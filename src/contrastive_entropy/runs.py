@@ -184,7 +184,12 @@ class Run:
         config = self.config
         if not on_hub(config.data):  # earlier versions took a data_root there, and ignored it
             config = dataclasses.replace(config, data_root=None)
-        dataset = load_for(config)
+        try:
+            dataset = load_for(config)
+        except InputError as error:
+            raise InputError(
+                f"{error}; if the data have moved, correct data or data_root in {self.folder / CONFIG}"
+            ) from error
         if digest(dataset) != self.data_digest:
             raise InputError(f"{self.config.data} has changed since {self.folder} was made; restore it, or train again")
         return dataset
