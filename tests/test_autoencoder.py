@@ -36,6 +36,7 @@ from contrastive_entropy.tracking import BoundTracker, conditions_of, encoded, f
 
 SMALL = AutoencoderConfig(data="digits", steps=20, batch_size=32, centers=3, width=16, depth=1)
 OPTIONS = [
+    *("--codes", "one_hot"),
     "--steps",
     "20",
     "--batch-size",

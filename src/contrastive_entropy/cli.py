@@ -166,7 +166,7 @@ def variance(
     batch: Annotated[
         int,
         typer.Option(
-            help="Points of a batch of the objective: the more, the smaller the variance, but for separate modes of few points."
+            help="Points of a batch of the objective: the more, the smaller the variance, except for separate modes of few points."
         ),
     ] = 256,
     data_root: options.DataRoot = None,
@@ -231,7 +231,7 @@ def decompose(
             data, out, against=against, variance=variance, points=points, functions=functions, data_root=data_root,
             standardize=standardize, seed=seed, overwrite=overwrite,
         )  # fmt: skip
-        typer.echo(f"variance {chosen:.4g} of the density{'' if variance else ', chosen from the data'}")
+        typer.echo(f"variance {chosen:.4g} of the density{', chosen from the data' if variance is None else ''}")
         for path in paths:
             typer.echo(f"wrote {path}")
 

@@ -272,7 +272,7 @@ class AutoencoderConfig:
     objective: str = "normalized_inner_product"
     features: int = 2
     centers: int = 10
-    codes: str = "one_hot"
+    codes: str = "heads"
     code_dimension: int = 8
     feature_variance: float = 0.0025
     feature_variance_start: float | None = None

@@ -112,9 +112,8 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
         seed = int(state) if isinstance(state, int | np.integer) else int(check_random_state(state).randint(SEEDS // 2))
         config = FitConfig("X", seed=seed, **asked)
         with tempfile.TemporaryDirectory(prefix="contrastive-entropy-") as folder:
-            data = Dataset(
-                "X", train, train, units=self.units_
-            )  # none is held out: what is not trained on is the caller's
+            # none is held out: what is not trained on is the caller's
+            data = Dataset("X", train, train, units=self.units_)
             run = fit(config, Path(folder) / "run", data, progress=self.verbose, accelerator=self.accelerator)
             if not run.finished:
                 raise KeyboardInterrupt
