@@ -14,9 +14,7 @@ from contrastive_entropy.variance import (
     cosine_schedule,
     geometric_schedule,
     median_pair_variance,
-    mode_gaps,
     neighbor_variance,
-    ratio_outside,
     select,
     separating_variance,
 )
@@ -450,39 +448,3 @@ def test_no_jump_is_seen_within_one_mode(kind):
     for points in (64, 256, 1024):
         found = neighbor_variance(x, points=points)
         assert found == neighbor_variance(x, points=points, neighbors=16)
-
-
-@pytest.mark.parametrize(("name", "within", "between"), [("ring8", 0.01, 0.765), ("grid25", 0.05, 2.0)])
-@pytest.mark.parametrize("scale", [1.0, 300.0])
-def test_gaps_lie_between_modes(name, within, between, scale):
-    (gap,) = mode_gaps(load(name).train * scale)
-    low, high = (edge / scale**2 for edge in gap)
-    assert within**2 < low < 30 * within**2
-    assert high == pytest.approx(between**2 / 8, rel=0.15)  # the kernel reaches the nearest of the next modes
-
-
-@pytest.mark.parametrize("name", ["moons", "circles", "pinwheel", "swissroll", "checkerboard", "digits"])
-def test_data_of_one_piece_have_no_gaps(name):
-    assert mode_gaps(load(name).train) == []
-
-
-def test_few_and_equal_points_have_no_gaps():
-    assert mode_gaps(torch.ones(50, 2)) == mode_gaps(points(3)) == mode_gaps(torch.eye(2)) == []
-
-
-@pytest.mark.parametrize("gaps", [[], [(2.0, 8.0)], [(2.0, 3.0), (5.0, 11.0)], [(0.1, 2.0)], [(9.0, 99.0)]])
-def test_ratios_fill_what_gaps_leave_evenly(gaps):
-    """Against drawing log-uniformly and throwing away what lies in a gap."""
-    shares = np.linspace(0, 1, 4001)
-    found = np.array([ratio_outside(gaps, 1.0, 16.0, share) for share in shares])
-    assert np.all(np.diff(found) >= 0)
-    even = 16.0**shares
-    kept = even[[not any(low < ratio < high for low, high in gaps) for ratio in even]]
-    np.testing.assert_allclose(np.quantile(found, [0.1, 0.35, 0.8]), np.quantile(kept, [0.1, 0.35, 0.8]), rtol=0.01)
-    assert not any(low * 1.001 < ratio < high * 0.999 for low, high in gaps for ratio in found[1:-1])
-
-
-def test_without_a_way_or_gaps_the_ratio_is_the_power():
-    assert ratio_outside([], 0.3, 7.0, 0.123) == (7.0 / 0.3) ** 0.123
-    assert ratio_outside([(0.1, 9.0)], 2.0, 1.0, 0.7) == 1.0  # the variance is above the start
-    assert ratio_outside([(0.1, 99.0)], 1.0, 16.0, 0.7) == 1.0  # all of the way is a gap

@@ -26,7 +26,7 @@ from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork
 from contrastive_entropy.principal import principal_directions
-from contrastive_entropy.variance import SCHEDULES, geometric_schedule, mode_gaps, neighbor_variance, ratio_outside
+from contrastive_entropy.variance import SCHEDULES, geometric_schedule, neighbor_variance
 
 Network = MixtureDensityNetwork | EncoderMixtureDecoder
 
@@ -176,17 +176,16 @@ class Fit(L.LightningModule):
     ) -> tuple[GaussianMixture, GaussianMixture, float]:
         """What a step's objective sees of its data and model points, and its weight.
 
-        Every `coarse_every` steps a larger variance, log-uniform up to the start's but for `gaps`; every `fine_every` steps
-        the finer components alone, from one of `fine` on. The weight is the root of the ratio of the variances: gradients
-        of the log of an inner product fall with the root of the variance, and Adam sees all of them together.
+        Every `coarse_every` steps a larger variance, log-uniform up to the start's; every `fine_every` steps the finer
+        components alone, from one of `fine` on. The weight is the root of the ratio of the variances: gradients of the log
+        of an inner product fall with the root of the variance, and Adam sees all of them together.
         """
         assert isinstance(self.config, FitConfig)
         coarse, fine, first, ratio = self.config.coarse_period, self.config.fine_period, 0, 1.0
         if coarse and step % coarse == 0:
             start = self.config.variance_start
             assert start is not None
-            share = float(torch.rand((), generator=generator))
-            ratio = ratio_outside(self.gaps, float(q.variance), start, share)
+            ratio = max(start / float(q.variance), 1.0) ** float(torch.rand((), generator=generator))
         elif fine and step % fine == fine - 1 and self.fine:
             first, ratio = self.fine[int(torch.randint(len(self.fine), (), generator=generator))]
         if (first, ratio) == (0, 1.0):
@@ -194,11 +193,6 @@ class Fit(L.LightningModule):
         variance = ratio * float(q.variance)
         x, z = p.centers[:, first:], q.centers[:, first:]
         return GaussianMixture(x, variance), GaussianMixture(z, variance), math.sqrt(ratio)
-
-    @cached_property
-    def gaps(self) -> list[tuple[float, float]]:
-        """Variances between a mode's size and the distance to the next, at which a coarse step would see nothing new."""
-        return mode_gaps(self.projected, points=self.config.batch_size)
 
     @cached_property
     def fine(self) -> list[tuple[int, float]]:

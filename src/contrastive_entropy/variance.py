@@ -298,63 +298,6 @@ def neighbor_variance(data: Tensor, *, neighbors: int | None = None, points: int
     return _positive(float(reaching.median()), f"median distance to neighbour {rank}")
 
 
-def mode_gaps(data: Tensor, *, points: int = 256, seed: int = 0) -> list[tuple[float, float]]:
-    """Ranges of the variance in which a kernel covers a mode of the data and does not reach the next.
-
-    From the whole median squared distance to a neighbour in a batch to what reaches that of twice the rank, where the
-    distance makes a jump between them (`neighbor_variance`).
-
-    Args:
-        data: (n, d).
-        points: batch size of the objective.
-        seed: of the batches.
-
-    Returns:
-        In data units squared, ascending; none for data of one piece.
-
-    Raises:
-        ValueError: values that are not finite, or fewer than 2 points.
-
-    >>> [(low, high)] = mode_gaps(9.0 * torch.arange(100).remainder(2)[:, None] + torch.linspace(0, 1, 100)[:, None])
-    >>> low < 1 and high > 9
-    True
-    """
-    subsets = [_different(_subset(data, points, seed + draw)) for draw in range(DRAWS)]
-    last = min(map(len, subsets)) - 1
-    if last < 1:
-        return []
-    medians = torch.cat([_to_neighbors(_squares(subset), last) for subset in subsets]).median(0).values.tolist()
-    gaps, rank = [], 2
-    while 2 * rank <= last:
-        near, far = medians[rank - 1], medians[2 * rank - 1]
-        jumps = 0 < JUMP * near < far
-        gaps += [(near, far / REACH)] * jumps
-        rank = 2 * rank if jumps else rank + 1
-    return gaps
-
-
-def ratio_outside(gaps: list[tuple[float, float]], variance: float, highest: float, share: float) -> float:
-    """What brings a variance a share of the way to the highest, in logarithms, if gaps are left out.
-
-    Args:
-        gaps: ascending, apart from each other.
-        variance: where the way begins.
-        highest: where it ends; below the variance there is no way.
-        share: in [0, 1].
-
-    >>> ratio_outside([], 1.0, 16.0, 0.5), ratio_outside([(2.0, 8.0)], 1.0, 16.0, 0.75)
-    (4.0, 11.313708498984761)
-    """
-    whole = max(highest / variance, 1.0)
-    cuts = [(max(low / variance, 1.0), min(high / variance, whole)) for low, high in gaps]
-    cuts = [(low, high) for low, high in cuts if low < high]
-    ratio = float((whole / math.prod(high / low for low, high in cuts)) ** share)
-    for low, high in cuts:
-        if ratio > low:
-            ratio *= high / low
-    return ratio
-
-
 def separating_variance(
     data: Tensor,
     *,
