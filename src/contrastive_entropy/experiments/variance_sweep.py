@@ -221,11 +221,12 @@ def table(*results: dict[str, Any]) -> str:
     headings = (
         "data",
         "objective",
+        "steps",
         "chosen variance",
         "best coverage, at factor",
-        "of it at factor 1",
+        "coverage at the choice / best",
         "lowest distance, at factor",
-        "times it at factor 1",
+        "distance at the choice / lowest",
         "factors within 10% of the best coverage",
         "diagnosed at factors",
     )
@@ -249,6 +250,7 @@ def _cells(found: dict[str, Any], objective: str, own: list[dict[str, Any]]) -> 
     return [
         found["config"]["data"],
         objective,
+        f"{found['config']['steps']:,}",
         f"{found['auto']:.3g}",
         f"{coverage[0]:.3f} +- {coverage[1]:.3f}, {top['factor']:g}",
         f"{share:.1%}",
