@@ -464,5 +464,9 @@ def test_the_variance_is_chosen_and_shown(tmp_path):
 
 def test_help_shows_defaults_that_the_data_or_other_options_decide():
     shown = " ".join(call("fit", "mdn", "--help").stdout.replace("│", " ").split())
-    for default in ("twice the data's, at most 32", "4 for debiased_nuclear_norm, else 0", "the objective's"):
+    for default in (
+        "twice the data's, at most 32",
+        "2 for debiased_nuclear_norm, 4 beside --fine-every, else 0",
+        "the objective's",
+    ):
         assert f"[default: {default}]" in shown

@@ -11,7 +11,6 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -134,7 +133,7 @@ def test_each_half_of_the_model_points_faces_data_of_its_own(moons, objective, c
 @pytest.mark.parametrize(
     ("changes", "period"),
     [
-        ({}, 4),
+        ({}, 2),
         ({"objective": "debiased_normalized_inner_product"}, 0),
         ({"objective": "nuclear_norm"}, 0),  # at a larger variance its optimum is another
         ({"anneal_fraction": 0.0}, 0),
@@ -301,23 +300,34 @@ def test_fine_steps_are_for_principal_components(tmp_path):
         ({"fine_every": 2, "principal_components": 1}, "two or more"),
         ({"fine_every": 1, "principal_components": 8}, "must be 0 or at least 2, got 1"),
         ({"fine_every": 2, "principal_components": 8, "coarse_every": 1}, "every step sees a larger variance"),
+        ({"fine_every": 2, "principal_components": 8, "coarse_every": 2}, "no step sees all components at its own"),
     ):
         with pytest.raises(InputError, match=message):
             FitConfig("digits", **settings)
-    np.save(tmp_path / "one.npy", np.arange(50.0)[:, None])
+    line = torch.arange(40.0)[:, None]
     with pytest.raises(InputError, match="the training points, 40 x 1, span 1: leave it out"):
-        FitConfig("one", principal_components=8, fine_every=4).resolve(load(tmp_path / "one.npy"))
+        FitConfig("one", principal_components=8, fine_every=4).resolve(Dataset("one", line, line))
     digits = load("digits")
     config = dataclasses.replace(SMALL, data="digits", principal_components=8)
     run = Run.create(tmp_path, config, digits)
     description = json.loads((tmp_path / "config.json").read_text())
     del description["config"]["fine_every"]  # of before there were fine steps
     (tmp_path / "config.json").write_text(json.dumps(description))
-    assert run.config.fine_period == 4
+    assert (run.config.fine_every, run.config.coarse_every) == (4, 4)
     assert Run.open(tmp_path).config.fine_period == 0
     del description["config"]["principal_components"]
+    for stored, period in ((None, 4), (3, 3), (0, 0)):  # None: what it meant then
+        description["config"]["coarse_every"] = stored
+        (tmp_path / "config.json").write_text(json.dumps(description))
+        opened = Run.open(tmp_path).config
+        assert (opened.fine_every, opened.coarse_every) == (None, period)
+    description["config"] |= {"coarse_every": None, "objective": "nuclear_norm"}
+    description["drawn_points"] = SMALL.batch_size
     (tmp_path / "config.json").write_text(json.dumps(description))
-    assert Run.open(tmp_path).config.fine_every is None  # as asked for today
+    assert Run.open(tmp_path).config.coarse_every == 0
+    del description["config"]["coarse_every"]  # of before there were larger variances
+    (tmp_path / "config.json").write_text(json.dumps(description))
+    assert Run.open(tmp_path).config.coarse_every == 0
 
 
 class _Deviations(torch.nn.Module):

@@ -51,7 +51,7 @@ CoarseEvery = Annotated[
     int | None,
     typer.Option(
         help="Every so many steps the objective sees a larger variance, up to the start's, so that separate parts keep "
-        "their shares. 0: never. \\[default: 4 for debiased_nuclear_norm, else 0]"
+        "their shares. 0: never. \\[default: 2 for debiased_nuclear_norm, 4 beside --fine-every, else 0]"
     ),
 ]
 FineEvery = Annotated[

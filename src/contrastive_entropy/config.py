@@ -2,8 +2,9 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -36,8 +37,9 @@ MOST_CODES = 32
 RATE, RATE_WIDTH = 3e-3, 256
 """Learning rate of a generator by default, up to this `width`; beyond, in inverse proportion."""
 
-COARSE_EVERY = 4
-"""Steps from one that sees a larger variance to the next, by default of debiased_nuclear_norm."""
+COARSE_EVERY, COARSE_BESIDE_FINE = 2, 4
+"""Steps from one that sees a larger variance to the next, by default of debiased_nuclear_norm: where others see all there
+is at the step's own, and where some see the finer principal components alone."""
 
 FINE_EVERY = 4
 """Steps from one that sees the finer principal components alone to the next, by default of debiased_nuclear_norm."""
@@ -75,8 +77,8 @@ class FitConfig:
         coarse_every: every so many steps the objective is evaluated at a larger variance, drawn log-uniformly between the
             step's and variance_start, and weighted by the root of their ratio, so that parts of the data that the kernel
             no longer connects keep their shares of the samples even; metrics.csv and progress stay at the step's. 0:
-            never. None is 4 for debiased_nuclear_norm where the variance anneals, and 0 for others: without debiasing, a
-            larger variance has another optimum.
+            never. None is 2 for debiased_nuclear_norm where the variance anneals, beside fine steps 4, and 0 for others:
+            without debiasing, a larger variance has another optimum.
         fine_every: with principal_components, every so many steps the objective sees the finer ones alone, without the 1,
             2, 4 ... up to half of all that vary most, at the variance that suits them, so that what hardly counts in
             distances is learnt, too; metrics.csv and progress are of all components. A step that sees a larger variance
@@ -152,6 +154,10 @@ class FitConfig:
             raise InputError(
                 "with coarse_every 1 every step sees a larger variance, none the finer components: leave one out"
             )
+        if (self.fine_every, self.coarse_every) == (2, 2):
+            raise InputError(
+                "with coarse_every 2 and fine_every 2 no step sees all components at its own variance: raise one of them"
+            )
         _check_share("average_fraction", self.average_fraction)
         _check_at_least("components", self.components, 2)
         _check_training(self)
@@ -217,7 +223,9 @@ class FitConfig:
         """Steps from one that sees a larger variance to the next; 0: no step does."""
         if self.coarse_every is not None:
             return self.coarse_every
-        return COARSE_EVERY if self.objective == "debiased_nuclear_norm" and self.anneal_fraction > 0 else 0
+        if self.objective != "debiased_nuclear_norm" or self.anneal_fraction == 0:
+            return 0
+        return COARSE_BESIDE_FINE if self.fine_period else COARSE_EVERY
 
     @property
     def fine_period(self) -> int:
@@ -450,6 +458,20 @@ def emulation(precision: str) -> str | None:
     if processor["architecture"] != "x86_64" or any(processor.get(name) for name in BFLOAT16):
         return None
     return "this processor has no bfloat16 arithmetic, so bf16-mixed may be ten times slower here than 32-true"
+
+
+def of_before(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A generator's stored settings, with the defaults that an earlier version did not store.
+
+    Larger variances were seen in every fourth step, the finer components alone, before there was a choice, in none.
+    """
+    known = {"coarse_every": 0, **settings}
+    if known.get("principal_components"):
+        known.setdefault("fine_every", 0)
+    if known["coarse_every"] is None:
+        asked = FitConfig(**known)
+        known["coarse_every"] = COARSE_BESIDE_FINE if asked.coarse_period else 0
+    return known
 
 
 def _check_choice(name: str, value: str, known: "tuple[str, ...] | list[str]") -> None:

@@ -15,7 +15,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from contrastive_entropy import __version__
-from contrastive_entropy.config import KINDS, Config, FitConfig, Machine
+from contrastive_entropy.config import KINDS, Config, FitConfig, Machine, of_before
 from contrastive_entropy.data import Dataset, Units, load, located, on_hub
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork
@@ -117,8 +117,12 @@ class Run:
         Raises:
             InputError: the data are constant or mostly duplicates.
         """
+        resolved = config.resolve(dataset)
+        if isinstance(resolved, FitConfig):  # what None means may change
+            coarse, fine = resolved.coarse_period, resolved.fine_period
+            resolved = dataclasses.replace(resolved, coarse_every=coarse, fine_every=fine)
         return dataclasses.replace(
-            config.resolve(dataset),
+            resolved,
             data=located(config.data),
             data_root=None if config.data_root is None else str(Path(config.data_root).absolute()),
         )
@@ -146,9 +150,7 @@ class Run:
             kind = KINDS[description.get("kind", "mdn")]
             units, columns = description.get("units"), description.get("columns")
             settings = dict(description["config"])
-            if kind is FitConfig and settings.get("principal_components"):
-                settings.setdefault("fine_every", 0)  # before some steps saw the finer ones alone
-            config = kind(**settings)
+            config = kind(**(of_before(settings) if kind is FitConfig else settings))
             drawn = description.get("drawn_points", config.batch_size)
             if drawn != config.drawn_points and not (folder / WEIGHTS).is_file():
                 raise InputError(

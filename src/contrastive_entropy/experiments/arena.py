@@ -13,7 +13,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from contrastive_entropy.classifier import Classifier
-from contrastive_entropy.config import FitConfig, Machine, automatic_device, emulation
+from contrastive_entropy.config import FitConfig, Machine, automatic_device, emulation, of_before
 from contrastive_entropy.data import TOYS, Dataset, sample_toy
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import require_enough
@@ -96,6 +96,9 @@ class Arena:
         require_enough(self.dataset)
         base = Run.resolved(fit, self.dataset)
         assert isinstance(base, FitConfig)
+        base = dataclasses.replace(
+            base, coarse_every=fit.coarse_every, fine_every=fit.fine_every
+        )  # each loss has its own
         assert base.variance_start is not None
         self.base, self.variance_start = base, base.variance_start
         self.folder, self.clock = folder / "runs", clock
@@ -185,14 +188,15 @@ def _known(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 
 def _recorded(config: FitConfig) -> dict[str, Any]:
     """What a run's file says of its settings; `data`, beside them, says what was read."""
-    return {**dataclasses.asdict(config), "fine_every": config.fine_period, "data_root": None}
+    periods = {"coarse_every": config.coarse_period, "fine_every": config.fine_period}
+    return {**dataclasses.asdict(config), **periods, "data_root": None}
 
 
 def _with_defaults(name: str, value: Any) -> Any:
     """What an older version wrote, with the settings that it did not know, and wherever the data lay."""
     if name != "fit":
         return value
-    return {**dataclasses.asdict(FitConfig("")), "fine_every": 0, **(value or {}), "data_root": None}
+    return {**dataclasses.asdict(FitConfig("")), "fine_every": 0, **of_before(value or {}), "data_root": None}
 
 
 def train(
