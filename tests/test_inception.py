@@ -152,7 +152,11 @@ def test_without_the_option_torch_fidelity_is_not_needed(digits_run, monkeypatch
     assert set(found["model"]) == set(found["reference"]) == set(MEANINGS)
     assert "inception" not in found["settings"]
     result = call("evaluate", digits_run, "--feature-weights", "weights.pth")
-    refused(result, "needs torch-fidelity (no module named 'torch_fidelity')", "contrastive-entropy[features]")
+    refused(
+        result,
+        "needs torch-fidelity (no module named 'torch_fidelity')",
+        "pip install '.[features]' in this project's folder",
+    )
 
 
 class Code:

@@ -198,7 +198,7 @@ def test_refusals_of_methods():
     q = ce.GaussianMixture(torch.zeros(1, 2), 1.0)
     with pytest.raises(ValueError, match="2 coordinates on one side and 3 on the other"):
         q.log_inner(ce.GaussianMixture(torch.zeros(1, 3), 1.0))
-    with pytest.raises(ValueError, match=r"x must have shape \(\.\.\., n, 2\), got \(4, 3\)"):
+    with pytest.raises(ValueError, match="3 coordinates on one side and 2"):
         q.log_prob(torch.zeros(4, 3))
     with pytest.raises(ValueError, match=r"\(\.\.\., n, 2\), got \(2,\): x\[None\]"):
         q.log_prob(torch.zeros(2))

@@ -127,9 +127,9 @@ class GaussianMixture:
         """
         if not isinstance(x, Tensor):
             raise TypeError(f"x must be a tensor, got {type(x).__name__}; convert with torch.as_tensor(...).float()")
-        if x.ndim < 2 or x.shape[-1] != self.dimension:
-            hint = (": x[:, None]" if self.dimension == 1 else ": x[None]") if x.ndim == 1 else ""
-            raise ValueError(f"x must have shape (..., n, {self.dimension}), got {tuple(x.shape)}{hint}")
+        if x.ndim < 2:
+            hint = "x[:, None]" if self.dimension == 1 else "x[None]"
+            raise ValueError(f"x must have shape (..., n, {self.dimension}), got {tuple(x.shape)}: {hint}")
         if x.shape[-2] == 0:
             return x.new_zeros((*torch.broadcast_shapes(x.shape[:-2], self.batch_shape), 0), dtype=torch.float64)
         bare = torch.zeros_like(self.variance[..., :1, :1])
