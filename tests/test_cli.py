@@ -450,6 +450,10 @@ def test_the_variance_is_chosen_and_shown(tmp_path):
     uneven = np.random.default_rng(0).standard_normal((200, 2)) * [1, 1e4]
     np.save(tmp_path / "uneven.npy", uneven)
     assert "warning: the columns' standard deviations range from" in call("variance", tmp_path / "uneven.npy").stderr
+    for command in (("decompose", "--out", tmp_path / "functions"), ("bound",)):
+        refused(
+            call(command[0], tmp_path / "uneven.npy", *command[1:], "--seed", -1), "seed must lie from 0 to 2^63 - 1"
+        )
     (tmp_path / "semicolons.csv").write_text("a;b\n" + "1.5;2.5\n" * 30)
     refused(call("variance", tmp_path / "semicolons.csv"), "values are parted by ';': expected commas")
     refused(

@@ -93,9 +93,6 @@ def test_points_that_coincide_are_drawn(tmp_path, rows):
 def test_sets_that_do_not_meet_are_refused(tmp_path):
     for name, shift in (("a", 0.0), ("b", 1e4)):
         np.save(tmp_path / f"{name}.npy", np.random.default_rng(0).standard_normal((20, 2)) + shift)
-    with pytest.raises(
-        InputError,
-        match=r"no component of p is near any of q at these variances: .* give larger ones, with a larger --variance",
-    ):
+    with pytest.raises(InputError, match="no point of one set is near any of the other at this variance"):
         decompose_data(str(tmp_path / "a.npy"), tmp_path / "out", against=str(tmp_path / "b.npy"), variance=0.1)
     assert not (tmp_path / "out").exists()

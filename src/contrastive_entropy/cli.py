@@ -131,7 +131,6 @@ def bound(
 ) -> None:
     """Exact log <p,p> (minus it: Renyi's quadratic entropy) and effective number of points of a whole data set."""
     with errors_in_one_line():
-        options.check_seed(seed)
         options.check_output(out, overwrite=overwrite)
         from contrastive_entropy.entropy import measure
 
@@ -224,7 +223,6 @@ def decompose(
 ) -> None:
     """Singular values and functions of the Gaussian operator of a data set: what the nuclear norm is made of."""
     with errors_in_one_line():
-        options.check_seed(seed)
         from contrastive_entropy.singular import decompose_data
 
         chosen, paths = decompose_data(

@@ -41,6 +41,9 @@ COARSE_EVERY, COARSE_BESIDE_FINE = 2, 4
 """Steps from one that sees a larger variance to the next, by default of debiased_nuclear_norm: where others see all there
 is at the step's own, and where some see the finer principal components alone."""
 
+COARSE_BEFORE = 4
+"""What runs had by default whose settings do not say."""
+
 FINE_EVERY = 4
 """Steps from one that sees the finer principal components alone to the next, by default of debiased_nuclear_norm."""
 
@@ -469,8 +472,7 @@ def of_before(settings: Mapping[str, Any]) -> dict[str, Any]:
     if known.get("principal_components"):
         known.setdefault("fine_every", 0)
     if known["coarse_every"] is None:
-        asked = FitConfig(**known)
-        known["coarse_every"] = COARSE_BESIDE_FINE if asked.coarse_period else 0
+        known["coarse_every"] = COARSE_BEFORE if FitConfig(**known).coarse_period else 0
     return known
 
 

@@ -231,11 +231,11 @@ def load_points(
         InputError: as `load`.
     """
     name = str(source)
-    _check_seed(seed)
-    _refuse_root(data_root, name)
     if name in names() or name.startswith(PREFIX) or not _exists(name):
         dataset = load(source, seed=seed, data_root=data_root)
         return dataset.train, dataset.image_shape
+    _check_seed(seed)
+    _refuse_root(data_root, name)
     mapped = None if double else map_points(Path(source))
     return read_points(Path(source), double=double) if mapped is None else (mapped, None)
 

@@ -143,10 +143,10 @@ def load_images(
         train, test = (train.select(index.sort().values.numpy()) for index in rows)
     else:
         test = parts[held_out_name]
-    known = name in HUB
+    shuffled = name not in HUB
     return (
-        _as_images(train, wanted, source, points, seed, shuffled=not known),
-        _as_images(test, wanted, source, most_held_out, seed, shuffled=not known),
+        _as_images(train, wanted, source, points, seed, shuffled=shuffled),
+        _as_images(test, wanted, source, most_held_out, seed, shuffled=shuffled),
     )
 
 

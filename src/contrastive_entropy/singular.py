@@ -66,8 +66,10 @@ def decompose_data(
     chosen = default_variance(whole, data) if variance is None else variance
     try:
         found = decompose(GaussianMixture(x, chosen), GaussianMixture(z, chosen))
-    except ValueError as error:
-        raise InputError(f"{error}, with a larger --variance") from error
+    except ValueError as error:  # all else fits
+        raise InputError(
+            "no point of one set is near any of the other at this variance; set a larger --variance"
+        ) from error
     shown = min(functions, found.rank)
     stream = io.BytesIO()
     np.savez(

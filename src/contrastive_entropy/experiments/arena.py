@@ -96,9 +96,8 @@ class Arena:
         require_enough(self.dataset)
         base = Run.resolved(fit, self.dataset)
         assert isinstance(base, FitConfig)
-        base = dataclasses.replace(
-            base, coarse_every=fit.coarse_every, fine_every=fit.fine_every
-        )  # each loss has its own
+        # each loss has defaults of its own
+        base = dataclasses.replace(base, coarse_every=fit.coarse_every, fine_every=fit.fine_every)
         assert base.variance_start is not None
         self.base, self.variance_start = base, base.variance_start
         self.folder, self.clock = folder / "runs", clock
