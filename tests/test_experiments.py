@@ -333,6 +333,33 @@ def test_a_sweep_of_a_flat_table_is_drawn(tmp_path, rows):
     assert (tmp_path / "sweep" / "variance-sweep.png").stat().st_size > 10_000
 
 
+def test_the_choice_faces_the_factor_that_is_lowest_on_other_seeds():
+    def cells(*energies):
+        rows = [
+            {
+                "objective": "debiased_nuclear_norm",
+                "factor": factor,
+                "diagnoses": [],
+                "runs": [{"figures": {"energy": energy, "coverage": 0.5}} for energy in own],
+            }
+            for factor, own in zip((0.1, 1.0, 10.0), energies, strict=True)
+        ]
+        found = {"config": {"data": "moons", "steps": 7}, "space": arena.POINTS, "auto": 0.1, "rows": rows}
+        head, _, row = variance_sweep.table(found).splitlines()
+        named = dict(zip(head.split(" | "), row.split(" | "), strict=True))
+        return named["distance at the choice / lowest"], named["the same, lowest on other seeds"]
+
+    # without the first and without the second seed the choice is lowest, without the third the last factor: 8 / (3 + 4 + 5)
+    lowest, others = cells((3.0, 6.0, 1.5), (3.0, 4.0, 1.0), (5.0, 1.0, 5.0))
+    assert lowest == "1.00"
+    assert others.startswith("0.67 +- ")
+    assert cells((3.0, 4.0, 5.0), (1.0, 1.0, 1.0), (2.0, 3.0, 4.0)) == ("1.00", "1.00")
+    # always the same one: both are one ratio
+    same = cells((1.0, 2.0, 3.0), (2.0, 4.0, 6.0), (5.0, 5.0, 5.0))
+    assert same == ("2.00 +- 0.82", "2.00 +- 0.82")
+    assert cells((1.0,), (2.0,), (3.0,)) == ("2.00", "-")
+
+
 def test_where_a_sweep_is_diagnosed():
     rows = [
         {"factor": factor, "diagnoses": names}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -227,6 +228,7 @@ def table(*results: dict[str, Any]) -> str:
         "coverage at the choice / best",
         "lowest distance, at factor",
         "distance at the choice / lowest",
+        "the same, lowest on other seeds",
         "factors within 10% of the best coverage",
         "diagnosed at factors",
     )
@@ -243,9 +245,7 @@ def _cells(found: dict[str, Any], objective: str, own: list[dict[str, Any]]) -> 
     top, low = highest_coverage(own), min(own, key=lambda row: measured(row, distance)[0])
     coverage, least_distance = measured(top, "coverage"), measured(low, distance)
     share = measured(chosen, "coverage")[0] / coverage[0] if coverage[0] > 0 else math.nan
-    reached = measured(chosen, distance)
-    ratio = reached[0] / least_distance[0] if least_distance[0] > 0 else math.nan
-    error = ratio * math.hypot(*(error / mean for mean, error in (reached, least_distance) if mean))
+    ratio, error = _ratio(measured(chosen, distance), least_distance)
     least, largest = tolerated(own)
     return [
         found["config"]["data"],
@@ -256,9 +256,32 @@ def _cells(found: dict[str, Any], objective: str, own: list[dict[str, Any]]) -> 
         f"{share:.1%}",
         f"{distance} {least_distance[0]:.3g} +- {least_distance[1]:.2g}, {low['factor']:g}",
         shown(ratio, 0 if chosen is low else error, digits=2),
+        shown(*_against_other_seeds(own, chosen, distance), digits=2) if len(chosen["runs"]) > 1 else "-",
         f"{least:g} to {largest:g}",
         "; ".join(f"{name} {where}" for name, where in diagnosed_at(own).items()) or "none",
     ]
+
+
+def _against_other_seeds(rows: list[dict[str, Any]], chosen: dict[str, Any], distance: str) -> tuple[float, float]:
+    """Distance at the choice, times that at the factor which is lowest in the mean of the other seeds; and its error.
+
+    The lowest of several means is low by chance, too. Here the chance of a seed has no part in which factor faces the
+    choice on it, so a sweep of variances that are all equally good gives about 1.
+    """
+    seeds = range(min(len(row["runs"]) for row in rows))
+    values = [[row["runs"][seed]["figures"][distance] for seed in seeds] for row in rows]
+    faced = [min(values, key=lambda own: math.fsum(own) - own[seed])[seed] for seed in seeds]
+    reached = values[rows.index(chosen)]
+    ratio, error = _ratio(mean_and_error(reached), mean_and_error(faced))
+    return ratio, 0 if faced == reached else error
+
+
+def _ratio(over: Sequence[float], under: Sequence[float]) -> tuple[float, float]:
+    """Of two means with their errors, and its error; not a number unless the second is positive."""
+    if under[0] <= 0:
+        return math.nan, 0
+    ratio = over[0] / under[0]
+    return ratio, ratio * math.hypot(*(error / mean for mean, error in (over, under) if mean))
 
 
 def _by_objective(found: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
