@@ -216,6 +216,11 @@ def test_compare(tmp_path):
         call(*arguments, "--contenders", "energy:2"), "parameters are positive numbers, for nuclear_norm (smoothing)"
     )
     refused(call(*arguments, "--contenders", "mmd:x"), "expected NAME:NUMBER, got 'mmd:x'")
+    peers = [*arguments, "--contenders", "energy,mmd:2"]
+    refused(
+        call(*peers, "--coarse-every", 4), "--coarse-every would be ignored: none of --contenders sees the variance"
+    )
+    refused(call(*peers, "--variance-end", 0.1), "--variance-end would be ignored")
 
 
 def test_compare_points_without_classes(tmp_path):

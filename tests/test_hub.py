@@ -107,12 +107,15 @@ def write_copy(folder, parts, *, shape=(20, 24, 3), label=True):
         table.to_parquet(folder / f"{part}-00000-of-00001.parquet")
 
 
-def test_any_data_set_of_the_hub_by_its_identifier(tmp_path, monkeypatch):
+def test_any_data_set_of_the_hub_by_its_identifier(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     write_copy(tmp_path / "owner" / "shapes", {"train": 30, "test": 12})
     data = load("hub:owner/shapes", data_root=tmp_path)
     assert data.image_shape == (3, 20, 24)
     assert (len(data.train), len(data.test)) == (30, 12)
+    assert not caplog.records
+    assert len(load("hub:owner/shapes", data_root=tmp_path, held_out=0.3).test) == 12
+    assert "hub:owner/shapes comes with held-out images, its part test: they are taken" in caplog.text
     assert sorted(data.train_labels.tolist()) == [0] * 10 + [1] * 10 + [2] * 10
     some = load("hub:owner/shapes", data_root=tmp_path, points=11, seed=3)
     assert len(some.train) == 11

@@ -11,6 +11,7 @@ import torch
 from contrastive_entropy.conditional import CONDITIONAL_OBJECTIVES
 from contrastive_entropy.data import Dataset, suggestion
 from contrastive_entropy.errors import InputError
+from contrastive_entropy.files import HELD_OUT
 from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.models import CODES, NOISES, EncoderMixtureDecoder, MixtureDensityNetwork, code_dimensions
 from contrastive_entropy.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder, FourierFeatures
@@ -129,7 +130,7 @@ class FitConfig:
     noise_dimension: int | None = None
     principal_components: int = 0
     points: int | None = None
-    held_out: float = 0.2
+    held_out: float = HELD_OUT
     data_root: str | None = None
     standardize: bool = False
     seed: int = 0
@@ -303,7 +304,7 @@ class AutoencoderConfig:
     frequencies: int = 0
     principal_components: int = 0
     points: int | None = None
-    held_out: float = 0.2
+    held_out: float = HELD_OUT
     data_root: str | None = None
     standardize: bool = False
     seed: int = 0

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.files import column_names, map_points, read_points, split
+from contrastive_entropy.files import HELD_OUT, column_names, map_points, read_points, split
 from contrastive_entropy.hub import HUB, PREFIX, load_images
 
 
@@ -98,7 +98,7 @@ def load(
     source: str | Path,
     *,
     seed: int = 0,
-    held_out: float = 0.2,
+    held_out: float = HELD_OUT,
     data_root: str | Path | None = None,
     points: int | None = None,
     standardize: bool = False,
@@ -424,7 +424,7 @@ def _hub(name: str, data_root: str | Path | None, seed: int, held_out: float, po
 
 def _stacked(data_root: str | Path | None, seed: int, points: int | None) -> Dataset:
     """Three digits of MNIST drawn independently, one per colour: a thousand modes (arXiv 1611.02163)."""
-    digits = _hub("mnist", data_root, seed, 0.2, None)
+    digits = _hub("mnist", data_root, seed, HELD_OUT, None)
     parts = []
     for index, (images, count) in enumerate(
         ((digits.train, points or len(digits.train)), (digits.test, len(digits.test)))

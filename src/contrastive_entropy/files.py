@@ -22,6 +22,10 @@ FILE_SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
 _MISSING = {"", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "<na>"}
 
 
+HELD_OUT = 0.2
+"""Share of a set of points that is held out where nothing is said and it does not come with any."""
+
+
 def split(name: str, count: int, *, held_out: float, most: int, seed: int) -> tuple[Tensor, Tensor]:
     """Which rows are trained on and which are held out, drawn at random.
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.files import as_intensities, pixels_of, split
+from contrastive_entropy.files import HELD_OUT, as_intensities, pixels_of, split
 
 PREFIX = "hub:"
 """Before the identifier of any other data set on the hub, `hub:owner/name`."""
@@ -96,7 +96,7 @@ def load_images(
     root: Path | None,
     *,
     points: int | None = None,
-    held_out: float = 0.2,
+    held_out: float = HELD_OUT,
     most_held_out: int = 10_000,
     seed: int = 0,
 ) -> tuple[Images, Images]:
@@ -142,6 +142,13 @@ def load_images(
         rows = split(name, len(train), held_out=held_out, most=most_held_out, seed=seed)
         train, test = (train.select(index.sort().values.numpy()) for index in rows)
     else:
+        if held_out != HELD_OUT:
+            logger.warning(
+                "%s comes with held-out images, its part %s: they are taken, and a held-out share of %g is not",
+                name,
+                held_out_name,
+                held_out,
+            )
         test = parts[held_out_name]
     shuffled = name not in HUB
     return (

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from contrastive_entropy.data import Dataset
+from contrastive_entropy.errors import InputError
 from contrastive_entropy.experiments.arena import Arena
-from contrastive_entropy.experiments.contenders import Contender
+from contrastive_entropy.experiments.contenders import PEERS, Contender
 from contrastive_entropy.experiments.record import (
     Clock,
     markdown,
@@ -54,6 +55,11 @@ def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
     Raises:
         InputError: an unknown contender, data or a folder that cannot be used, or a signal stopped it.
     """
+    if all(name.partition(":")[0] in PEERS for name in config.contenders):
+        for setting in ("variance_end", "coarse_every", "fine_every"):
+            if getattr(config, setting) is not None:
+                flag = "--" + setting.replace("_", "-")
+                raise InputError(f"{flag} would be ignored: none of --contenders sees the variance; leave it out")
     clock = Clock(folder)
     arena = Arena(config, folder, clock, expected=len(config.contenders) * len(config.seeds))
     base, dataset, space = arena.base, arena.dataset, arena.space
