@@ -262,6 +262,40 @@ def test_too_few_points_are_noticed_before_training(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_samples_of_any_generator_are_judged(digits_run, tmp_path):
+    drawn, out = tmp_path / "drawn.npz", tmp_path / "figures.json"
+    assert call("sample", digits_run[0], "-n", 1000, "--seed", 1, "--out", drawn).exit_code == 0
+    result = call("evaluate-samples", drawn, "digits", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "drawn.npz beside digits, 500 points a side" in result.stdout
+    # what was not made by a fit is not told how to fit
+    found, own = json.loads(out.read_text()), json.loads((digits_run[0] / "evaluation.json").read_text())
+    assert "Diagnosis: samples show little of the data's variety (" in result.stdout
+    assert "--steps" not in result.stdout
+    assert found["reference"]["recall"] == own["reference"]["recall"]
+    assert found["settings"]["samples"] == str(drawn)
+    refused(call("evaluate-samples", drawn, "digits", "--out", out), "exists; replace it with --overwrite")
+    refused(call("evaluate-samples", drawn, "moons"), "has 64 coordinates and moons has 2")
+    refused(
+        call("evaluate-samples", drawn, "digits", "--held-out", 0.3), "--held-out would be ignored: digits comes with"
+    )
+    refused(call("evaluate-samples", drawn, "digits", "--variance", 0), "variance must be a positive number, got 0")
+    refused(call("evaluate-samples", drawn, "digits", "--data-root", tmp_path), "leave it out")
+
+
+def test_samples_in_units_of_their_own(tmp_path):
+    values = np.random.default_rng(0).normal(size=(1000, 2)) * [1, 1000]
+    np.savetxt(tmp_path / "data.csv", values[:700], delimiter=",")
+    np.savetxt(tmp_path / "samples.csv", values[700:], delimiter=",")
+    command = ["evaluate-samples", tmp_path / "samples.csv", tmp_path / "data.csv"]
+    result = call(*command, "--standardize", "--held-out", 0.4, "--out", tmp_path / "out.json")
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert found["settings"]["points"] == 150
+    assert found["relative_tightness"] == pytest.approx(1, abs=0.1)
+    assert abs(found["model"]["energy_distance"]) < 0.1  # of columns of deviation 1
+
+
 @pytest.mark.filterwarnings("ignore:distances are so large:contrastive_entropy.NumericalWarning")
 def test_a_variance_too_small_to_evaluate_at(tmp_path):
     arguments = ["--variance-end", "1e-5", "--variance-start", "1e-5", "--objective", "log_likelihood"]

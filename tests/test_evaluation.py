@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -7,9 +8,10 @@ import contrastive_entropy as ce
 from contrastive_entropy import InputError
 from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data import Dataset, sample_toy
-from contrastive_entropy.evaluation import SPECTRUM_POINTS, evaluate
+from contrastive_entropy.evaluation import SPECTRUM_POINTS, evaluate, evaluate_files, evaluate_samples
 from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.runs import Run
+from contrastive_entropy.variance import neighbor_variance
 
 VARIANCE = 0.01
 
@@ -79,6 +81,45 @@ def test_a_model_without_variety_is_found_out(tmp_path, evaluated):
     result = evaluated(shrunken, data)
     assert result.relative_tightness > 1
     assert result.model["debiased_tightness"] < 0.97
+
+
+def test_samples_of_a_file_are_judged_as_a_run_is(evaluated, moons, tmp_path, monkeypatch):
+    points = sample_toy("circles", 2200, seed=9)
+    of_a_run, of_samples = evaluated(points, moons), evaluate_samples(points, moons, variance=VARIANCE)
+    assert of_samples.model == of_a_run.model
+    assert of_samples.reference == of_a_run.reference
+    monkeypatch.setattr("contrastive_entropy.evaluation.load", lambda *args, **kwargs: moons)
+    np.save(tmp_path / "sorted.npy", moons.train[moons.train[:, 0].argsort()].numpy())
+    found = evaluate_files(str(tmp_path / "sorted.npy"), "moons", variance=VARIANCE)
+    assert found.settings["points"] == 1200
+    assert found.model["debiased_tightness"] == pytest.approx(1, abs=0.03)  # its second sample is of the same law
+    assert found.model["recall"] > 0.95
+    assert found.model["memorization"] == 1.0
+    default = evaluate_files(str(tmp_path / "sorted.npy"), "moons").settings["variance"]
+    assert default == pytest.approx(neighbor_variance(moons.train))
+
+
+def test_of_few_samples_half_are_the_second_sample(moons):
+    few = sample_toy("moons", 101, seed=5)
+    found = evaluate_samples(few, moons, variance=VARIANCE)
+    assert (found.settings["points"], found.settings["spectrum_points"]) == (51, 50)
+    first, again = (ce.GaussianMixture(s.double(), VARIANCE) for s in (few[:50], few[-50:]))
+    test, train = (ce.GaussianMixture(s[:50].double(), VARIANCE) for s in (moons.test, moons.train))
+    tightness = [ce.fidelity(test, one).item() for one in (first, train)]
+    assert found.model["tightness"] == pytest.approx(tightness[0])
+    debiased = tightness[0] / (ce.fidelity(first, again).item() * tightness[1]) ** 0.5
+    assert found.model["debiased_tightness"] == pytest.approx(debiased)
+
+
+def test_samples_that_cannot_be_judged(moons):
+    def refused(samples, message):
+        with pytest.raises(InputError, match=message):
+            evaluate_samples(samples, moons, variance=VARIANCE)
+
+    refused(moons.train[:11], "11 samples are too few to evaluate; at least 12 are needed")
+    refused(moons.train[:, :1], r"expected samples of 2 coordinates as moons has, got shape \(3000, 1\)")
+    refused(moons.train[0], r"got shape \(2,\)")
+    refused(moons.train.log(), "samples hold NaN or infinite values")
 
 
 def test_too_few_points(evaluated, moons):

@@ -15,19 +15,23 @@ from contrastive_entropy.cli_autoencoder import limit, reconstruct
 from contrastive_entropy.cli_experiment import experiment_app
 from contrastive_entropy.cli_fit import fit_app
 from contrastive_entropy.cli_options import errors_in_one_line
-from contrastive_entropy.cli_tables import BOUND_MEANINGS, evaluate_run, print_figures
+from contrastive_entropy.cli_tables import BOUND_MEANINGS, evaluate_run, print_evaluation, print_figures
 from contrastive_entropy.data import STACKED, TOYS, names
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.files import csv_bytes
 from contrastive_entropy.hub import HUB
 from contrastive_entropy.inception import WEIGHTS
-from contrastive_entropy.runs import Run, write_atomically
+from contrastive_entropy.runs import Run, write_atomically, write_json
 
 app = typer.Typer(
     help="Train mixture density networks with Hilbert-space entropy bounds, and say how far they are from the best fit.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+FeatureWeights = Annotated[
+    Path | None,
+    typer.Option(help=f"Also FID, KID, precision and recall of images: torch-fidelity's {WEIGHTS}, never downloaded."),
+]
 data_app = typer.Typer(help="The data sets that can be named.", no_args_is_help=True)
 app.add_typer(fit_app, name="fit")
 app.add_typer(experiment_app, name="experiment")
@@ -95,17 +99,47 @@ def evaluate(
     from_density: Annotated[
         bool, typer.Option("--from-density", help="Add noise of the density's variance to the centers.")
     ] = False,
-    feature_weights: Annotated[
-        Path | None,
-        typer.Option(
-            help=f"Also FID, KID, precision and recall of images: torch-fidelity's {WEIGHTS}, never downloaded."
-        ),
-    ] = None,
+    feature_weights: FeatureWeights = None,
 ) -> None:
     """Compare generated with held-out points: print a table, write evaluation.json and the figures."""
     with errors_in_one_line():
         options.check_seed(seed)
         evaluate_run(Run.open(run), seed=seed, from_density=from_density, feature_weights=feature_weights)
+
+
+@app.command("evaluate-samples")
+def evaluate_samples(
+    samples: Annotated[str, typer.Argument(help="Samples of any generator: .npy, .npz, .csv, .parquet, image folder.")],
+    data: Annotated[str, typer.Argument(help=f"What they should look like. {options.DATA_HELP}")],
+    variance: Annotated[
+        float | None,
+        typer.Option(help="Of the density, data units squared. \\[default: as `fit` ends, of DATA]"),
+    ] = None,
+    data_root: options.DataRoot = None,
+    standardize: options.Standardize = False,
+    held_out: Annotated[
+        float | None, typer.Option(help="Share of a file's points to hold out. \\[default: 0.2]")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the order of the samples, of a toy's draw and of a file's split.")] = 0,
+    feature_weights: FeatureWeights = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file for the figures.")] = None,
+    overwrite: options.ReplaceFile = False,
+) -> None:
+    """Compare a file of samples, whatever made them, with held-out points: the table that `evaluate` prints of a run."""
+    with errors_in_one_line():
+        options.check_output(out, overwrite=overwrite, suffixes=(".json",))
+        from contrastive_entropy.evaluation import evaluate_files
+
+        evaluation = evaluate_files(
+            samples, data, variance=variance, data_root=data_root, standardize=standardize, held_out=held_out, seed=seed,
+            feature_weights=feature_weights,
+        )  # fmt: skip
+        if out is not None:
+            with options.writing(out):
+                write_json(out, evaluation.as_dict())
+        print_evaluation(evaluation, f"{Path(samples).name} beside {Path(data).name}")
+        if out is not None:
+            typer.echo(f"wrote {out}")
 
 
 @app.command("bound")

@@ -1,7 +1,7 @@
 """Tables that the commands print, and the evaluation that ends a fit."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -13,6 +13,9 @@ from contrastive_entropy.diagnostics import Diagnosis
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.inception import WEIGHTS
 from contrastive_entropy.runs import EVALUATION, Run, write_json
+
+if TYPE_CHECKING:
+    from contrastive_entropy.evaluation import Evaluation
 
 MEANINGS = {
     "tightness": ("high", "F(model, data); 1 = the limit"),
@@ -116,10 +119,13 @@ def _evaluate_generator(run: Run, seed: int, from_density: bool, feature_weights
     evaluation = evaluate(run, dataset, seed=seed, from_density=from_density, feature_weights=feature_weights)
     write_json(run.folder / EVALUATION, evaluation.as_dict())
     paths = write_figures(run, dataset.test, evaluation)
-    title = (
-        f"{run.config.objective} on {Path(run.config.data).name}, {evaluation.settings['points']} points a side, "
-        f"variance {evaluation.settings['variance']:.4g}"
-    )
+    print_evaluation(evaluation, f"{run.config.objective} on {Path(run.config.data).name}")
+    return paths
+
+
+def print_evaluation(evaluation: "Evaluation", title: str) -> None:
+    """The table of samples beside real points, how to read it, and what is diagnosed."""
+    title += f", {evaluation.settings['points']} points a side, variance {evaluation.settings['variance']:.4g}"
     table = new_table(title, "figure", "model", "real", "goal", "what it says")
     for name, (goal, meaning) in (MEANINGS | INCEPTION_MEANINGS).items():
         if name in evaluation.model:
@@ -136,8 +142,7 @@ def _evaluate_generator(run: Run, seed: int, from_density: bool, feature_weights
     if inception is not None and not inception["published_weights"]:
         note = f"The weights are not {WEIGHTS}: figures in their features are no FID and no KID."
         console.print(note, highlight=False, soft_wrap=True)
-    _print_diagnoses(console, evaluation.diagnoses)
-    return paths
+    _print_diagnoses(console, evaluation.diagnoses, change="samples" not in evaluation.settings)
 
 
 def _evaluate_autoencoder(run: Run, seed: int) -> list[Path]:
@@ -173,9 +178,11 @@ def _evaluate_autoencoder(run: Run, seed: int) -> list[Path]:
     return paths
 
 
-def _print_diagnoses(console: Console, diagnoses: list[Diagnosis]) -> None:
+def _print_diagnoses(console: Console, diagnoses: list[Diagnosis], *, change: bool = True) -> None:
+    """With what to change, unless something else than a fit made the samples."""
     for found in diagnoses:
-        console.print(f"[bold]Diagnosis:[/bold] {found}", highlight=False, soft_wrap=True)
+        text = str(found) if change else found.finding
+        console.print(f"[bold]Diagnosis:[/bold] {text}", highlight=False, soft_wrap=True)
 
 
 def _number(value: float) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.files import HELD_OUT, column_names, map_points, read_points, split
 from contrastive_entropy.hub import HUB, PREFIX, load_images
+from contrastive_entropy.variance import neighbor_variance
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def load(
         raise InputError(f"held_out must lie in (0, 1), got {held_out}")
     if standardize:
         _refuse_images(name)
-    _refuse_root(data_root, name)
+    refuse_root(data_root, name)
     dataset = _loaded(name, seed, held_out, data_root, points, double=standardize)
     return _standardized(dataset) if standardize else dataset
 
@@ -178,7 +179,8 @@ def _check_seed(seed: int) -> None:
         raise InputError(f"seed must lie from 0 to 2^63 - 1, got {seed}")
 
 
-def _refuse_root(data_root: str | Path | None, *names: str) -> None:
+def refuse_root(data_root: str | Path | None, *names: str) -> None:
+    """Raise InputError if there is a folder of copies and none of the data is of the hub."""
     if data_root is not None and not any(map(on_hub, names)):
         raise InputError(
             f"data_root is for copies of data sets of the hub, and {' and '.join(names)} "
@@ -235,7 +237,7 @@ def load_points(
         dataset = load(source, seed=seed, data_root=data_root)
         return dataset.train, dataset.image_shape
     _check_seed(seed)
-    _refuse_root(data_root, name)
+    refuse_root(data_root, name)
     mapped = None if double else map_points(Path(source))
     return read_points(Path(source), double=double) if mapped is None else (mapped, None)
 
@@ -255,7 +257,7 @@ def load_pair(
     if standardize:
         _refuse_images(source)
     sources = [source] if against is None else [source, against]
-    _refuse_root(data_root, *sources)
+    refuse_root(data_root, *sources)
     roots = [data_root if on_hub(name) else None for name in sources]
     p, shape = load_points(source, seed=seed, data_root=roots[0], double=standardize)
     q = None if against is None else load_points(against, seed=seed, data_root=roots[-1], double=standardize)[0]
@@ -267,6 +269,20 @@ def load_pair(
         q = None if q is None else units.standardized(torch.as_tensor(q))
         p = units.standardized(torch.as_tensor(p))
     return p, q, shape
+
+
+def default_variance(points: Points, name: str) -> float:
+    """What `fit` would anneal down to, from 20,000 of the points.
+
+    Raises:
+        InputError: the points are constant or mostly duplicates.
+    """
+    chosen = np.sort(np.random.default_rng(0).permutation(len(points))[:20_000])
+    subset = torch.as_tensor(np.asarray(points[chosen]) if isinstance(points, np.ndarray) else points[chosen])
+    try:
+        return neighbor_variance(subset)
+    except ValueError as error:
+        raise InputError(f"{name}: {error}; or set --variance") from error
 
 
 def sample_toy(name: str, count: int, *, seed: int) -> Tensor:

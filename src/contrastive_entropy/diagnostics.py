@@ -38,7 +38,12 @@ class Diagnosis:
     change: str
 
     def __str__(self) -> str:
-        return f"{SIGNATURES[self.name]} ({self.seen}): {self.change}"
+        return f"{self.finding}: {self.change}"
+
+    @property
+    def finding(self) -> str:
+        """What is wrong and the figures that show it, without the remedy."""
+        return f"{SIGNATURES[self.name]} ({self.seen})"
 
 
 SIGNATURES = {

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from contrastive_entropy import __version__
-from contrastive_entropy.data import Points, load_pair
+from contrastive_entropy.data import Points, default_variance, load_pair
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.progress import progress_line
 from contrastive_entropy.runs import write_json
@@ -26,7 +26,6 @@ from contrastive_entropy.streaming import (
     streamed_log_norm,
     streamed_singular_values,
 )
-from contrastive_entropy.variance import neighbor_variance
 
 MOST_COLUMNS = 8192
 """Points of the second set whose Gram matrix, squared, is held for the fidelity: 512 MiB."""
@@ -191,20 +190,6 @@ class _Sums:
             write_json(self.partial, {"settings": self.settings, "sums": sums})
         except OSError as error:
             raise InputError(f"cannot write {self.partial} ({error.strerror}); choose another --out") from error
-
-
-def default_variance(points: Points, name: str) -> float:
-    """What `fit` would anneal down to, from 20,000 of the points.
-
-    Raises:
-        InputError: the points are constant or mostly duplicates.
-    """
-    chosen = np.sort(np.random.default_rng(0).permutation(len(points))[:20_000])
-    subset = torch.as_tensor(np.asarray(points[chosen]) if isinstance(points, np.ndarray) else points[chosen])
-    try:
-        return neighbor_variance(subset)
-    except ValueError as error:
-        raise InputError(f"{name}: {error}; or set --variance") from error
 
 
 def _digest(points: Points) -> str:

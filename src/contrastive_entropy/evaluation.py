@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from contrastive_entropy.data import Dataset
+from contrastive_entropy.data import Dataset, default_variance, load, load_points, names, on_hub, refuse_root
 from contrastive_entropy.diagnostics import Diagnosis, diagnose_samples
 from contrastive_entropy.errors import InputError
+from contrastive_entropy.files import HELD_OUT
 from contrastive_entropy.inception import Inception, inception_figures
 from contrastive_entropy.marginal import fidelity
 from contrastive_entropy.metrics import energy_distance, neighbor_distance, neighborhood_scores, smaller_share
@@ -130,20 +131,54 @@ def evaluate(
     Raises:
         InputError: training has not finished, or too few points to compare; with feature_weights, as `Inception`.
     """
-    count = min(len(dataset.test), len(dataset.train), ENERGY_POINTS)
-    few = min(count, SPECTRUM_POINTS, len(dataset.train) // 2)
     require_enough(dataset)
-    inception = None if feature_weights is None else Inception(feature_weights, dataset.image_shape)
     generator = torch.Generator().manual_seed(seed)
-    generated, again = generate(run, count + few, generator=generator, from_density=from_density).split([count, few])
+    wanted = sum(_counts(dataset))
+    samples = generate(run, wanted, generator=generator, from_density=from_density)
     variance = float(run.load_network().variance)  # where an adaptive schedule ended
+    found = evaluate_samples(samples, dataset, variance=variance, feature_weights=feature_weights)
+    return dataclasses.replace(found, settings={"seed": seed, "from_density": from_density, **found.settings})
+
+
+def evaluate_samples(
+    samples: Tensor, dataset: Dataset, *, variance: float, feature_weights: Path | None = None
+) -> Evaluation:
+    """Compare samples, whatever made them, with the held-out points.
+
+    Args:
+        samples: (n, d), in the data set's units; n >= 12, of which up to 1,000 serve as a second sample of their law, the
+            last ones: rows that are sorted must be shuffled before. Best are 11,000, or as many as are held out and a
+            thousand more.
+        dataset: to compare with.
+        variance: of the densities in the spectrum, the tightness and the effective rank, in data units squared.
+        feature_weights: as in `evaluate`.
+
+    Returns:
+        Evaluation; the reference column compares as many training points with the same held-out points.
+
+    Raises:
+        InputError: too few points to compare, another number of coordinates, samples that are not finite, or a variance at
+            which no points overlap; with feature_weights, as `Inception`.
+    """
+    require_enough(dataset)
+    if samples.ndim != 2 or samples.shape[1] != dataset.dimension:
+        raise InputError(
+            f"expected samples of {dataset.dimension} coordinates as {dataset.name} has, got shape {tuple(samples.shape)}"
+        )
+    if len(samples) < 2 * (NEIGHBORS + 1):
+        raise InputError(f"{len(samples)} samples are too few to evaluate; at least {2 * (NEIGHBORS + 1)} are needed")
+    if not bool(samples.isfinite().all()):
+        raise InputError("samples hold NaN or infinite values; leave such rows out")
+    inception = None if feature_weights is None else Inception(feature_weights, dataset.image_shape)
+    count, few = _counts(dataset, len(samples))
+    generated, again = samples[:count], samples[-few:]
     test, train, train_again = dataset.test[:count], dataset.train[:count], dataset.train[-few:]
     model, spectrum = _figures(generated, again, test, variance)
     reference, reference_spectrum = _figures(train, train_again, test, variance)
     if min(reference["tightness"], model["own_tightness"], reference["own_tightness"]) < 1e-100:
         raise InputError(
-            f"the run's variance, {variance:.4g}, is too small to compare {few} points at: even real ones do not overlap; "
-            "train with a higher --variance-end"
+            f"the variance, {variance:.4g}, is too small to compare {few} points at: even real ones do not overlap; take a "
+            "larger one: of a run, train with a higher --variance-end"
         )
     for figures in (model, reference):
         own = figures.pop("own_tightness")
@@ -155,8 +190,6 @@ def evaluate(
         figures["far_share"] = float((nearest > radius).double().mean())
         figures["memorization"] = smaller_share(nearest, distances)
     settings: dict[str, Any] = {
-        "seed": seed,
-        "from_density": from_density,
         "points": count,
         "spectrum_points": few,
         "neighbors": NEIGHBORS,
@@ -169,6 +202,66 @@ def evaluate(
             figures |= inception_figures(inception.features(points, name), held_out, neighbors=NEIGHBORS)
         settings["inception"] = inception.settings
     return Evaluation(model, reference, settings, generated, spectrum, reference_spectrum)
+
+
+def evaluate_files(
+    samples: str,
+    data: str,
+    *,
+    variance: float | None = None,
+    data_root: Path | None = None,
+    standardize: bool = False,
+    held_out: float | None = None,
+    seed: int = 0,
+    feature_weights: Path | None = None,
+) -> Evaluation:
+    """`evaluate_samples` of a file, or of a named data set's training points.
+
+    Args:
+        samples: as in `data.load_points`, in any order.
+        data, data_root, standardize: as in `data.load`; samples are in the units of the data before they are standardized.
+        variance: of the densities; None is what a fit would anneal down to.
+        held_out: share of a file's points that is held out; None is what `data.load` does.
+        seed: of the order of the samples, of a toy's draw and of a file's split.
+        feature_weights: as in `evaluate`.
+
+    Raises:
+        InputError: as `data.load` and `evaluate_samples`; images of another shape; held_out of data that come with held-out
+            points.
+    """
+    if variance is not None and not 0 < variance < float("inf"):
+        raise InputError(f"variance must be a positive number, got {variance}")
+    if held_out is not None and data in names():
+        raise InputError(f"--held-out would be ignored: {data} comes with held-out points; leave it out")
+    refuse_root(data_root, data, samples)
+    root, samples_root = (data_root if on_hub(name) else None for name in (data, samples))
+    dataset = load(data, seed=seed, data_root=root, held_out=held_out or HELD_OUT, standardize=standardize)
+    points, shape = load_points(samples, seed=seed, data_root=samples_root, double=standardize)
+    if dataset.image_shape and shape and shape != dataset.image_shape:
+        raise InputError(
+            f"{samples} holds images of shape {shape} and {data} of {dataset.image_shape}; bring them to one size"
+        )
+    if points.shape[1] != dataset.dimension:
+        raise InputError(f"{samples} has {points.shape[1]} coordinates and {data} has {dataset.dimension}")
+    order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))[: sum(_counts(dataset))]
+    points = torch.as_tensor(points[order])
+    if dataset.units is not None:
+        points = dataset.units.standardized(points)
+    if variance is None:
+        variance = default_variance(dataset.train, data)
+    found = evaluate_samples(points.float(), dataset, variance=variance, feature_weights=feature_weights)
+    given = {"samples": samples, "data": data, "seed": seed, "standardize": standardize}
+    return dataclasses.replace(found, settings={**given, **found.settings})
+
+
+def _counts(dataset: Dataset, samples: int | None = None) -> tuple[int, int]:
+    """How many points a side are compared, and how many further ones are a second sample of the same law."""
+    few = min(len(dataset.test), SPECTRUM_POINTS, len(dataset.train) // 2)
+    count = min(len(dataset.test), len(dataset.train), ENERGY_POINTS)
+    if samples is None:
+        return count, few
+    few = min(few, samples // 2)
+    return min(count, samples - few), few
 
 
 def _figures(points: Tensor, again: Tensor, test: Tensor, variance: float) -> tuple[dict[str, float], Tensor]:

@@ -10,9 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from contrastive_entropy.data import load_pair
+from contrastive_entropy.data import default_variance, load_pair
 from contrastive_entropy.decomposition import Decomposition, decompose
-from contrastive_entropy.entropy import default_variance
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.report import DATA_COLOR, MODEL_COLOR, png_bytes, principal_axes
