@@ -262,13 +262,14 @@ def test_variance_sweep(tmp_path, monkeypatch):
     assert [row["factor"] for row in found["rows"]] == [0.0001, 1.0, 10000.0]
     for row in found["rows"]:
         assert row["variance"] == pytest.approx(found["auto"] * row["factor"])
+        assert row["reached"] == pytest.approx([row["variance"]] * 2)
     diagnoses = {row["factor"]: row["diagnoses"] for row in found["rows"]}
     # at the ends, and not between; gibberish at all, for so few steps
     ill = {factor: set(names) - {"gibberish"} for factor, names in diagnoses.items()}
     assert (ill[0.0001], ill[1]) == ({"vanishing"}, set())
     assert "blurred" in ill[10000]
     assert all(0 < rank <= 512 for row in found["rows"] for rank in row["effective_ranks"])
-    assert found["rows"][0]["real_effective_rank"] > 400 > 1.5 > found["rows"][2]["real_effective_rank"]
+    assert found["rows"][0]["real_effective_ranks"][0] > 400 > 1.5 > found["rows"][2]["real_effective_ranks"][0]
     coverage = [row["runs"][0]["figures"]["coverage"] for row in found["rows"]]
     assert coverage[1] > max(coverage[0], coverage[2])
     assert "within 10% of its best coverage from 1 to 1; diagnosed: " in result.stdout
@@ -336,6 +337,20 @@ def test_a_sweep_of_a_flat_table_is_drawn(tmp_path, rows):
     result = call(*sweep, *small, "--objectives", "log_likelihood")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "sweep" / "variance-sweep.png").stat().st_size > 10_000
+
+
+def test_a_sweep_looks_at_the_variance_that_a_run_ended_at(tmp_path, monkeypatch):
+    monkeypatch.setattr(arena, "LAW", 2000)
+    small = ["--steps", 300, "--seeds", "0,1", "--width", 32, "--components", 64, "--batch-size", 64]
+    sweep = ["experiment", "variance-sweep", "--out", tmp_path, *small, "--factors", "0.0001,1"]
+    result = call(*sweep, "--objectives", "debiased_normalized_inner_product")
+    assert result.exit_code == 0, result.output
+    low, choice = json.loads((tmp_path / "variance-sweep.json").read_text())["rows"]
+    # the adaptive schedule waits while samples find no data: at what was asked for hardly one would
+    assert min(low["reached"]) > 10 * low["variance"]
+    assert "vanishing" not in low["diagnoses"]
+    assert 1 < low["effective_ranks"][0] < 500 > low["real_effective_ranks"][0] > choice["real_effective_ranks"][0] > 1
+    assert choice["reached"] == pytest.approx([choice["variance"]] * 2)
 
 
 def test_the_choice_faces_the_factor_that_is_lowest_on_other_seeds():

@@ -158,12 +158,12 @@ class Arena:
         minutes = f", {left * statistics.mean(self.spent) / 60:.0f} min for all that are left" if self.spent else ""
         return f" (run {self.asked} of {self.expected}{minutes})"
 
-    def samples(self, name: str, config: FitConfig, count: int) -> Tensor:
-        """(count, d) samples of a run that was made."""
+    def samples(self, name: str, config: FitConfig, count: int) -> tuple[Tensor, float]:
+        """(count, d) samples of a run that was made, and the variance that it ended at."""
         path = self._path(name, config)
         network = config.network(self.dataset.dimension, self.dataset.image_shape)
         network.load_state_dict(load_tensors(path.with_name(f"{path.name}.safetensors").read_bytes()))
-        return network.sample(count, generator=torch.Generator().manual_seed(0))
+        return network.sample(count, generator=torch.Generator().manual_seed(0)), float(network.variance)
 
     def _path(self, name: str, config: FitConfig) -> Path:
         return self.folder / f"{name.replace(':', '-')}-seed{config.seed}"

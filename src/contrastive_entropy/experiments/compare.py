@@ -73,7 +73,7 @@ def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
     for contender, loss in zip(contenders, losses, strict=True):
         fits = [dataclasses.replace(contender.settings(base), seed=seed) for seed in config.seeds]
         rows.append({"contender": contender.name, "runs": [arena.run(contender.name, loss, fit) for fit in fits]})
-        samples.append((contender.name, arena.samples(contender.name, fits[0], 2000)))
+        samples.append((contender.name, arena.samples(contender.name, fits[0], 2000)[0]))
         write_result(folder / "compare.json", settings, list(config.seeds), clock, found)
         write_atomically(folder / "compare.png", png_bytes(figure(samples, dataset)))
     return {"config": settings, **found}

@@ -70,21 +70,27 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
             ]
             label = f"{name}@{factor:g}"
             results = [arena.run(label, loss, fit) for fit in fits]
-            samples = [arena.samples(label, fit, SHOWN) for fit in fits]
+            samples, reached = zip(*(arena.samples(label, fit, SHOWN) for fit in fits), strict=True)
             strips[name].append((end, samples[0]))
-            ranks = [effective_rank_of(some, end) for some in (*samples, arena.dataset.test)]
+            ranks, real_ranks = (
+                [effective_rank_of(points, variance) for points, variance in zip(several, reached, strict=True)]
+                for several in (samples, [arena.dataset.test] * len(fits))
+            )
             seen = [
-                diagnosed(arena, some, result["figures"], (rank, ranks[-1]), end)
-                for some, result, rank in zip(samples, results, ranks, strict=False)
+                diagnosed(arena, some, result["figures"], both, variance)
+                for some, result, both, variance in zip(
+                    samples, results, zip(ranks, real_ranks, strict=True), reached, strict=True
+                )
             ]
             rows.append(
                 {
                     "objective": name,
                     "factor": factor,
                     "variance": end,
+                    "reached": reached,
                     "runs": results,
-                    "effective_ranks": ranks[:-1],
-                    "real_effective_rank": ranks[-1],
+                    "effective_ranks": ranks,
+                    "real_effective_ranks": real_ranks,
                     "diagnoses": [name for name in SIGNATURES if 2 * sum(name in names for names in seen) > len(seen)],
                 }
             )
@@ -112,7 +118,7 @@ def diagnosed(
         samples: (n, d).
         figures: of the run, in the arena's space.
         ranks: effective rank of the samples and of real points.
-        variance: at the end.
+        variance: that the run ended at, with an adaptive schedule above what was asked for where that is too small.
     """
     train, base = arena.dataset.train, arena.base
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
