@@ -351,6 +351,9 @@ def test_a_sweep_looks_at_the_variance_that_a_run_ended_at(tmp_path, monkeypatch
     assert "vanishing" not in low["diagnoses"]
     assert 1 < low["effective_ranks"][0] < 500 > low["real_effective_ranks"][0] > choice["real_effective_ranks"][0] > 1
     assert choice["reached"] == pytest.approx([choice["variance"]] * 2)
+    head, _, row = (tmp_path / "variance-sweep.md").read_text().splitlines()[:3]
+    least = dict(zip(head.split(" | "), row.split(" | "), strict=True))["least factor reached"]
+    assert float(least) == pytest.approx(sum(low["reached"]) / 2 / choice["variance"], rel=0.05)
 
 
 def test_the_choice_faces_the_factor_that_is_lowest_on_other_seeds():
