@@ -353,6 +353,7 @@ def test_a_sweep_looks_at_the_variance_that_a_run_ended_at(tmp_path, monkeypatch
     assert choice["reached"] == pytest.approx([choice["variance"]] * 2)
     head, _, row = (tmp_path / "variance-sweep.md").read_text().splitlines()[:3]
     least = dict(zip(head.split(" | "), row.split(" | "), strict=True))["least factor reached"]
+    assert f"Runs ended at {least} times the chosen variance or more." in result.stdout
     assert float(least) == pytest.approx(sum(low["reached"]) / 2 / choice["variance"], rel=0.05)
 
 

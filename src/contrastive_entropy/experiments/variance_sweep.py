@@ -334,5 +334,6 @@ def reading(found: dict[str, Any]) -> str:
         lines.append(
             f"{objective}: within 10% of its best coverage from {least:g} to {largest:g}"
             + (f"; diagnosed: {'; '.join(seen)}." if seen else "; nothing is diagnosed.")
+            + f" Runs ended at {_least_reached(own, found['auto'])} times the chosen variance or more."
         )
     return "\n".join(lines)
