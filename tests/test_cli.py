@@ -274,6 +274,10 @@ def test_samples_of_any_generator_are_judged(digits_run, tmp_path):
     assert "--steps" not in result.stdout
     assert found["reference"]["recall"] == own["reference"]["recall"]
     assert found["settings"]["samples"] == str(drawn)
+    assert [sorted(diagnosis) for diagnosis in found["diagnoses"]] == [["name", "seen"]]
+    refused(
+        call("evaluate-samples", drawn, digits_run[0] / "samples.png", "--held-out", 0), "held_out must lie in (0, 1)"
+    )
     refused(call("evaluate-samples", drawn, "digits", "--out", out), "exists; replace it with --overwrite")
     refused(call("evaluate-samples", drawn, "moons"), "has 64 coordinates and moons has 2")
     refused(

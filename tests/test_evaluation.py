@@ -99,6 +99,43 @@ def test_samples_of_a_file_are_judged_as_a_run_is(evaluated, moons, tmp_path, mo
     assert default == pytest.approx(neighbor_variance(moons.train))
 
 
+def test_samples_are_not_drawn_as_a_file_is_split(tmp_path):
+    values = sample_toy("moons", 1500, seed=3).numpy()
+    np.save(tmp_path / "data.npy", values)
+    found = evaluate_files(str(tmp_path / "data.npy"), str(tmp_path / "data.npy"))
+    assert found.settings["points"] == 300
+    # four fifths of the copies are of training points; of the rest half count
+    assert found.model["memorization"] == pytest.approx(0.9, abs=0.05)
+
+
+def test_rows_that_cannot_be_judged_are_named(tmp_path):
+    values = np.random.default_rng(0).random((400, 64), np.float32)
+    file = tmp_path / "samples.npy"
+
+    def refused(message, data="digits", **settings):
+        np.save(file, values)
+        with pytest.raises(InputError, match=message):
+            evaluate_files(str(file), data, **settings)
+
+    values[[250, 77]] = np.nan
+    refused("row 77, counted from 0, holds NaN or infinite values; remove or fill such rows")
+    values[[250, 77]] = 3.0
+    refused(r"digits holds images in \[0, 1\], channels first, and .* values from .* to 3; bring them to that range")
+    values = values[:, :2]
+    data = tmp_path / "data.csv"
+    data.write_text("x,y\n" + "".join(f"{row / 7},5\n" for row in range(40)))
+    refused(
+        "column 1, counted from 0, is 5 in all of the data, but differs from it by up to", str(data), standardize=True
+    )
+    values = 1e6 * np.random.default_rng(1).random((400, 2), np.float32)
+    refused("samples do not overlap with as many others, and real points do: are the samples in the units", "moons")
+    values = np.random.default_rng(0).random((20, 1, 2), np.float32)
+    refused("holds images, scaled to \\[0, 1\\], and moons rows of numbers: give both in one form", "moons")
+    (tmp_path / "crossed.csv").write_text("y,x\n" + "5,1\n5,2\n" * 20)
+    with pytest.raises(InputError, match=r"has the columns y, x and .* has x, y; bring them into one order"):
+        evaluate_files(str(tmp_path / "crossed.csv"), str(data))
+
+
 def test_of_few_samples_half_are_the_second_sample(moons):
     few = sample_toy("moons", 101, seed=5)
     found = evaluate_samples(few, moons, variance=VARIANCE)
@@ -120,6 +157,8 @@ def test_samples_that_cannot_be_judged(moons):
     refused(moons.train[:, :1], r"expected samples of 2 coordinates as moons has, got shape \(3000, 1\)")
     refused(moons.train[0], r"got shape \(2,\)")
     refused(moons.train.log(), "samples hold NaN or infinite values")
+    with pytest.raises(InputError, match="variance must be positive, got 0"):
+        evaluate_samples(moons.train, moons, variance=0.0)
 
 
 def test_too_few_points(evaluated, moons):

@@ -109,7 +109,7 @@ def evaluate(
 
 @app.command("evaluate-samples")
 def evaluate_samples(
-    samples: Annotated[str, typer.Argument(help="Samples of any generator: .npy, .npz, .csv, .parquet, image folder.")],
+    samples: Annotated[str, typer.Argument(help=f"Samples of any generator. {options.DATA_HELP}")],
     data: Annotated[str, typer.Argument(help=f"What they should look like. {options.DATA_HELP}")],
     variance: Annotated[
         float | None,
@@ -125,7 +125,11 @@ def evaluate_samples(
     out: Annotated[Path | None, typer.Option(help="JSON file for the figures.")] = None,
     overwrite: options.ReplaceFile = False,
 ) -> None:
-    """Compare a file of samples, whatever made them, with held-out points: the table that `evaluate` prints of a run."""
+    """Compare a file of samples, whatever made them, with held-out points: the table that `evaluate` prints of a run.
+
+    Of a file, points are held out here: hold the same ones out of what is trained, or give as DATA a file whose points it has
+    not seen; else copies look like good samples. For samples of a run, repeat its --seed and --held-out.
+    """
     with errors_in_one_line():
         options.check_output(out, overwrite=overwrite, suffixes=(".json",))
         from contrastive_entropy.evaluation import evaluate_files
@@ -136,8 +140,8 @@ def evaluate_samples(
         )  # fmt: skip
         if out is not None:
             with options.writing(out):
-                write_json(out, evaluation.as_dict())
-        print_evaluation(evaluation, f"{Path(samples).name} beside {Path(data).name}")
+                write_json(out, evaluation.as_dict(fitted=False))
+        print_evaluation(evaluation, f"{Path(samples).name} beside {Path(data).name}", fitted=False)
         if out is not None:
             typer.echo(f"wrote {out}")
 

@@ -119,12 +119,12 @@ def _evaluate_generator(run: Run, seed: int, from_density: bool, feature_weights
     evaluation = evaluate(run, dataset, seed=seed, from_density=from_density, feature_weights=feature_weights)
     write_json(run.folder / EVALUATION, evaluation.as_dict())
     paths = write_figures(run, dataset.test, evaluation)
-    print_evaluation(evaluation, f"{run.config.objective} on {Path(run.config.data).name}")
+    print_evaluation(evaluation, f"{run.config.objective} on {Path(run.config.data).name}", fitted=True)
     return paths
 
 
-def print_evaluation(evaluation: "Evaluation", title: str) -> None:
-    """The table of samples beside real points, how to read it, and what is diagnosed."""
+def print_evaluation(evaluation: "Evaluation", title: str, *, fitted: bool) -> None:
+    """The table of samples beside real points, how to read it, and what is diagnosed: of a fit with what to change."""
     title += f", {evaluation.settings['points']} points a side, variance {evaluation.settings['variance']:.4g}"
     table = new_table(title, "figure", "model", "real", "goal", "what it says")
     for name, (goal, meaning) in (MEANINGS | INCEPTION_MEANINGS).items():
@@ -142,7 +142,7 @@ def print_evaluation(evaluation: "Evaluation", title: str) -> None:
     if inception is not None and not inception["published_weights"]:
         note = f"The weights are not {WEIGHTS}: figures in their features are no FID and no KID."
         console.print(note, highlight=False, soft_wrap=True)
-    _print_diagnoses(console, evaluation.diagnoses, change="samples" not in evaluation.settings)
+    _print_diagnoses(console, evaluation.diagnoses, fitted=fitted)
 
 
 def _evaluate_autoencoder(run: Run, seed: int) -> list[Path]:
@@ -178,10 +178,11 @@ def _evaluate_autoencoder(run: Run, seed: int) -> list[Path]:
     return paths
 
 
-def _print_diagnoses(console: Console, diagnoses: list[Diagnosis], *, change: bool = True) -> None:
-    """With what to change, unless something else than a fit made the samples."""
+def _print_diagnoses(console: Console, diagnoses: list[Diagnosis], *, fitted: bool = True) -> None:
     for found in diagnoses:
-        text = str(found) if change else found.finding
+        text = str(found) if fitted else found.finding
+        if not fitted and found.name == "blurred":
+            text += ": lower --variance; tightness means little here"
         console.print(f"[bold]Diagnosis:[/bold] {text}", highlight=False, soft_wrap=True)
 
 

@@ -1,17 +1,29 @@
-"""How good a trained run is: every figure beside what a second sample of the real data reaches."""
+"""How good a trained run is, or any samples: every figure beside what a second sample of the real data reaches."""
 
 import dataclasses
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from contrastive_entropy.data import Dataset, default_variance, load, load_points, names, on_hub, refuse_root
+from contrastive_entropy.data import (
+    Dataset,
+    Units,
+    default_variance,
+    load,
+    load_points,
+    names,
+    on_hub,
+    refuse_root,
+    unevenness,
+)
 from contrastive_entropy.diagnostics import Diagnosis, diagnose_samples
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.files import HELD_OUT
+from contrastive_entropy.files import HELD_OUT, column_names
 from contrastive_entropy.inception import Inception, inception_figures
 from contrastive_entropy.marginal import fidelity
 from contrastive_entropy.metrics import energy_distance, neighbor_distance, neighborhood_scores, smaller_share
@@ -20,6 +32,8 @@ from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.runs import Run
 from contrastive_entropy.spectrum import effective_rank, singular_values
 from contrastive_entropy.tracking import encoded
+
+logger = logging.getLogger("contrastive_entropy")
 
 SPECTRUM_POINTS = 1000
 """Most points per side in the spectrum, the tightness and the effective rank: their values depend on the number."""
@@ -38,7 +52,7 @@ FAR_QUANTILE = 0.99
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A run's figures and what they were computed from.
+    """Figures of a run, or of samples, and what they were computed from.
 
     Args:
         model: name -> figure of the generated points against the held-out points.
@@ -66,14 +80,17 @@ class Evaluation:
         """
         return self.model["tightness"] / self.reference["tightness"]
 
-    def as_dict(self) -> dict[str, Any]:
-        """For evaluation.json."""
+    def as_dict(self, *, fitted: bool = True) -> dict[str, Any]:
+        """For a JSON file; what to change is said of a fit alone."""
+        diagnoses = [dataclasses.asdict(found) for found in self.diagnoses]
+        if not fitted:
+            diagnoses = [{name: found[name] for name in ("name", "seen")} for found in diagnoses]
         return {
             "settings": self.settings,
             "relative_tightness": self.relative_tightness,
             "model": self.model,
             "reference": self.reference,
-            "diagnoses": [dataclasses.asdict(found) for found in self.diagnoses],
+            "diagnoses": diagnoses,
         }
 
     @property
@@ -132,11 +149,11 @@ def evaluate(
         InputError: training has not finished, or too few points to compare; with feature_weights, as `Inception`.
     """
     require_enough(dataset)
+    inception = None if feature_weights is None else Inception(feature_weights, dataset.image_shape)
     generator = torch.Generator().manual_seed(seed)
-    wanted = sum(_counts(dataset))
-    samples = generate(run, wanted, generator=generator, from_density=from_density)
+    samples = generate(run, sum(_counts(dataset)), generator=generator, from_density=from_density)
     variance = float(run.load_network().variance)  # where an adaptive schedule ended
-    found = evaluate_samples(samples, dataset, variance=variance, feature_weights=feature_weights)
+    found = _judged(samples, dataset, variance, inception)
     return dataclasses.replace(found, settings={"seed": seed, "from_density": from_density, **found.settings})
 
 
@@ -146,19 +163,19 @@ def evaluate_samples(
     """Compare samples, whatever made them, with the held-out points.
 
     Args:
-        samples: (n, d), in the data set's units; n >= 12, of which up to 1,000 serve as a second sample of their law, the
-            last ones: rows that are sorted must be shuffled before. Best are 11,000, or as many as are held out and a
-            thousand more.
+        samples: (n, d), in the units of `dataset.train`, standardized if it is; n >= 12. The last ones, up to 1,000, serve
+            as a second sample of their law: rows that are sorted must be shuffled before. Best are 11,000, or as many as
+            are held out and a thousand more.
         dataset: to compare with.
-        variance: of the densities in the spectrum, the tightness and the effective rank, in data units squared.
+        variance: of the densities in the spectrum, the tightness and the effective rank, v > 0, in data units squared.
         feature_weights: as in `evaluate`.
 
     Returns:
         Evaluation; the reference column compares as many training points with the same held-out points.
 
     Raises:
-        InputError: too few points to compare, another number of coordinates, samples that are not finite, or a variance at
-            which no points overlap; with feature_weights, as `Inception`.
+        InputError: too few points to compare, another number of coordinates, samples that are not finite, or a variance
+            that is not positive or at which no points overlap; with feature_weights, as `Inception`.
     """
     require_enough(dataset)
     if samples.ndim != 2 or samples.shape[1] != dataset.dimension:
@@ -169,13 +186,25 @@ def evaluate_samples(
         raise InputError(f"{len(samples)} samples are too few to evaluate; at least {2 * (NEIGHBORS + 1)} are needed")
     if not bool(samples.isfinite().all()):
         raise InputError("samples hold NaN or infinite values; leave such rows out")
+    if not variance > 0:
+        raise InputError(f"variance must be positive, got {variance}")
     inception = None if feature_weights is None else Inception(feature_weights, dataset.image_shape)
+    return _judged(samples, dataset, variance, inception)
+
+
+def _judged(samples: Tensor, dataset: Dataset, variance: float, inception: Inception | None) -> Evaluation:
+    """`evaluate_samples` of samples that can be compared."""
     count, few = _counts(dataset, len(samples))
     generated, again = samples[:count], samples[-few:]
     test, train, train_again = dataset.test[:count], dataset.train[:count], dataset.train[-few:]
     model, spectrum = _figures(generated, again, test, variance)
     reference, reference_spectrum = _figures(train, train_again, test, variance)
-    if min(reference["tightness"], model["own_tightness"], reference["own_tightness"]) < 1e-100:
+    if model["own_tightness"] < 1e-100 <= min(reference["tightness"], reference["own_tightness"]):
+        raise InputError(
+            f"at the variance, {variance:.4g}, {few} samples do not overlap with as many others, and real points do: are "
+            "the samples in the units of the data?"
+        )
+    if min(reference["tightness"], reference["own_tightness"]) < 1e-100:
         raise InputError(
             f"the variance, {variance:.4g}, is too small to compare {few} points at: even real ones do not overlap; take a "
             "larger one: of a run, train with a higher --variance-end"
@@ -217,17 +246,22 @@ def evaluate_files(
 ) -> Evaluation:
     """`evaluate_samples` of a file, or of a named data set's training points.
 
+    High figures say something only of a generator that was not trained on the held-out points.
+
     Args:
-        samples: as in `data.load_points`, in any order.
+        samples: as in `data.load_points`, in any order; of a mapped .npy file only the rows that are drawn are looked at.
         data, data_root, standardize: as in `data.load`; samples are in the units of the data before they are standardized.
         variance: of the densities; None is what a fit would anneal down to.
         held_out: share of a file's points that is held out; None is what `data.load` does.
-        seed: of the order of the samples, of a toy's draw and of a file's split.
+        seed: of the samples that are drawn, of a toy's draw and of a file's split.
         feature_weights: as in `evaluate`.
 
+    Returns:
+        Evaluation.
+
     Raises:
-        InputError: as `data.load` and `evaluate_samples`; images of another shape; held_out of data that come with held-out
-            points.
+        InputError: as `data.load` and `evaluate_samples`; samples of another kind, shape, range or order of columns;
+            held_out of data that come with held-out points.
     """
     if variance is not None and not 0 < variance < float("inf"):
         raise InputError(f"variance must be a positive number, got {variance}")
@@ -235,7 +269,8 @@ def evaluate_files(
         raise InputError(f"--held-out would be ignored: {data} comes with held-out points; leave it out")
     refuse_root(data_root, data, samples)
     root, samples_root = (data_root if on_hub(name) else None for name in (data, samples))
-    dataset = load(data, seed=seed, data_root=root, held_out=held_out or HELD_OUT, standardize=standardize)
+    share = HELD_OUT if held_out is None else held_out
+    dataset = load(data, seed=seed, data_root=root, held_out=share, standardize=standardize)
     points, shape = load_points(samples, seed=seed, data_root=samples_root, double=standardize)
     if dataset.image_shape and shape and shape != dataset.image_shape:
         raise InputError(
@@ -243,15 +278,52 @@ def evaluate_files(
         )
     if points.shape[1] != dataset.dimension:
         raise InputError(f"{samples} has {points.shape[1]} coordinates and {data} has {dataset.dimension}")
-    order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))[: sum(_counts(dataset))]
-    points = torch.as_tensor(points[order])
+    if shape and not dataset.image_shape:
+        raise InputError(f"{samples} holds images, scaled to [0, 1], and {data} rows of numbers: give both in one form")
+    columns = column_names(Path(samples)) if Path(samples).is_file() else None
+    if columns and dataset.columns and columns != dataset.columns:
+        raise InputError(
+            f"{samples} has the columns {', '.join(columns)} and {data} has {', '.join(dataset.columns)}; bring them into "
+            "one order, under the same names"
+        )
+    # of its own, not the generator that splits a file: rows that belong to the data's would all be the held-out ones
+    order = np.random.default_rng([seed, 1]).permutation(len(points))[: sum(_counts(dataset))]
+    chosen = torch.as_tensor(points[order])
+    bad = order[~chosen.isfinite().all(1).numpy()]
+    if len(bad):
+        raise InputError(
+            f"{samples}: row {min(bad)}, counted from 0, holds NaN or infinite values; remove or fill such rows"
+        )
+    if dataset.image_shape and not shape and not -0.5 <= float(chosen.min()) <= float(chosen.max()) <= 1.5:
+        raise InputError(
+            f"{data} holds images in [0, 1], channels first, and {samples} values from {chosen.min():.4g} to "
+            f"{chosen.max():.4g}; bring them to that range"
+        )
+    if (uneven := unevenness(dataset)) is not None:
+        logger.warning(uneven)
     if dataset.units is not None:
-        points = dataset.units.standardized(points)
+        chosen = _standardized_samples(chosen, dataset.units, samples)
     if variance is None:
         variance = default_variance(dataset.train, data)
-    found = evaluate_samples(points.float(), dataset, variance=variance, feature_weights=feature_weights)
-    given = {"samples": samples, "data": data, "seed": seed, "standardize": standardize}
+    found = evaluate_samples(chosen.float(), dataset, variance=variance, feature_weights=feature_weights)
+    given = {"samples": samples, "data": data, "seed": seed, "held_out": held_out, "standardize": standardize}
     return dataclasses.replace(found, settings={**given, **found.settings})
+
+
+def _standardized_samples(samples: Tensor, units: Units, name: str) -> Tensor:
+    """Samples in the data's units, brought to its standardized columns.
+
+    Raises:
+        InputError: they vary where the data do not, which standardized columns cannot show.
+    """
+    for column in units.constant:
+        value, off = units.mean[column], (samples[:, column] - units.mean[column]).abs().amax()
+        if off > 1e-6 * abs(value):
+            raise InputError(
+                f"column {column}, counted from 0, is {value:.6g} in all of the data, but differs from it by up to "
+                f"{off:.4g} in {name}; --standardize leaves no trace of that: drop the column from both"
+            )
+    return units.standardized(samples)
 
 
 def _counts(dataset: Dataset, samples: int | None = None) -> tuple[int, int]:

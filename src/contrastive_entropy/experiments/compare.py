@@ -56,7 +56,7 @@ def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
         InputError: an unknown contender, data or a folder that cannot be used, or a signal stopped it.
     """
     if all(name.partition(":")[0] in PEERS for name in config.contenders):
-        for setting in ("variance_end", "coarse_every", "fine_every"):
+        for setting in ("coarse_every", "fine_every"):
             if getattr(config, setting) is not None:
                 flag = "--" + setting.replace("_", "-")
                 raise InputError(f"{flag} would be ignored: none of --contenders sees the variance; leave it out")

@@ -59,7 +59,7 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
     assert auto is not None
     contenders = [Contender.named(name, arena.variance_start) for name in config.objectives]
     rows: list[dict[str, Any]] = []
-    strips: dict[str, list[tuple[float, Tensor]]] = {name: [] for name in config.objectives}
+    strips: dict[str, list[tuple[float, float, Tensor]]] = {name: [] for name in config.objectives}
     for contender in contenders:
         name, loss, base = contender.name, contender.loss(), contender.settings(arena.base)
         for factor in config.factors:
@@ -71,7 +71,7 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
             label = f"{name}@{factor:g}"
             results = [arena.run(label, loss, fit) for fit in fits]
             samples, reached = zip(*(arena.samples(label, fit, SHOWN) for fit in fits), strict=True)
-            strips[name].append((end, samples[0]))
+            strips[name].append((end, reached[0], samples[0]))
             ranks, real_ranks = (
                 [effective_rank_of(points, variance) for points, variance in zip(several, reached, strict=True)]
                 for several in (samples, [arena.dataset.test] * len(fits))
@@ -165,7 +165,7 @@ def tolerated(rows: list[dict[str, Any]]) -> tuple[float, float]:
     return rows[low]["factor"], rows[high]["factor"]
 
 
-def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]], dataset: Dataset) -> Figure:
+def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, float, Tensor]]], dataset: Dataset) -> Figure:
     """Coverage, recall, precision and the distance that counts over the variance, and samples of the first seed."""
     objectives = [name for name, strip in strips.items() if strip]
     by_objective = _by_objective(found)
@@ -191,7 +191,7 @@ def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]],
         axis.axhline(found["real"][name], color="#777777", linewidth=0.5)
         axis.set(
             xscale="log",
-            xlabel="variance at the end",
+            xlabel="variance asked for",
             title=f"{name} distance" if name == distance else name,
             yscale="log" if name == distance else "linear",
         )
@@ -201,9 +201,10 @@ def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor]]],
     top.legend(handles, labels, loc="outside lower center", ncols=len(objectives), fontsize=7)
     axes = bottom.subplots(len(objectives), columns, squeeze=False)
     for row, objective in zip(axes, objectives, strict=True):
-        for axis, (variance, samples) in zip(row, strips[objective], strict=False):
+        for axis, (variance, reached, samples) in zip(row, strips[objective], strict=False):
             axis.set(xticks=[], yticks=[])
-            axis.set_title(f"{variance:.2g}", fontsize=8)
+            above = reached > 1.02 * variance
+            axis.set_title(f"{variance:.2g}{f', ended at {reached:.2g}' if above else ''}", fontsize=6 if above else 8)
             if dataset.image_shape is not None:
                 draw_sheet(axis, samples[:16], dataset.image_shape, columns=4)
                 continue
@@ -254,12 +255,13 @@ def _cells(found: dict[str, Any], objective: str, own: list[dict[str, Any]]) -> 
     share = measured(chosen, "coverage")[0] / coverage[0] if coverage[0] > 0 else math.nan
     ratio, error = _ratio(measured(chosen, distance), least_distance)
     least, largest = tolerated(own)
+    down = _least_reached(own, found["auto"])
     return [
         found["config"]["data"],
         objective,
         f"{found['config']['steps']:,}",
         f"{found['auto']:.3g}",
-        _least_reached(own, found["auto"]),
+        "-" if down is None else f"{down:.2g}",
         f"{coverage[0]:.3f} +- {coverage[1]:.3f}, {top['factor']:g}",
         f"{share:.1%}",
         f"{distance} {least_distance[0]:.3g} +- {least_distance[1]:.2g}, {low['factor']:g}",
@@ -270,24 +272,28 @@ def _cells(found: dict[str, Any], objective: str, own: list[dict[str, Any]]) -> 
     ]
 
 
-def _least_reached(rows: list[dict[str, Any]], auto: float) -> str:
-    """The smallest variance that a factor's runs ended at, in their mean, over the chosen one; older results do not say."""
-    reached = [mean_and_error(row["reached"])[0] for row in rows if "reached" in row]
-    return f"{min(reached) / auto:.2g}" if reached else "-"
+def _least_reached(rows: list[dict[str, Any]], auto: float) -> float | None:
+    """The smallest variance that a run ended at, over the chosen one; older results do not say."""
+    reached = [variance / auto for row in rows for variance in row.get("reached", ())]
+    return min(reached) if reached else None
 
 
 def _against_other_seeds(rows: list[dict[str, Any]], chosen: dict[str, Any], distance: str) -> tuple[float, float]:
-    """Distance at the choice, times that at the factor which is lowest in the mean of the other seeds; and its error.
+    """Distance at the choice over that at the factor which is lowest in the mean of the other seeds; and its error.
 
     The lowest of several means is low by chance, too. Here the chance of a seed has no part in which factor faces the
-    choice on it, so a sweep of variances that are all equally good gives about 1.
+    choice on it, so a sweep of variances that are all equally good gives about 1. Both are of the same seeds, and so is
+    the error, from what they differ by.
     """
-    seeds = range(min(len(row["runs"]) for row in rows))
-    values = [[row["runs"][seed]["figures"][distance] for seed in seeds] for row in rows]
-    faced = [min(values, key=lambda own: math.fsum(own) - own[seed])[seed] for seed in seeds]
-    reached = values[rows.index(chosen)]
-    ratio, error = _ratio(mean_and_error(reached), mean_and_error(faced))
-    return ratio, 0 if faced == reached else error
+    values = [[run["figures"][distance] for run in row["runs"]] for row in rows]
+    seeds = range(min(map(len, values)))  # a result that was put together may lack some
+    faced = [min(values, key=lambda own: math.fsum(own[s] for s in seeds) - own[seed])[seed] for seed in seeds]
+    reached = [values[rows.index(chosen)][seed] for seed in seeds]
+    mean = mean_and_error(faced)[0]
+    if mean <= 0:
+        return math.nan, 0
+    ratio = mean_and_error(reached)[0] / mean
+    return ratio, mean_and_error([own - ratio * other for own, other in zip(reached, faced, strict=True)])[1] / mean
 
 
 def _ratio(over: Sequence[float], under: Sequence[float]) -> tuple[float, float]:
@@ -331,9 +337,10 @@ def reading(found: dict[str, Any]) -> str:
     for objective, own in _by_objective(found).items():
         least, largest = tolerated(own)
         seen = [f"{name} at {where}" for name, where in diagnosed_at(own).items()]
+        down = _least_reached(own, found["auto"])
         lines.append(
             f"{objective}: within 10% of its best coverage from {least:g} to {largest:g}"
             + (f"; diagnosed: {'; '.join(seen)}." if seen else "; nothing is diagnosed.")
-            + f" Runs ended at {_least_reached(own, found['auto'])} times the chosen variance or more."
+            + ("" if down is None else f" Runs ended at {down:.2g} times the chosen variance or more.")
         )
     return "\n".join(lines)
