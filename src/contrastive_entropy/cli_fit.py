@@ -47,7 +47,7 @@ def fit_mdn(
     ] = None,
     variance_start: options.VarianceStart = None,
     variance_end: options.VarianceEnd = None,
-    anneal_fraction: options.AnnealFraction = MDN.anneal_fraction,
+    anneal_fraction: options.GeneratorAnnealFraction = None,
     schedule: options.Schedule = MDN.schedule,
     coarse_every: options.CoarseEvery = None,
     fine_every: options.FineEvery = None,

@@ -9,7 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from contrastive_entropy.config import ADAPTIVE, BODIES, PRECISIONS, SEEDS, AutoencoderConfig, Config, FitConfig
+from contrastive_entropy.config import (
+    ADAPTIVE,
+    ANNEAL_MOST,
+    ANNEAL_PACE,
+    BODIES,
+    PRECISIONS,
+    SEEDS,
+    AutoencoderConfig,
+    Config,
+    FitConfig,
+)
 from contrastive_entropy.data import located, names
 from contrastive_entropy.errors import InputError, TrainingError
 from contrastive_entropy.variance import SCHEDULES
@@ -75,6 +85,13 @@ VarianceEnd = Annotated[
 ]
 AnnealFraction = Annotated[
     float, typer.Option(help="Share of the steps in which the variance falls; 0: fixed at its end.")
+]
+GeneratorAnnealFraction = Annotated[
+    float | None,
+    typer.Option(
+        help=f"Share of the steps in which the variance falls; 0: fixed at its end. \\[default: {ANNEAL_MOST:g}, of "
+        f"debiased_nuclear_norm in all coordinates at most {ANNEAL_PACE:g} x log(start / end)]"
+    ),
 ]
 Schedule = Annotated[
     str,

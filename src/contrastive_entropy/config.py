@@ -35,6 +35,10 @@ ADAPTIVE = "adaptive"
 MOST_CODES = 32
 """Dimensions that the noise has by default, at most."""
 
+ANNEAL_PACE, ANNEAL_MOST = 0.12, 0.8
+"""Of a generator by default: the share of the steps in which the variance falls by a factor e, and the most in which it
+falls at all, waiting included."""
+
 RATE, RATE_WIDTH = 3e-3, 256
 """Learning rate of a generator by default, up to this `width`; beyond, in inverse proportion."""
 
@@ -74,10 +78,11 @@ class FitConfig:
             the fit returns, while metrics.csv is of each step's own weights. 0: the last step's weights.
         variance_start: of the density, in data units squared; None is half the median squared pair distance.
         variance_end: None is from the distances to near neighbours within a batch.
-        anneal_fraction: share of the steps in which the variance falls; 0 is fixed at variance_end.
+        anneal_fraction: share of the steps in which the variance falls; 0 is fixed at variance_end. None is 80%, but of
+            debiased_nuclear_norm in all coordinates no more than 12% for every factor e from the start to the end.
         schedule: how it falls, of `SCHEDULES`, or `adaptive`: as geometric, but it waits while more than a
-            tenth of the model points have no data near enough to be drawn to, then catches up at twice the pace, and may
-            end above variance_end.
+            tenth of the model points have no data near enough to be drawn to, then catches up at twice the pace, in the
+            first 80% of the steps, and may end above variance_end.
         coarse_every: every so many steps the objective is evaluated at a larger variance, drawn log-uniformly between the
             step's and variance_start, and weighted by the root of their ratio, so that parts of the data that the kernel
             no longer connects keep their shares of the samples even; metrics.csv and progress stay at the step's. 0:
@@ -119,7 +124,7 @@ class FitConfig:
     average_fraction: float = 0.1
     variance_start: float | None = None
     variance_end: float | None = None
-    anneal_fraction: float = 0.8
+    anneal_fraction: float | None = None
     schedule: str = ADAPTIVE
     coarse_every: int | None = None
     fine_every: int | None = None
@@ -174,7 +179,7 @@ class FitConfig:
         _check_positive("tolerance", self.tolerance)
 
     def resolve(self, dataset: Dataset) -> "FitConfig":
-        """The same with both variances, and the noise's dimension, chosen for this data set, and the learning rate.
+        """The same with both variances, how long they fall, the noise's dimension and the learning rate chosen.
 
         Raises:
             InputError: the data are constant or mostly duplicates.
@@ -190,6 +195,7 @@ class FitConfig:
             self,
             variance_start=start,
             variance_end=end,
+            anneal_fraction=self.falling_share(start, end),
             learning_rate=self.learning_rate or RATE * min(1.0, RATE_WIDTH / self.width),
             principal_components=components,
             noise_dimension=self._codes(dataset.dimension),
@@ -221,6 +227,14 @@ class FitConfig:
             noise=self.noise,
             basis=_no_basis_yet(self.principal_components, dimension),
         )
+
+    def falling_share(self, start: float, end: float) -> float:
+        """Share of the steps in which the variance falls from start to end, if nothing waits."""
+        if self.anneal_fraction is not None:
+            return self.anneal_fraction
+        if self.objective != "debiased_nuclear_norm" or self.principal_components:
+            return ANNEAL_MOST
+        return min(ANNEAL_MOST, ANNEAL_PACE * math.log(start / end))
 
     @property
     def coarse_period(self) -> int:

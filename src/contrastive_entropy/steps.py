@@ -17,7 +17,14 @@ from contrastive_entropy.conditional import (
     conditional_normalized_inner_product,
     conditional_trace,
 )
-from contrastive_entropy.config import ADAPTIVE, PAIRED, AutoencoderConfig, Config, FitConfig
+from contrastive_entropy.config import (
+    ADAPTIVE,
+    ANNEAL_MOST,
+    PAIRED,
+    AutoencoderConfig,
+    Config,
+    FitConfig,
+)
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.diagnostics import share_alone
 from contrastive_entropy.errors import TrainingError
@@ -95,8 +102,10 @@ class Fit(L.LightningModule):
             return
         if share_alone(self.faced(p), GaussianMixture(q.centers[:ADAPT_LOOKED], q.variance)) > ADAPT_ALONE:
             return
-        now, target = (self._scheduled(at) for at in (step, step + 1))
-        caught_up = float(self.network.variance) * (target / now) ** ADAPT_PACE
+        target = self._scheduled(step + 1)
+        falling = step < self._falls * c.steps
+        now, then = (self._scheduled(at) for at in ((step, step + 1) if falling else (0, 1)))
+        caught_up = float(self.network.variance) * (then / now) ** ADAPT_PACE
         # a new tensor: the step's mixtures keep theirs; on several devices the first one's is sent to all before a step
         self.network.variance = torch.full_like(self.network.variance, max(target, caught_up))
 
@@ -120,11 +129,22 @@ class Fit(L.LightningModule):
         assert c.variance_start is not None  # both are chosen by FitConfig.resolve
         assert c.variance_end is not None
         schedule = SCHEDULES.get(c.schedule, geometric_schedule)  # adaptive: what it waits from
-        return schedule(step, steps=c.steps, start=c.variance_start, end=c.variance_end, fraction=c.anneal_fraction)
+        return schedule(step, steps=c.steps, start=c.variance_start, end=c.variance_end, fraction=self._falls)
 
     def annealed(self, step: int) -> bool:
-        """Whether the variance falls no more."""
-        return step >= self.config.anneal_fraction * self.config.steps
+        """Whether the variance falls no more; an adaptive one that had to wait may, longer than the others."""
+        waits = self.config.schedule == ADAPTIVE and self._falls > 0
+        return step >= (max(self._falls, ANNEAL_MOST) if waits else self._falls) * self.config.steps
+
+    @property
+    def _falls(self) -> float:
+        """Share of the steps in which the variance falls if nothing waits."""
+        c = self.config
+        if isinstance(c, AutoencoderConfig):
+            return c.anneal_fraction
+        assert c.variance_start is not None
+        assert c.variance_end is not None
+        return c.falling_share(c.variance_start, c.variance_end)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Also let an adaptive variance fall, and average the weights, before anything is recorded or saved."""
@@ -139,7 +159,7 @@ class Fit(L.LightningModule):
         c = self.config
         assert c.learning_rate is not None
         # the last tenth where the variance anneals to the end
-        share = max(1 - c.anneal_fraction, 0.1) if c.decay_fraction is None else c.decay_fraction
+        share = max(1 - self._falls, 0.1) if c.decay_fraction is None else c.decay_fraction
         return c.learning_rate * (min(1.0, (c.steps - step) / (c.steps * share)) if share > 0 else 1.0)
 
     def drawn(self, step: int, rank: int = 0) -> tuple[Tensor, torch.Generator]:

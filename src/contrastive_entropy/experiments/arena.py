@@ -97,7 +97,8 @@ class Arena:
         base = Run.resolved(fit, self.dataset)
         assert isinstance(base, FitConfig)
         # each loss has defaults of its own
-        base = dataclasses.replace(base, coarse_every=fit.coarse_every, fine_every=fit.fine_every)
+        own = {name: getattr(fit, name) for name in ("anneal_fraction", "coarse_every", "fine_every")}
+        base = dataclasses.replace(base, **own)
         assert base.variance_start is not None
         self.base, self.variance_start = base, base.variance_start
         self.folder, self.clock = folder / "runs", clock
@@ -187,8 +188,14 @@ def _known(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 
 def _recorded(config: FitConfig) -> dict[str, Any]:
     """What a run's file says of its settings; `data`, beside them, says what was read."""
-    periods = {"coarse_every": config.coarse_period, "fine_every": config.fine_period}
-    return {**dataclasses.asdict(config), **periods, "data_root": None}
+    assert config.variance_start is not None
+    assert config.variance_end is not None
+    chosen = {
+        "anneal_fraction": config.falling_share(config.variance_start, config.variance_end),
+        "coarse_every": config.coarse_period,
+        "fine_every": config.fine_period,
+    }
+    return {**dataclasses.asdict(config), **chosen, "data_root": None}
 
 
 def _with_defaults(name: str, value: Any) -> Any:

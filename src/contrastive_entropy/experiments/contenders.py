@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from contrastive_entropy.config import SMOOTHED, FitConfig
+from contrastive_entropy.config import ANNEAL_MOST, SMOOTHED, FitConfig
 from contrastive_entropy.data import suggestion
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.gaussian import squared_distances
@@ -76,7 +76,9 @@ class Contender:
         """
         if self.base in OBJECTIVES:
             return dataclasses.replace(config, objective=self.base, smoothing=self.parameter)
-        return dataclasses.replace(config, objective="debiased_nuclear_norm", coarse_every=0, fine_every=0)
+        return dataclasses.replace(
+            config, objective="debiased_nuclear_norm", anneal_fraction=ANNEAL_MOST, coarse_every=0, fine_every=0
+        )
 
     def loss(self) -> Loss:
         """What is minimised.
