@@ -117,6 +117,47 @@ def test_only_data_that_a_model_point_faces_let_the_variance_fall(moons):
         assert (float(module.network.variance) < before) == falls
 
 
+@pytest.mark.parametrize(
+    ("changes", "share"),
+    [
+        ({"variance_start": math.e, "variance_end": 1.0}, 0.12),
+        ({"variance_start": math.e**3, "variance_end": 1.0}, 0.36),
+        ({"variance_start": 1.0, "variance_end": 1e-5}, 0.8),
+        ({"variance_start": 1.0, "variance_end": 1.0}, 0.0),
+        ({"variance_start": math.e, "variance_end": 1.0, "objective": "log_likelihood"}, 0.8),
+        ({"variance_start": math.e, "variance_end": 1.0, "principal_components": 2}, 0.8),
+        ({"variance_start": math.e, "variance_end": 1.0, "anneal_fraction": 0.5}, 0.5),
+    ],
+)
+def test_the_variance_falls_at_a_pace_of_its_logarithm(moons, changes, share):
+    config = FitConfig("moons", steps=1000, width=4, schedule="geometric", **changes)
+    resolved = config.resolve(moons)
+    assert resolved.anneal_fraction == pytest.approx(share)
+    for chosen in (config, resolved):
+        module = Fit(chosen, initial_network(resolved, moons), moons.train)
+        falls = [module.scheduled_variance(step) > resolved.variance_end * 1.0001 for step in range(1000)]
+        assert sum(falls) == pytest.approx(1000 * share, abs=2)
+        assert falls == sorted(falls, reverse=True)
+        assert module.annealed(800)
+
+
+def test_an_adaptive_variance_that_had_to_wait_falls_until_four_fifths_of_the_steps(moons):
+    settings = {"variance_start": math.e, "variance_end": 1.0, "schedule": "adaptive", "batch_size": 32}
+    config = FitConfig("moons", steps=1000, width=4, **settings).resolve(moons)
+    module = Fit(config, initial_network(config, moons), moons.train)
+    z = torch.randn(32, 2, generator=torch.Generator().manual_seed(0))
+    paces = []
+    for step in (60, 119, 120, 500, 799, 800):
+        module.network.variance.fill_(2.5)
+        module.adapt(step, GaussianMixture(z, 2.5), GaussianMixture(z, 2.5))
+        paces.append(math.log(2.5 / float(module.network.variance)))
+    assert paces == pytest.approx([2 / 120] * 5 + [0.0], rel=1e-3, abs=1e-5)  # twice the geometric pace, of 120 steps
+    assert [module.annealed(step) for step in (120, 799, 800)] == [False, False, True]
+    module.network.variance.fill_(1.00001)
+    module.adapt(500, GaussianMixture(z, 1.0), GaussianMixture(z, 1.0))
+    assert float(module.network.variance) == 1.0  # and no farther than to its end
+
+
 @pytest.mark.parametrize(("objective", "count"), [("debiased_nuclear_norm", 2), ("nuclear_norm", 1)])
 def test_each_half_of_the_model_points_faces_data_of_its_own(moons, objective, count):
     config = dataclasses.replace(SMALL, objective=objective).resolve(moons)
