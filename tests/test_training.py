@@ -120,8 +120,8 @@ def test_only_data_that_a_model_point_faces_let_the_variance_fall(moons):
 @pytest.mark.parametrize(
     ("changes", "share"),
     [
-        ({"variance_start": math.e, "variance_end": 1.0}, 0.12),
-        ({"variance_start": math.e**3, "variance_end": 1.0}, 0.36),
+        ({"variance_start": math.e, "variance_end": 1.0}, 0.125),
+        ({"variance_start": math.e**3, "variance_end": 1.0}, 0.375),
         ({"variance_start": 1.0, "variance_end": 1e-5}, 0.8),
         ({"variance_start": 1.0, "variance_end": 1.0}, 0.0),
         ({"variance_start": math.e, "variance_end": 1.0, "objective": "log_likelihood"}, 0.8),
@@ -147,12 +147,12 @@ def test_an_adaptive_variance_that_had_to_wait_falls_until_four_fifths_of_the_st
     module = Fit(config, initial_network(config, moons), moons.train)
     z = torch.randn(32, 2, generator=torch.Generator().manual_seed(0))
     paces = []
-    for step in (60, 119, 120, 500, 799, 800):
+    for step in (60, 124, 125, 500, 799, 800):
         module.network.variance.fill_(2.5)
         module.adapt(step, GaussianMixture(z, 2.5), GaussianMixture(z, 2.5))
         paces.append(math.log(2.5 / float(module.network.variance)))
-    assert paces == pytest.approx([2 / 120] * 5 + [0.0], rel=1e-3, abs=1e-5)  # twice the geometric pace, of 120 steps
-    assert [module.annealed(step) for step in (120, 799, 800)] == [False, False, True]
+    assert paces == pytest.approx([2 / 125] * 5 + [0.0], rel=1e-3, abs=1e-5)  # twice the geometric pace, of 125 steps
+    assert [module.annealed(step) for step in (125, 799, 800)] == [False, False, True]
     module.network.variance.fill_(1.00001)
     module.adapt(500, GaussianMixture(z, 1.0), GaussianMixture(z, 1.0))
     assert float(module.network.variance) == 1.0  # and no farther than to its end

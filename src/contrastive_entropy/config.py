@@ -35,7 +35,7 @@ ADAPTIVE = "adaptive"
 MOST_CODES = 32
 """Dimensions that the noise has by default, at most."""
 
-ANNEAL_PACE, ANNEAL_MOST = 0.12, 0.8
+ANNEAL_PACE, ANNEAL_MOST = 0.125, 0.8
 """Of a generator by default: the share of the steps in which the variance falls by a factor e, and the most in which it
 falls at all, waiting included."""
 
@@ -79,7 +79,7 @@ class FitConfig:
         variance_start: of the density, in data units squared; None is half the median squared pair distance.
         variance_end: None is from the distances to near neighbours within a batch.
         anneal_fraction: share of the steps in which the variance falls; 0 is fixed at variance_end. None is 80%, but of
-            debiased_nuclear_norm in all coordinates no more than 12% for every factor e from the start to the end.
+            debiased_nuclear_norm in all coordinates no more than an eighth for every factor e from start to end.
         schedule: how it falls, of `SCHEDULES`, or `adaptive`: as geometric, but it waits while more than a
             tenth of the model points have no data near enough to be drawn to, then catches up at twice the pace, in the
             first 80% of the steps, and may end above variance_end.
