@@ -195,7 +195,7 @@ class FitConfig:
             self,
             variance_start=start,
             variance_end=end,
-            anneal_fraction=self.falling_share(start, end),
+            anneal_fraction=dataclasses.replace(self, variance_start=start, variance_end=end).falling_share,
             learning_rate=self.learning_rate or RATE * min(1.0, RATE_WIDTH / self.width),
             principal_components=components,
             noise_dimension=self._codes(dataset.dimension),
@@ -228,13 +228,16 @@ class FitConfig:
             basis=_no_basis_yet(self.principal_components, dimension),
         )
 
-    def falling_share(self, start: float, end: float) -> float:
-        """Share of the steps in which the variance falls from start to end, if nothing waits."""
+    @property
+    def falling_share(self) -> float | None:
+        """Share of the steps in which the variance falls, if nothing waits; None before the variances are chosen."""
         if self.anneal_fraction is not None:
             return self.anneal_fraction
         if self.objective != "debiased_nuclear_norm" or self.principal_components:
             return ANNEAL_MOST
-        return min(ANNEAL_MOST, ANNEAL_PACE * math.log(start / end))
+        if self.variance_start is None or self.variance_end is None:
+            return None
+        return min(ANNEAL_MOST, ANNEAL_PACE * math.log(self.variance_start / self.variance_end))
 
     @property
     def coarse_period(self) -> int:

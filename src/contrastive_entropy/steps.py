@@ -142,9 +142,8 @@ class Fit(L.LightningModule):
         c = self.config
         if isinstance(c, AutoencoderConfig):
             return c.anneal_fraction
-        assert c.variance_start is not None
-        assert c.variance_end is not None
-        return c.falling_share(c.variance_start, c.variance_end)
+        assert c.falling_share is not None  # both variances are chosen by FitConfig.resolve
+        return c.falling_share
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Also let an adaptive variance fall, and average the weights, before anything is recorded or saved."""

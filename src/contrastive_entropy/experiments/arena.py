@@ -188,10 +188,8 @@ def _known(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 
 def _recorded(config: FitConfig) -> dict[str, Any]:
     """What a run's file says of its settings; `data`, beside them, says what was read."""
-    assert config.variance_start is not None
-    assert config.variance_end is not None
     chosen = {
-        "anneal_fraction": config.falling_share(config.variance_start, config.variance_end),
+        "anneal_fraction": config.falling_share,
         "coarse_every": config.coarse_period,
         "fine_every": config.fine_period,
     }
