@@ -111,10 +111,7 @@ def evaluate(
 def evaluate_samples(
     samples: Annotated[str, typer.Argument(help=f"Samples of any generator. {options.DATA_HELP}")],
     data: Annotated[str, typer.Argument(help=f"What they should look like. {options.DATA_HELP}")],
-    variance: Annotated[
-        float | None,
-        typer.Option(help="Of the density, data units squared. \\[default: as `fit` ends, of DATA]"),
-    ] = None,
+    variance: options.Variance = None,
     data_root: options.DataRoot = None,
     standardize: options.Standardize = False,
     held_out: Annotated[
@@ -150,10 +147,7 @@ def evaluate_samples(
 def bound(
     data: Annotated[str, typer.Argument(help=options.DATA_HELP)],
     against: Annotated[str | None, typer.Option(help="A second data set to compare with: D_CS and MMD.")] = None,
-    variance: Annotated[
-        float | None,
-        typer.Option(help="Of the density, data units squared. \\[default: as `fit` ends, of DATA]"),
-    ] = None,
+    variance: options.Variance = None,
     fidelity: Annotated[
         bool, typer.Option("--fidelity", help="Also F of the two sets, exact: all of DATA against up to 8,192 points.")
     ] = False,
@@ -248,10 +242,7 @@ def decompose(
     against: Annotated[
         str | None, typer.Option(help="The other side of the operator. \\[default: DATA itself]")
     ] = None,
-    variance: Annotated[
-        float | None,
-        typer.Option(help="Of the density, data units squared. \\[default: as `fit` ends, of DATA]"),
-    ] = None,
+    variance: options.Variance = None,
     points: Annotated[int, typer.Option(help="Most points of either side, drawn at random.")] = 2000,
     functions: Annotated[int, typer.Option(help="How many functions to show and to write.")] = 12,
     data_root: options.DataRoot = None,

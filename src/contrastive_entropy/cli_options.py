@@ -71,6 +71,9 @@ FineEvery = Annotated[
         "learnt, too. 0: never. \\[default: 4 for debiased_nuclear_norm, else 0]"
     ),
 ]
+Variance = Annotated[
+    float | None, typer.Option(help="Of the density, data units squared. \\[default: as `fit` ends, of DATA]")
+]
 VarianceStart = Annotated[
     float | None,
     typer.Option(
@@ -83,13 +86,12 @@ VarianceEnd = Annotated[
         help="Where it falls to: the finest detail that is asked for. \\[default: from near-neighbour distances]"
     ),
 ]
-AnnealFraction = Annotated[
-    float, typer.Option(help="Share of the steps in which the variance falls; 0: fixed at its end.")
-]
+_ANNEAL = "Share of the steps in which the variance falls; 0: fixed at its end."
+AnnealFraction = Annotated[float, typer.Option(help=_ANNEAL)]
 GeneratorAnnealFraction = Annotated[
     float | None,
     typer.Option(
-        help=f"Share of the steps in which the variance falls; 0: fixed at its end. \\[default: {ANNEAL_MOST:g}, of "
+        help=f"{_ANNEAL} \\[default: {ANNEAL_MOST:g}, of "
         f"debiased_nuclear_norm in all coordinates at most {ANNEAL_PACE:g} x log(start / end)]"
     ),
 ]

@@ -52,6 +52,9 @@ COARSE_BEFORE = 4
 FINE_EVERY = 4
 """Steps from one that sees the finer principal components alone to the next, by default of debiased_nuclear_norm."""
 
+OBJECTIVES_OWN = ("anneal_fraction", "coarse_every", "fine_every")
+"""Settings whose default hangs on the objective."""
+
 SMOOTHED = ("nuclear_norm", "debiased_nuclear_norm")
 """Objectives that take a smoothing."""
 
@@ -179,7 +182,7 @@ class FitConfig:
         _check_positive("tolerance", self.tolerance)
 
     def resolve(self, dataset: Dataset) -> "FitConfig":
-        """The same with both variances, how long they fall, the noise's dimension and the learning rate chosen.
+        """The same with both variances, how long they fall, the noise's dimension, learning rate and periods chosen.
 
         Raises:
             InputError: the data are constant or mostly duplicates.
@@ -191,14 +194,20 @@ class FitConfig:
                 f"fine_every needs two principal components, and the training points, {len(dataset.train)} x "
                 f"{dataset.dimension}, span {components}: leave it out"
             )
-        return dataclasses.replace(
+        chosen = dataclasses.replace(
             self,
             variance_start=start,
             variance_end=end,
-            anneal_fraction=dataclasses.replace(self, variance_start=start, variance_end=end).falling_share,
             learning_rate=self.learning_rate or RATE * min(1.0, RATE_WIDTH / self.width),
             principal_components=components,
             noise_dimension=self._codes(dataset.dimension),
+        )
+        return chosen.decided()
+
+    def decided(self) -> "FitConfig":
+        """The same with what the defaults of `OBJECTIVES_OWN` mean, which may change."""
+        return dataclasses.replace(
+            self, anneal_fraction=self.falling_share, coarse_every=self.coarse_period, fine_every=self.fine_period
         )
 
     def network(self, dimension: int, image_shape: tuple[int, int, int] | None) -> MixtureDensityNetwork:

@@ -136,7 +136,7 @@ def load(
         raise InputError(f"held_out must lie in (0, 1), got {held_out}")
     if standardize:
         _refuse_images(name)
-    refuse_root(data_root, name)
+    _refuse_root(data_root, name)
     dataset = _loaded(name, seed, held_out, data_root, points, double=standardize)
     return _standardized(dataset) if standardize else dataset
 
@@ -179,8 +179,17 @@ def _check_seed(seed: int) -> None:
         raise InputError(f"seed must lie from 0 to 2^63 - 1, got {seed}")
 
 
-def refuse_root(data_root: str | Path | None, *names: str) -> None:
-    """Raise InputError if there is a folder of copies and none of the data is of the hub."""
+def roots_of(data_root: str | Path | None, *names: str) -> list[str | Path | None]:
+    """The folder of copies for each of the data that is of the hub, None for the others.
+
+    Raises:
+        InputError: none is of the hub, and there is a folder.
+    """
+    _refuse_root(data_root, *names)
+    return [data_root if on_hub(name) else None for name in names]
+
+
+def _refuse_root(data_root: str | Path | None, *names: str) -> None:
     if data_root is not None and not any(map(on_hub, names)):
         raise InputError(
             f"data_root is for copies of data sets of the hub, and {' and '.join(names)} "
@@ -237,7 +246,7 @@ def load_points(
         dataset = load(source, seed=seed, data_root=data_root)
         return dataset.train, dataset.image_shape
     _check_seed(seed)
-    refuse_root(data_root, name)
+    _refuse_root(data_root, name)
     mapped = None if double else map_points(Path(source))
     return read_points(Path(source), double=double) if mapped is None else (mapped, None)
 
@@ -257,8 +266,7 @@ def load_pair(
     if standardize:
         _refuse_images(source)
     sources = [source] if against is None else [source, against]
-    refuse_root(data_root, *sources)
-    roots = [data_root if on_hub(name) else None for name in sources]
+    roots = roots_of(data_root, *sources)
     p, shape = load_points(source, seed=seed, data_root=roots[0], double=standardize)
     q = None if against is None else load_points(against, seed=seed, data_root=roots[-1], double=standardize)[0]
     if q is not None and q.shape[1] != p.shape[1]:
@@ -269,6 +277,10 @@ def load_pair(
         q = None if q is None else units.standardized(torch.as_tensor(q))
         p = units.standardized(torch.as_tensor(p))
     return p, q, shape
+
+
+NOWHERE_NEAR = "no point of one set is near any of the other at this variance; set a larger --variance"
+"""What is said of two sets without a pair that the kernel sees."""
 
 
 def default_variance(points: Points, name: str) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from contrastive_entropy import __version__
-from contrastive_entropy.data import Points, default_variance, load_pair
+from contrastive_entropy.data import NOWHERE_NEAR, Points, default_variance, load_pair
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.progress import progress_line
 from contrastive_entropy.runs import write_json
@@ -126,7 +126,7 @@ def _fidelity(p: Points, q: Points, variance: float, batch_size: int) -> dict[st
         )
     total = min(1.0, float(values.sum()))
     if total == 0:
-        raise InputError("no point of one set is near any of the other at this variance; set a larger --variance")
+        raise InputError(NOWHERE_NEAR)
     return {
         "fidelity": total,
         "bures_distance": (2 - 2 * total) ** 0.5,

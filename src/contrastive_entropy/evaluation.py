@@ -17,8 +17,7 @@ from contrastive_entropy.data import (
     load,
     load_points,
     names,
-    on_hub,
-    refuse_root,
+    roots_of,
     unevenness,
 )
 from contrastive_entropy.diagnostics import Diagnosis, diagnose_samples
@@ -267,8 +266,7 @@ def evaluate_files(
         raise InputError(f"variance must be a positive number, got {variance}")
     if held_out is not None and data in names():
         raise InputError(f"--held-out would be ignored: {data} comes with held-out points; leave it out")
-    refuse_root(data_root, data, samples)
-    root, samples_root = (data_root if on_hub(name) else None for name in (data, samples))
+    root, samples_root = roots_of(data_root, data, samples)
     share = HELD_OUT if held_out is None else held_out
     dataset = load(data, seed=seed, data_root=root, held_out=share, standardize=standardize)
     points, shape = load_points(samples, seed=seed, data_root=samples_root, double=standardize)

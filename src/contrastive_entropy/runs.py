@@ -117,12 +117,8 @@ class Run:
         Raises:
             InputError: the data are constant or mostly duplicates.
         """
-        resolved = config.resolve(dataset)
-        if isinstance(resolved, FitConfig):  # what None means may change
-            coarse, fine = resolved.coarse_period, resolved.fine_period
-            resolved = dataclasses.replace(resolved, coarse_every=coarse, fine_every=fine)
         return dataclasses.replace(
-            resolved,
+            config.resolve(dataset),
             data=located(config.data),
             data_root=None if config.data_root is None else str(Path(config.data_root).absolute()),
         )

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from contrastive_entropy.data import default_variance, load_pair
+from contrastive_entropy.data import NOWHERE_NEAR, default_variance, load_pair
 from contrastive_entropy.decomposition import Decomposition, decompose
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.mixture import GaussianMixture
@@ -66,9 +66,7 @@ def decompose_data(
     try:
         found = decompose(GaussianMixture(x, chosen), GaussianMixture(z, chosen))
     except ValueError as error:  # all else fits
-        raise InputError(
-            "no point of one set is near any of the other at this variance; set a larger --variance"
-        ) from error
+        raise InputError(NOWHERE_NEAR) from error
     shown = min(functions, found.rank)
     stream = io.BytesIO()
     np.savez(

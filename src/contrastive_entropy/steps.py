@@ -17,14 +17,7 @@ from contrastive_entropy.conditional import (
     conditional_normalized_inner_product,
     conditional_trace,
 )
-from contrastive_entropy.config import (
-    ADAPTIVE,
-    ANNEAL_MOST,
-    PAIRED,
-    AutoencoderConfig,
-    Config,
-    FitConfig,
-)
+from contrastive_entropy.config import ADAPTIVE, ANNEAL_MOST, PAIRED, AutoencoderConfig, Config, FitConfig
 from contrastive_entropy.data import Dataset
 from contrastive_entropy.diagnostics import share_alone
 from contrastive_entropy.errors import TrainingError

@@ -13,7 +13,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from contrastive_entropy.classifier import Classifier
-from contrastive_entropy.config import FitConfig, Machine, automatic_device, emulation, of_before
+from contrastive_entropy.config import OBJECTIVES_OWN, FitConfig, Machine, automatic_device, emulation, of_before
 from contrastive_entropy.data import TOYS, Dataset, sample_toy
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import require_enough
@@ -97,8 +97,7 @@ class Arena:
         base = Run.resolved(fit, self.dataset)
         assert isinstance(base, FitConfig)
         # each loss has defaults of its own
-        own = {name: getattr(fit, name) for name in ("anneal_fraction", "coarse_every", "fine_every")}
-        base = dataclasses.replace(base, **own)
+        base = dataclasses.replace(base, **{name: getattr(fit, name) for name in OBJECTIVES_OWN})
         assert base.variance_start is not None
         self.base, self.variance_start = base, base.variance_start
         self.folder, self.clock = folder / "runs", clock
@@ -188,12 +187,7 @@ def _known(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 
 def _recorded(config: FitConfig) -> dict[str, Any]:
     """What a run's file says of its settings; `data`, beside them, says what was read."""
-    chosen = {
-        "anneal_fraction": config.falling_share,
-        "coarse_every": config.coarse_period,
-        "fine_every": config.fine_period,
-    }
-    return {**dataclasses.asdict(config), **chosen, "data_root": None}
+    return {**dataclasses.asdict(config.decided()), "data_root": None}
 
 
 def _with_defaults(name: str, value: Any) -> Any:

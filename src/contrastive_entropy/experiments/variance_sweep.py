@@ -59,7 +59,7 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
     assert auto is not None
     contenders = [Contender.named(name, arena.variance_start) for name in config.objectives]
     rows: list[dict[str, Any]] = []
-    strips: dict[str, list[tuple[float, float, Tensor]]] = {name: [] for name in config.objectives}
+    strips: dict[str, list[tuple[float, Tensor, float]]] = {name: [] for name in config.objectives}
     for contender in contenders:
         name, loss, base = contender.name, contender.loss(), contender.settings(arena.base)
         for factor in config.factors:
@@ -70,27 +70,25 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
             ]
             label = f"{name}@{factor:g}"
             results = [arena.run(label, loss, fit) for fit in fits]
-            samples, reached = zip(*(arena.samples(label, fit, SHOWN) for fit in fits), strict=True)
-            strips[name].append((end, reached[0], samples[0]))
-            ranks, real_ranks = (
-                [effective_rank_of(points, variance) for points, variance in zip(several, reached, strict=True)]
-                for several in (samples, [arena.dataset.test] * len(fits))
-            )
+            drawn = [arena.samples(label, fit, SHOWN) for fit in fits]
+            strips[name].append((end, *drawn[0]))
+            ranks = [
+                (effective_rank_of(samples, reached), effective_rank_of(arena.dataset.test, reached))
+                for samples, reached in drawn
+            ]
             seen = [
-                diagnosed(arena, some, result["figures"], both, variance)
-                for some, result, both, variance in zip(
-                    samples, results, zip(ranks, real_ranks, strict=True), reached, strict=True
-                )
+                diagnosed(arena, samples, result["figures"], both, reached)
+                for (samples, reached), result, both in zip(drawn, results, ranks, strict=True)
             ]
             rows.append(
                 {
                     "objective": name,
                     "factor": factor,
                     "variance": end,
-                    "reached": reached,
+                    "reached": [reached for _, reached in drawn],
                     "runs": results,
-                    "effective_ranks": ranks,
-                    "real_effective_ranks": real_ranks,
+                    "effective_ranks": [rank for rank, _ in ranks],
+                    "real_effective_ranks": [real for _, real in ranks],
                     "diagnoses": [name for name in SIGNATURES if 2 * sum(name in names for names in seen) > len(seen)],
                 }
             )
@@ -165,7 +163,7 @@ def tolerated(rows: list[dict[str, Any]]) -> tuple[float, float]:
     return rows[low]["factor"], rows[high]["factor"]
 
 
-def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, float, Tensor]]], dataset: Dataset) -> Figure:
+def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor, float]]], dataset: Dataset) -> Figure:
     """Coverage, recall, precision and the distance that counts over the variance, and samples of the first seed."""
     objectives = [name for name, strip in strips.items() if strip]
     by_objective = _by_objective(found)
@@ -201,7 +199,7 @@ def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, float, Ten
     top.legend(handles, labels, loc="outside lower center", ncols=len(objectives), fontsize=7)
     axes = bottom.subplots(len(objectives), columns, squeeze=False)
     for row, objective in zip(axes, objectives, strict=True):
-        for axis, (variance, reached, samples) in zip(row, strips[objective], strict=False):
+        for axis, (variance, samples, reached) in zip(row, strips[objective], strict=False):
             axis.set(xticks=[], yticks=[])
             above = reached > 1.02 * variance
             axis.set_title(f"{variance:.2g}{f', ended at {reached:.2g}' if above else ''}", fontsize=6 if above else 8)
