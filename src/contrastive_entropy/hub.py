@@ -3,6 +3,7 @@
 import logging
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -143,11 +144,9 @@ def load_images(
         train, test = (train.select(index.sort().values.numpy()) for index in rows)
     else:
         if held_out != HELD_OUT:
-            logger.warning(
-                "%s comes with held-out images, its part %s: they are taken, and a held-out share of %g is not",
-                name,
-                held_out_name,
-                held_out,
+            _say_once(
+                f"{name} comes with held-out images, its part {held_out_name}: they are taken, and a held-out share of "
+                f"{held_out:g} is not"
             )
         test = parts[held_out_name]
     shuffled = name not in HUB
@@ -155,6 +154,12 @@ def load_images(
         _as_images(train, wanted, source, points, seed, shuffled=shuffled),
         _as_images(test, wanted, source, most_held_out, seed, shuffled=shuffled),
     )
+
+
+@cache
+def _say_once(notice: str) -> None:
+    """A fit reads its data twice, to train and to evaluate."""
+    logger.warning(notice)
 
 
 def _copy(name: str, wanted: HubDataset, root: Path) -> Path:
