@@ -351,7 +351,7 @@ def test_a_sweep_looks_at_the_variance_that_a_run_ended_at(tmp_path, monkeypatch
     assert 1 < low["effective_ranks"][0] < 500 > low["real_effective_ranks"][0] > choice["real_effective_ranks"][0] > 1
     assert choice["reached"] == pytest.approx([choice["variance"]] * 2)
     head, _, row = (tmp_path / "variance-sweep.md").read_text().splitlines()[:3]
-    least = dict(zip(head.split(" | "), row.split(" | "), strict=True))["least factor reached"]
+    least = dict(zip(head.split(" | "), row.split(" | "), strict=True))["lowest variance reached / choice"]
     assert f"Runs ended at {least} times the chosen variance or more." in result.stdout
     assert float(least) == pytest.approx(min(low["reached"]) / choice["variance"], rel=0.05)
 
@@ -370,7 +370,7 @@ def test_the_choice_faces_the_factor_that_is_lowest_on_other_seeds():
         found = {"config": {"data": "moons", "steps": 7}, "space": arena.POINTS, "auto": 0.1, "rows": rows}
         head, _, row = variance_sweep.table(found).splitlines()
         named = dict(zip(head.split(" | "), row.split(" | "), strict=True))
-        return named["distance at the choice / lowest"], named["the same, lowest on other seeds"]
+        return named["distance at the choice / lowest"], named["the same / that of the factor best on other seeds"]
 
     # without the first and without the second seed the choice is lowest, without the third the last factor: 8 / (3 + 4 + 5)
     lowest, others = cells((3.0, 6.0, 1.5), (3.0, 4.0, 1.0), (5.0, 1.0, 5.0))
