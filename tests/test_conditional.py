@@ -361,6 +361,20 @@ def test_a_decoder_that_is_not_finite_gives_a_value_that_is_not_finite():
     assert math.isnan(float(bound.value))
 
 
+def test_a_bound_that_is_not_finite_is_not_tight():
+    law = joint()
+
+    def broken(y):
+        return ce.GaussianMixture(torch.full((len(y), 3, 2), math.nan), 1.0)
+
+    assert math.isnan(conditional_bound(law, broken, law.features).tightness)
+    norms = law.log_norms(torch.tensor([[0.0], [math.nan]]))
+    assert norms.isnan().tolist() == [False, True]
+    assert math.isnan(float(law.log_norm(torch.full((2, 1), math.nan))))
+    with pytest.raises(ValueError, match=r"variance must be positive and draws at least 1, got 0\.0 and 2"):
+        law.negative_entropy(torch.arange(3), law.features[:3], variance=0.0)
+
+
 def test_draw_takes_every_point_as_often():
     law = joint()
     index, y = law.draw(30, generator=generator())

@@ -14,7 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from contrastive_entropy import InputError
-from contrastive_entropy.data import STACKED, TOYS, load, names, sample_toy, toy_modes
+from contrastive_entropy.data import STACKED, TOYS, Dataset, Units, load, names, sample_toy, toy_modes, unevenness
 from contrastive_entropy.files import column_names, csv_bytes, read_points
 from contrastive_entropy.hub import HUB
 from contrastive_entropy.modes import mode_scores
@@ -168,7 +168,15 @@ def test_folders_of_images(tmp_path, mode):
         Image.fromarray(RNG.integers(0, 255, (6, 5, 3), dtype=np.uint8)).convert(mode).save(
             tmp_path / str(i % 2) / f"{i}.png"
         )
-    assert load(tmp_path).image_shape == ((1, 6, 5) if mode == "L" else (3, 6, 5))
+    data = load(tmp_path)
+    assert data.image_shape == ((1, 6, 5) if mode == "L" else (3, 6, 5))
+    # what is hidden is not looked at, and no folder is looked at twice
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    (tmp_path / ".ipynb_checkpoints" / "0-checkpoint.png").write_bytes((tmp_path / "0" / "0.png").read_bytes())
+    (tmp_path / "0" / "._0.png").write_bytes(b"no image")
+    (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "1" / "other").symlink_to(tmp_path / "0", target_is_directory=True)
+    assert len(read_points(tmp_path)[0]) == len(data.train) + len(data.test)
 
 
 def bad_file(folder, kind):
@@ -419,10 +427,21 @@ def test_a_header_shorter_than_the_rows_drops_no_column(tmp_path, header):
         ("a" * 200_000 + ",b\n" + NUMBERS, r"x\.csv"),
         ("a,b\n1,\n" + "0,True\n" * 20, r"(1 of 21 rows hold NaN|column 'b' (?!holds text \('nan'))"),
         ("a,b\n" + "1,2\n" * 300_000 + "hello,3\n", r"column 'a' holds text \('hello' in row 300000,"),
+        (
+            ",a\n" + "".join(f"{97 - 3 * row},.5\n" for row in range(20)),
+            "no name and counts the rows, as .* index=False",
+        ),
+        (
+            "a,b,\n" + "1,2,\n" * 20,
+            "its last column is empty, as commas at the ends of the lines make one; remove them",
+        ),
+        ("0.5 0.25\n" * 20, "values are parted by ' ': expected commas"),
+        ("5;0,5;0\n" * 20, "values are parted by ';': expected commas"),
     ],
     ids=[
         *("empty", "header only", "binary", "long row", "latin-1 later", "utf-16", "blank cell", "short row"),
         *("overflow", "dates", "no header", "long field", "blank truth value", "late text"),
+        *("shuffled index", "trailing commas", "spaces", "decimal commas"),
     ],
 )
 def test_csv_files_that_cannot_be_used(tmp_path, text, message):
@@ -692,6 +711,28 @@ def test_columns_that_vary_by_rounding_are_constant(tmp_path):
     held_out = units.standardized(torch.full((1, 5), 7.0))
     assert float(held_out[0, 4]) == 0  # in points to come, too
     assert float(units.restored(held_out)[0, 4]) == pytest.approx(1)
+
+
+def test_large_whole_numbers_do_not_vary_by_rounding():
+    days = torch.tensor([2_459_000.0, 2_459_001.0]).repeat(50)
+    counts = 12_345_670 + torch.arange(100.0) % 10
+    stored = torch.full((100,), 1e9).nextafter(torch.tensor(2e9) * (torch.arange(100) % 2))  # whole by their size alone
+    assert stored.std() > 0
+    points = torch.stack([days, counts, stored], 1)
+    units = Units.of(points)
+    assert units.constant == [2]
+    assert torch.equal(units.restored(units.standardized(points))[:, 0], days.double())
+
+
+def test_columns_whose_rounding_shows_are_pointed_at(tmp_path):
+    points = torch.randn(200, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    near, far = (Dataset("x", *(2 * [(points + offset).float()])) for offset in (1e3, 1e7))
+    assert unevenness(near) is None
+    assert "column 0, counted from 0, lies near 1e+07 with a deviation of" in str(unevenness(far))
+    assert "steps of 1.2: subtract an offset from it, or give --standardize" in str(unevenness(far))
+    np.savetxt(tmp_path / "far.csv", points + 1e7, delimiter=",", fmt="%.18g")
+    assert unevenness(load(tmp_path / "far.csv", standardize=True)) is None
+    assert "column 0" in str(unevenness(Dataset("x", *(2 * [(points[:, :1] + 1e7).float()]))))
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist", STACKED, "hub:ylecun/mnist"])

@@ -7,7 +7,7 @@ import torch
 
 import contrastive_entropy as ce
 from contrastive_entropy import InputError, entropy
-from contrastive_entropy.data import load_points
+from contrastive_entropy.data import load, load_points
 from contrastive_entropy.entropy import measure
 
 
@@ -61,6 +61,35 @@ def test_both_sets_are_standardized_in_the_first_ones_units(files):
         measure("digits", standardize=True)
     with pytest.raises(InputError, match="mnist holds images, whose pixels share one scale"):
         measure("mnist", standardize=True, data_root=files)  # said before anything is looked for
+
+
+def test_sets_of_two_kinds_are_refused(files):
+    table = "".join(f"{row / 7},{row % 5}\n" for row in range(40))
+    for name, header in (("a", "x,y\n"), ("crossed", "y,x\n")):
+        (files / f"{name}.csv").write_text(header + table)
+    refused = pytest.raises(InputError, match=r"crossed\.csv has the columns y, x|a\.csv has the columns x, y")
+    with refused:
+        measure(str(files / "a.csv"), str(files / "crossed.csv"))
+    digits = load("digits").train.numpy()
+    np.save(files / "bright.npy", 255 * digits[:40])
+    np.save(files / "rows.npy", digits[:40])
+    np.save(files / "images.npy", np.uint8(255 * digits[:40].reshape(40, 8, 8)))
+    for pair in (("digits", "bright.npy"), ("bright.npy", "images.npy")):
+        with pytest.raises(InputError, match=r"holds images in \[0, 1\], channels first, and .* values from 0 to 255"):
+            measure(*(str(files / name) if "." in name else name for name in pair), variance=0.4)
+    assert measure("digits", str(files / "rows.npy"), variance=0.4)["cauchy_schwarz_divergence"] < 3
+    (files / "constant.csv").write_text("x,y\n" + "".join(f"{row / 7},1\n" for row in range(40)))
+    with pytest.raises(
+        InputError, match="column 1, counted from 0, is 1 in all of the data, but differs from it by up to 3"
+    ):
+        measure(str(files / "constant.csv"), str(files / "a.csv"), standardize=True)
+
+
+def test_an_offset_beyond_single_precision_is_said(files, caplog):
+    np.savetxt(files / "far.csv", 1e7 + np.load(files / "a.npy"), delimiter=",", fmt="%.18g")
+    measure(str(files / "far.csv"), variance=np.float32(0.5), out=files / "far.json")
+    assert "column 0, counted from 0, lies near 1e+07" in caplog.text
+    assert json.loads((files / "far.json").read_text())["variance"] == 0.5
 
 
 def test_the_variance_is_chosen_as_the_fit_ends(files):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -95,6 +95,35 @@ def test_it_works_within_scikit_learn(moons):
     assert make_pipeline(StandardScaler(), estimator).fit(moons[:90]).score(moons[:90]) > 0
 
 
+def test_the_score_chooses_among_variances(moons):
+    grid = {"variance_end": np.array([0.01, 30.0]), "width": np.array([32])}
+    search = GridSearchCV(
+        MixtureDensityGenerator(**TINY | {"steps": 150, "components": 64, "batch_size": 64}), grid, cv=2
+    )
+    assert search.fit(moons[:600]).best_params_["variance_end"] == 0.01
+
+
+def test_a_fit_that_fails_leaves_what_was_fitted(moons):
+    estimator = MixtureDensityGenerator(**TINY, standardize=True).fit(moons[:50])
+    before = estimator.sample(9, random_state=0)
+    with pytest.raises(InputError, match="learning_rate"):
+        estimator.set_params(learning_rate=-1.0).fit(1e3 * moons[:50] + 5e4)
+    np.testing.assert_array_equal(estimator.sample(9, random_state=0), before)
+    fresh = MixtureDensityGenerator(**TINY, learning_rate=-1.0)
+    with pytest.raises(InputError, match="learning_rate"):
+        fresh.fit(moons[:50])
+    with pytest.raises(NotFittedError):
+        fresh.sample()
+
+
+def test_a_column_that_a_standardized_fit_cannot_see(moons):
+    flat = np.column_stack([moons[:50], np.ones(50)])
+    estimator = MixtureDensityGenerator(**TINY, standardize=True).fit(flat)
+    assert estimator.score(flat) > 0
+    with pytest.raises(InputError, match=r"column 2, counted from 0, is 1 in all of the data, but differs .* in X"):
+        estimator.score(flat * [1, 1, 0])
+
+
 def test_refusals(moons):
     with pytest.raises(NotFittedError):
         MixtureDensityGenerator().sample()
@@ -106,9 +135,9 @@ def test_refusals(moons):
         MixtureDensityGenerator(**TINY, variance_end=-1.0).fit(moons[:50])
     with pytest.raises(ValueError, match="count must be at least 1, got 0"):
         MixtureDensityGenerator(**TINY).fit(moons[:50]).sample(0)
-    narrow = MixtureDensityGenerator(**TINY).fit(moons[:50])
-    with pytest.raises(ValueError, match="all far from each other"):
-        narrow.score(1e4 * np.eye(20, 2) * np.arange(1, 21)[:, None] + 1e4 * np.arange(20)[:, None])
+    wide = MixtureDensityGenerator(**TINY).fit(1e6 * moons[:50])
+    with pytest.raises(ValueError, match="all far from each other: is X in the units of what was fitted"):
+        wide.score(moons[:50])
 
 
 def test_ctrl_c_is_an_interruption(moons, monkeypatch):

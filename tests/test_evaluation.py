@@ -157,7 +157,7 @@ def test_samples_that_cannot_be_judged(moons):
     refused(moons.train[:, :1], r"expected samples of 2 coordinates as moons has, got shape \(3000, 1\)")
     refused(moons.train[0], r"got shape \(2,\)")
     refused(moons.train.log(), "samples hold NaN or infinite values")
-    with pytest.raises(InputError, match="variance must be positive, got 0"):
+    with pytest.raises(InputError, match="variance must be a positive number, got 0"):
         evaluate_samples(moons.train, moons, variance=0.0)
 
 

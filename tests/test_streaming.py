@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -56,6 +57,21 @@ def test_images_and_whole_numbers_are_flattened():
     assert ce.streamed_log_norm(images, variance=5e3, batch_size=5) == pytest.approx(
         in_memory(flat, flat, 5e3), abs=1e-5
     )
+    large = torch.randint(0, 50, (12, 2), generator=torch.Generator().manual_seed(0)) + 1_600_000_000
+    expected = in_memory(large.double(), large.double(), 9.0)
+    for whole in (large, large.numpy(), large.numpy().astype(">i8")):
+        assert ce.streamed_log_norm(whole, variance=9.0) == pytest.approx(expected, abs=1e-9)
+
+
+def test_tables_reversed_arrays_and_empty_batches():
+    x = np.random.default_rng(0).normal(size=(9, 2))
+    expected = ce.streamed_log_norm(x, variance=0.4)
+    for points in (pd.DataFrame(x, columns=["a", "b"]), x[::-1], [x[:4], x[:0], x[4:]]):
+        assert ce.streamed_log_norm(points, variance=0.4, batch_size=4) == pytest.approx(expected, abs=1e-12)
+        inner = ce.streamed_log_inner(points, x, variance=0.4, batch_size=4)
+        assert inner == pytest.approx(expected, abs=1e-12)
+    with pytest.raises(ValueError, match="rows 0 to 8: complex values; expected real numbers"):
+        ce.streamed_log_norm(x + 1j, variance=0.4)
 
 
 @pytest.mark.parametrize("own", [True, False])

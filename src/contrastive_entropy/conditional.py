@@ -165,7 +165,7 @@ def _of_offsets(
         return None
     dtype = torch.promote_types(torch.promote_types(p.centers.dtype, q.centers.dtype), torch.float32)
     tolerance = EXPONENT_TOLERANCE if dtype == torch.float32 else FAST_TOLERANCE[torch.float64]
-    smallest = float(torch.minimum(p.variance.double() + q.variance.double(), 2 * q.variance.double()))
+    smallest = float(torch.minimum(p.variance.double() + q.variance.double(), 2 * q.variance.double()).detach())
     for precision in dict.fromkeys((dtype, torch.float64)):
         result = compute(q.centers.to(precision), p.centers.to(precision))
         largest = float(squares(result.detach()).amax())

@@ -33,7 +33,8 @@ class Units:
     def of(cls, points: Tensor) -> "Units":
         """The units of training points (n, d). Columns that vary by rounding alone are constant."""
         points = points.double()
-        rounded = (points == points.float()).all(0)  # to float32, as far as can be seen
+        exact = (points == points.round()).all(0) & (points.abs().amax(0) < 2**24)  # whole numbers that float32 holds
+        rounded = (points == points.float()).all(0) & ~exact  # to float32, as far as can be seen
         precision = torch.where(rounded, torch.finfo(torch.float32).eps, torch.finfo(torch.float64).eps)
         mean, deviation = points.mean(0), points.std(0, correction=0)
         constant = deviation <= 4 * precision * points.abs().amax(0)
@@ -54,6 +55,21 @@ class Units:
         """(..., d) standardized -> float64 in the data's units."""
         mean, deviation = self._tensors()
         return torch.addcmul(mean, points.double(), deviation)
+
+    def of_others(self, points: Tensor, name: str) -> Tensor:
+        """`standardized` of points that are no training points.
+
+        Raises:
+            InputError: they vary where the training points do not, which standardized columns cannot show.
+        """
+        for column in self.constant:
+            value, off = self.mean[column], (points[:, column] - self.mean[column]).abs().amax()
+            if off > 1e-6 * abs(value):
+                raise InputError(
+                    f"column {column}, counted from 0, is {value:.6g} in all of the data, but differs from it by up to "
+                    f"{off:.4g} in {name}; standardized columns show nothing of that: drop the column from both"
+                )
+        return self.standardized(points)
 
     def _tensors(self) -> tuple[Tensor, Tensor]:
         return torch.tensor(self.mean, dtype=torch.float64), torch.tensor(self.deviation, dtype=torch.float64)
@@ -197,10 +213,29 @@ def _refuse_root(data_root: str | Path | None, *names: str) -> None:
         )
 
 
-def unevenness(dataset: Dataset) -> str | None:
-    """A warning where the columns' standard deviations are too different for one variance, else None."""
-    if dataset.image_shape is not None or dataset.dimension < 2:
+def coarseness(points: Tensor) -> str | None:
+    """A warning where float32 points (n, d) lie so far from 0 that rounding moves them by a hundredth of a deviation."""
+    if points.dtype != torch.float32:
         return None
+    deviation, mean = torch.std_mean(points, 0)
+    step = torch.finfo(torch.float32).eps * mean.abs()
+    coarse = ((deviation > 0) & (step > 0.01 * deviation)).nonzero().flatten().tolist()
+    if not coarse:
+        return None
+    return (
+        f"column {coarse[0]}, counted from 0, lies near {mean[coarse[0]]:.4g} with a deviation of "
+        f"{deviation[coarse[0]]:.3g}, where single precision has steps of {step[coarse[0]]:.2g}: subtract an offset from "
+        "it, or give --standardize"
+    )
+
+
+def unevenness(dataset: Dataset) -> str | None:
+    """A warning where the columns' standard deviations are too different for one variance, or `coarseness`; else None."""
+    if dataset.image_shape is not None:
+        return None
+    coarse = coarseness(dataset.train)
+    if coarse is not None or dataset.dimension < 2:
+        return coarse
     deviations = dataset.train.double().std(0)
     varied = deviations[deviations > 0]
     low, high = (float(edge) for edge in varied.aminmax()) if len(varied) else (0.0, 0.0)
@@ -251,6 +286,61 @@ def load_points(
     return read_points(Path(source), double=double) if mapped is None else (mapped, None)
 
 
+@dataclass(frozen=True)
+class Form:
+    """What points are, for `refuse_unlike`.
+
+    Args:
+        name: where they are from.
+        dimension: of their coordinates.
+        image_shape: (channels, height, width) if they are images, else None.
+        columns: names of the coordinates, or None.
+    """
+
+    name: str
+    dimension: int
+    image_shape: tuple[int, int, int] | None
+    columns: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, source: str, points: Points, image_shape: tuple[int, int, int] | None) -> "Form":
+        """Of what `load_points` returned for a source."""
+        table = image_shape is None and source not in names() and Path(source).is_file()
+        return cls(source, points.shape[1], image_shape, column_names(Path(source)) if table else None)
+
+
+def refuse_unlike(points: Points, form: Form, data: Form) -> None:
+    """Points of as many coordinates that cannot be compared with data.
+
+    Args:
+        points: (n, d).
+        form: theirs.
+        data: the others', which may be images where these are rows of their pixels.
+
+    Raises:
+        InputError: they are of another shape, kind, range or order of columns.
+    """
+    if data.image_shape and form.image_shape and form.image_shape != data.image_shape:
+        raise InputError(
+            f"{form.name} holds images of shape {form.image_shape} and {data.name} of {data.image_shape}; bring them to "
+            "one size"
+        )
+    if form.image_shape and not data.image_shape:
+        raise InputError(
+            f"{form.name} holds images, scaled to [0, 1], and {data.name} rows of numbers: give both in one form"
+        )
+    if form.columns and data.columns and form.columns != data.columns:
+        raise InputError(
+            f"{form.name} has the columns {', '.join(form.columns)} and {data.name} has {', '.join(data.columns)}; bring "
+            "them into one order, under the same names"
+        )
+    if data.image_shape and not form.image_shape and not -0.5 <= float(points.min()) <= float(points.max()) <= 1.5:
+        raise InputError(
+            f"{data.name} holds images in [0, 1], channels first, and {form.name} values from {float(points.min()):.4g} "
+            f"to {float(points.max()):.4g}; bring them to that range"
+        )
+
+
 def load_pair(
     source: str, against: str | None, *, seed: int = 0, data_root: str | Path | None = None, standardize: bool = False
 ) -> tuple[Points, Points | None, tuple[int, int, int] | None]:
@@ -261,20 +351,24 @@ def load_pair(
         standardize: both to mean 0 and deviation 1 of the first one's columns.
 
     Raises:
-        InputError: as `load`, or the two have different numbers of coordinates.
+        InputError: as `load`, `refuse_unlike` and, standardized, `Units.of_others`.
     """
     if standardize:
         _refuse_images(source)
     sources = [source] if against is None else [source, against]
     roots = roots_of(data_root, *sources)
     p, shape = load_points(source, seed=seed, data_root=roots[0], double=standardize)
-    q = None if against is None else load_points(against, seed=seed, data_root=roots[-1], double=standardize)[0]
-    if q is not None and q.shape[1] != p.shape[1]:
-        raise InputError(f"{source} has {p.shape[1]} coordinates and {against} has {q.shape[1]}")
+    q = None
+    if against is not None:
+        q, other_shape = load_points(against, seed=seed, data_root=roots[-1], double=standardize)
+        form, other = Form.of(source, p, shape), Form.of(against, q, other_shape)
+        if form.dimension != other.dimension:
+            raise InputError(f"{source} has {form.dimension} coordinates and {against} has {other.dimension}")
+        refuse_unlike(*((p, form, other) if other_shape and not shape else (q, other, form)))
     if standardize:
         _refuse_images(source, shape)
         units = Units.of(torch.as_tensor(p))
-        q = None if q is None else units.standardized(torch.as_tensor(q))
+        q = None if q is None else units.of_others(torch.as_tensor(q), str(against))
         p = units.standardized(torch.as_tensor(p))
     return p, q, shape
 

@@ -14,7 +14,9 @@ class Decomposition:
     """k(x, z) = sum_k s_k f_k(x) g_k(z), with f_k orthonormal under p's centers and g_k under q's  (E13).
 
     The operator is (T g)(x) = E_{z ~ q} k(x, z) g(z), with the unit kernel k(x, z) = exp(-|x - z|^2 / 2 (v_p + v_q)). Its
-    singular values sum to the fidelity F. Signs are fixed: each left function's entry of largest modulus is positive.
+    singular values sum to the fidelity F where v_p = v_q, and to F times ((v_p + v_q)^2 / 4 v_p v_q)^(d/4) else, because
+    the fidelity's kernel is normalised (E10). Signs are fixed: each left function is positive at the center
+    where its modulus times the root of the weight is largest.
 
     Args:
         p: n components.
@@ -22,7 +24,7 @@ class Decomposition:
         values: (r,) singular values s_k, descending.
         left_values: (n, r), f_k(x_i).
         right_values: (m, r), g_k(z_j).
-        total: F, of all singular values; `values` sum to less where the cut left some out.
+        total: the sum of all singular values; `values` sum to less where the cut left some out.
     """
 
     p: GaussianMixture

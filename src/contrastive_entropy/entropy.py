@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 
 from contrastive_entropy import __version__
-from contrastive_entropy.data import NOWHERE_NEAR, Points, default_variance, load_pair
+from contrastive_entropy.data import NOWHERE_NEAR, Points, coarseness, default_variance, load_pair
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.progress import progress_line
 from contrastive_entropy.runs import write_json
@@ -26,6 +27,8 @@ from contrastive_entropy.streaming import (
     streamed_log_norm,
     streamed_singular_values,
 )
+
+logger = logging.getLogger("contrastive_entropy")
 
 MOST_COLUMNS = 8192
 """Points of the second set whose Gram matrix, squared, is held for the fidelity: 512 MiB."""
@@ -74,8 +77,12 @@ def measure(
             f"--fidelity takes at most {MOST_COLUMNS:,} points of {against} in memory, and it has {len(q):,}: "
             f"swap the two, or give a part of it"
         )
+    for points in (p, q):
+        if isinstance(points, torch.Tensor) and (coarse := coarseness(points)) is not None:
+            logger.warning(coarse)
     if variance is None:
         variance = default_variance(p, data)
+    variance = float(variance)
     loaded = time.monotonic()
     settings = {"data": data, "against": against, "variance": variance, "batch_size": batch_size, "seed": seed}
     settings |= {name: True for name, given in {"fidelity": fidelity, "standardize": standardize}.items() if given}

@@ -20,6 +20,7 @@ from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.runs import METRICS
 from contrastive_entropy.training import fit
+from contrastive_entropy.variance import neighbor_variance
 
 LEAST = 2 * NEIGHBORS
 """Samples that are needed."""
@@ -104,16 +105,20 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
             KeyboardInterrupt: Ctrl-C, at the end of the step.
         """
         points = torch.as_tensor(self._checked(X, reset=True))
-        self.units_ = Units.of(points) if self.standardize else None
-        train = points.float() if self.units_ is None else self.units_.standardized(points)
+        units = Units.of(points) if self.standardize else None
+        train = points.float() if units is None else units.standardized(points)
         state = self.random_state
         known = {field.name for field in dataclasses.fields(FitConfig)}
-        asked: dict[str, Any] = {name: value for name, value in self.get_params().items() if name in known}
+        asked: dict[str, Any] = {
+            name: value.item() if isinstance(value, np.generic) else value  # of a grid that numpy made
+            for name, value in self.get_params().items()
+            if name in known
+        }
         seed = int(state) if isinstance(state, int | np.integer) else int(check_random_state(state).randint(SEEDS // 2))
         config = FitConfig("X", seed=seed, **asked)
         with tempfile.TemporaryDirectory(prefix="contrastive-entropy-") as folder:
             # none is held out: what is not trained on is the caller's
-            data = Dataset("X", train, train, units=self.units_)
+            data = Dataset("X", train, train, units=units)
             run = fit(config, Path(folder) / "run", data, progress=self.verbose, accelerator=self.accelerator)
             if not run.finished:
                 raise KeyboardInterrupt
@@ -121,7 +126,7 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
             with (run.folder / METRICS).open(newline="") as file:
                 rows = list(csv.DictReader(file))
         assert isinstance(network, MixtureDensityNetwork)
-        self.network_ = network
+        self.network_, self.units_ = network, units
         self.variance_ = float(network.variance)
         self.history_ = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
         return self
@@ -143,7 +148,7 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
             ValueError: n_samples < 1.
             NotFittedError: before `fit`.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "network_")
         drawn = check_random_state(self.random_state if random_state is None else random_state).randint(2**31)
         generator = torch.Generator().manual_seed(int(drawn))
         points = self.network_.sample(n_samples, generator=generator, from_density=from_density).double()
@@ -152,33 +157,34 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
     def score(self, X: Any, y: None = None) -> float:  # noqa: N803
         """How near the generated law is to that of X, by the objective's own measure, debiased  (E20).
 
-        sqrt(F(x, z) F(x', z') / (F(x, x') F(z, z'))), F the fidelity at `variance_`, with halves x, x' of at most 2,000
-        points of X, drawn at random, and as many generated z, z'. Where the laws are equal it is 1 but for chance, which
-        moves it beyond 1, too; on an X that was not trained on it says how far the fit is from done.
+        sqrt(F(x, z) F(x', z') / (F(x, x') F(z, z'))), F the fidelity at the variance that `variance.neighbor_variance`
+        chooses from X, whatever that of the fit, with halves x, x' of at most 2,000 points of X, drawn at random, and as
+        many generated z, z'. Where the laws are equal it is 1 but for chance, which moves it beyond 1, too; on an X that
+        was not trained on it says how far the fit is from done. Scores of the same X compare fits of any parameters but
+        `standardize`, which changes what a distance is.
 
         Args:
             X: (n, d), n >= 10.
             y: not used.
 
         Raises:
-            ValueError: X cannot be used, or its points and the generated ones are all far from each other.
+            ValueError: X cannot be used, is constant or mostly duplicates, or varies where a standardized fit's did not.
             NotFittedError: before `fit`.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "network_")
         points = torch.as_tensor(self._checked(X, reset=False))
-        placed = points.double() if self.units_ is None else self.units_.standardized(points).double()
+        placed = points.double() if self.units_ is None else self.units_.of_others(points, "X").double()
+        variance = neighbor_variance(placed)
         chosen = torch.randperm(len(placed), generator=torch.Generator().manual_seed(0))[: 2 * SPECTRUM_POINTS]
         half = len(chosen) // 2
         drawn = self.network_.sample(2 * half, generator=torch.Generator().manual_seed(1)).double()
         real, model = placed[chosen[: 2 * half]], drawn
-        x, again, z, other = (
-            GaussianMixture(part, self.variance_) for side in (real, model) for part in side.split(half)
-        )
+        x, again, z, other = (GaussianMixture(part, variance) for side in (real, model) for part in side.split(half))
         own = float(fidelity(x, again) * fidelity(z, other))
         if own < 1e-200:
             raise ValueError(
-                f"at the variance {self.variance_:.4g} the points are all far from each other: give more, or fit with a "
-                "larger variance_end"
+                f"at the variance {variance:.4g} that X suggests the generated points are all far from each other: is X in "
+                "the units of what was fitted?"
             )
         return float((fidelity(x, z) * fidelity(again, other) / own).sqrt())
 

@@ -12,17 +12,18 @@ from torch import Tensor
 
 from contrastive_entropy.data import (
     Dataset,
-    Units,
+    Form,
     default_variance,
     load,
     load_points,
     names,
+    refuse_unlike,
     roots_of,
     unevenness,
 )
 from contrastive_entropy.diagnostics import Diagnosis, diagnose_samples
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.files import HELD_OUT, column_names
+from contrastive_entropy.files import HELD_OUT
 from contrastive_entropy.inception import Inception, inception_figures
 from contrastive_entropy.marginal import fidelity
 from contrastive_entropy.metrics import energy_distance, neighbor_distance, neighborhood_scores, smaller_share
@@ -185,8 +186,8 @@ def evaluate_samples(
         raise InputError(f"{len(samples)} samples are too few to evaluate; at least {2 * (NEIGHBORS + 1)} are needed")
     if not bool(samples.isfinite().all()):
         raise InputError("samples hold NaN or infinite values; leave such rows out")
-    if not variance > 0:
-        raise InputError(f"variance must be positive, got {variance}")
+    if not 0 < variance < float("inf"):
+        raise InputError(f"variance must be a positive number, got {variance}")
     inception = None if feature_weights is None else Inception(feature_weights, dataset.image_shape)
     return _judged(samples, dataset, variance, inception)
 
@@ -270,20 +271,8 @@ def evaluate_files(
     share = HELD_OUT if held_out is None else held_out
     dataset = load(data, seed=seed, data_root=root, held_out=share, standardize=standardize)
     points, shape = load_points(samples, seed=seed, data_root=samples_root, double=standardize)
-    if dataset.image_shape and shape and shape != dataset.image_shape:
-        raise InputError(
-            f"{samples} holds images of shape {shape} and {data} of {dataset.image_shape}; bring them to one size"
-        )
     if points.shape[1] != dataset.dimension:
         raise InputError(f"{samples} has {points.shape[1]} coordinates and {data} has {dataset.dimension}")
-    if shape and not dataset.image_shape:
-        raise InputError(f"{samples} holds images, scaled to [0, 1], and {data} rows of numbers: give both in one form")
-    columns = column_names(Path(samples)) if Path(samples).is_file() else None
-    if columns and dataset.columns and columns != dataset.columns:
-        raise InputError(
-            f"{samples} has the columns {', '.join(columns)} and {data} has {', '.join(dataset.columns)}; bring them into "
-            "one order, under the same names"
-        )
     # of its own, not the generator that splits a file: rows that belong to the data's would all be the held-out ones
     order = np.random.default_rng([seed, 1]).permutation(len(points))[: sum(_counts(dataset))]
     chosen = torch.as_tensor(points[order])
@@ -292,36 +281,17 @@ def evaluate_files(
         raise InputError(
             f"{samples}: row {min(bad)}, counted from 0, holds NaN or infinite values; remove or fill such rows"
         )
-    if dataset.image_shape and not shape and not -0.5 <= float(chosen.min()) <= float(chosen.max()) <= 1.5:
-        raise InputError(
-            f"{data} holds images in [0, 1], channels first, and {samples} values from {chosen.min():.4g} to "
-            f"{chosen.max():.4g}; bring them to that range"
-        )
+    form = Form(data, dataset.dimension, dataset.image_shape, dataset.columns)
+    refuse_unlike(chosen, Form.of(samples, points, shape), form)
     if (uneven := unevenness(dataset)) is not None:
         logger.warning(uneven)
     if dataset.units is not None:
-        chosen = _standardized_samples(chosen, dataset.units, samples)
+        chosen = dataset.units.of_others(chosen, samples)
     if variance is None:
         variance = default_variance(dataset.train, data)
     found = evaluate_samples(chosen.float(), dataset, variance=variance, feature_weights=feature_weights)
     given = {"samples": samples, "data": data, "seed": seed, "held_out": held_out, "standardize": standardize}
     return dataclasses.replace(found, settings={**given, **found.settings})
-
-
-def _standardized_samples(samples: Tensor, units: Units, name: str) -> Tensor:
-    """Samples in the data's units, brought to its standardized columns.
-
-    Raises:
-        InputError: they vary where the data do not, which standardized columns cannot show.
-    """
-    for column in units.constant:
-        value, off = units.mean[column], (samples[:, column] - units.mean[column]).abs().amax()
-        if off > 1e-6 * abs(value):
-            raise InputError(
-                f"column {column}, counted from 0, is {value:.6g} in all of the data, but differs from it by up to "
-                f"{off:.4g} in {name}; --standardize leaves no trace of that: drop the column from both"
-            )
-    return units.standardized(samples)
 
 
 def _counts(dataset: Dataset, samples: int | None = None) -> tuple[int, int]:

@@ -4,8 +4,9 @@ import csv
 import itertools
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 FILE_SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
+HIDDEN = (".", "__MACOSX")
 _MISSING = {"", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "<na>"}
 
 
@@ -218,12 +220,14 @@ def _as_numbers(table: "pd.DataFrame", path: Path) -> np.ndarray:
 
     if table.empty:
         raise InputError(f"{path}: holds no rows; expected one point per row")
-    first = table.iloc[:, 0]
-    if str(table.columns[0]).startswith("Unnamed: 0") and first.to_list() == list(range(len(table))):
+    first, last = table.iloc[:, 0], table.iloc[:, -1]
+    if str(table.columns[0]).startswith("Unnamed: 0") and _like_an_index(first):
         raise InputError(
-            f"{path}: its first column has no name and counts the rows, as pandas' to_csv writes its index; "
-            "write with index=False, or name the column to use it"
+            f"{path}: its first column has no name and counts the rows, as pandas' to_csv writes its index and R its row "
+            "names; write with index=False or row.names=FALSE, or name the column to use it"
         )
+    if table.shape[1] > 1 and str(table.columns[-1]).startswith("Unnamed: ") and last.isna().all():
+        raise InputError(f"{path}: its last column is empty, as commas at the ends of the lines make one; remove them")
     for column in table.columns:
         values = table[column]
         if pd.api.types.is_numeric_dtype(values):
@@ -242,11 +246,20 @@ def _as_numbers(table: "pd.DataFrame", path: Path) -> np.ndarray:
     return np.asarray(table.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
+def _like_an_index(values: "pd.Series[Any]") -> bool:
+    """Whole numbers, each of them once."""
+    import pandas as pd
+
+    return bool(pd.api.types.is_integer_dtype(values) and values.is_unique)
+
+
 def _remedy(column: str, columns: int) -> str:
     """For a column of text."""
     found = next((separator for separator in ";\t|" if separator in column), None)
-    if columns == 1 and found is not None:
-        return f"values are parted by {found!r}: expected commas, as pandas' to_csv writes them"
+    if found is None and columns == 1 and len(column.split()) > 1 and all(map(_is_number, column.split())):
+        found = " "
+    if found is not None:
+        return f"values are parted by {found!r}: expected commas, as pandas' to_csv writes them, and points in numbers"
     return "expected numbers: remove or encode the column"
 
 
@@ -291,7 +304,7 @@ def _read_images(path: Path) -> np.ndarray:
         if not path.is_dir()
         else sorted(
             Path(folder, name)
-            for folder, _, names in os.walk(path, onerror=_refuse_folder, followlinks=True)
+            for folder, names in _folders(path)
             for name in names
             if name.lower().endswith(IMAGE_SUFFIXES)
         )
@@ -311,6 +324,19 @@ def _read_images(path: Path) -> np.ndarray:
         images.append(pixels)
     stack = np.stack(images)
     return stack.transpose(0, 3, 1, 2) if stack.ndim == 4 else stack
+
+
+def _folders(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """A folder and all below it, each once, with its files, but for hidden ones as .ipynb_checkpoints and ._a.png."""
+    seen = set()
+    for folder, below, names in os.walk(path, onerror=_refuse_folder, followlinks=True):
+        seen.add(os.path.realpath(folder))
+        below[:] = sorted(
+            name
+            for name in below
+            if not name.startswith(HIDDEN) and os.path.realpath(os.path.join(folder, name)) not in seen
+        )
+        yield folder, [name for name in names if not name.startswith(HIDDEN)]
 
 
 def _read_image(file: Path) -> np.ndarray:

@@ -178,7 +178,7 @@ class JointMixture:
                     kernel = log_kernel(x, shared, z, shared)[0].clamp_min_(-300.0).exp_()
                     half = ((weights[:, rows] @ kernel) * weights[:, columns]).sum(-1)
                     total += half if start == other else 2 * half
-            logs[group] = total.log()
+            logs[group] = total.log().where(posterior.isnan().logical_not().all(-1), math.nan)
             done += len(group)
             if progress is not None:
                 progress(done)
@@ -288,7 +288,12 @@ class JointMixture:
 
         Returns:
             A Monte-Carlo estimate, scalar, in nats. O(draws s n (d + k)).
+
+        Raises:
+            ValueError: variance not positive, or draws < 1.
         """
+        if not variance > 0 or draws < 1:
+            raise ValueError(f"variance must be positive and draws at least 1, got {variance} and {draws}")
         scale = variance**-0.5, self.feature_variance**-0.5
         keys = torch.cat([self.points.double() * scale[0], self.features.double() * scale[1]], -1)
         y = conditions.double() * scale[1]
@@ -364,7 +369,7 @@ class ConditionalBound:
     @property
     def tightness(self) -> float:
         """exp(-gap), in [0, 1]."""
-        return min(1.0, math.exp(-self.gap))
+        return math.nan if math.isnan(self.gap) else min(1.0, math.exp(-self.gap))
 
     @property
     def concentration(self) -> float:

@@ -263,6 +263,8 @@ def whole_limit(
     """
     if part not in PARTS:
         raise InputError(f"--part must be one of {', '.join(PARTS)}, got {part!r}")
+    if conditions is not None and conditions < 1:
+        raise InputError(f"--conditions must be at least 1, got {conditions}")
     network = load_autoencoder(run)
     dataset = run.dataset()
     joint = encoded(network, dataset.train if part == "train" else dataset.test)

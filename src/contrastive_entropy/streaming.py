@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -224,6 +225,8 @@ def _check_arguments(variance: float, batch_size: int) -> None:
 
 def _block(rows: Tensor, columns: Tensor | None, variance: float) -> float:
     """Log of the sum of all kernels between the rows and the columns, or the rows and themselves."""
+    if not len(rows) or (columns is not None and not len(columns)):
+        return -math.inf
     shared = torch.full((1, 1), variance, dtype=torch.float64, device=rows.device)
     unweighted = rows.new_zeros(len(rows))
     if columns is None:
@@ -237,6 +240,8 @@ Seen = dict[int, tuple[int, float]]
 
 def _readers(points: Points, batch_size: int, seen: Seen) -> Iterator[Callable[[], Tensor]]:
     """Batches that are read when called; those that are no slices are compared with what was `seen` of them."""
+    if hasattr(points, "to_numpy"):  # a table of pandas
+        points = points.to_numpy()
     if isinstance(points, Rows):
         for start in range(0, points.shape[0], batch_size):
             yield functools.partial(_read_slice, points, start, start + batch_size)
@@ -267,12 +272,16 @@ def _read_slice(points: Rows, start: int, stop: int) -> Tensor:
 
 def _checked(batch: Any, where: str) -> Tensor:
     """(n, d), floating point and finite."""
+    if isinstance(batch, np.ndarray):
+        batch = torch.from_numpy(np.array(batch, dtype=batch.dtype.newbyteorder("=")))
     tensor = batch if isinstance(batch, Tensor) else torch.tensor(batch)
+    if tensor.is_complex():
+        raise ValueError(f"{where}: complex values; expected real numbers")
     if tensor.ndim < 2:
         raise ValueError(f"{where}: expected shape (n, d), got {tuple(tensor.shape)}")
     tensor = tensor.detach().flatten(1)
     if not tensor.is_floating_point():
-        tensor = tensor.float()
+        tensor = tensor.to(torch.float32 if tensor.element_size() < 4 else torch.float64)  # either holds them exactly
     if not bool(torch.isfinite(tensor).all()):
         raise ValueError(f"{where}: NaN or infinite values; remove or fill them")
     return tensor
