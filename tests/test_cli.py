@@ -41,10 +41,10 @@ def test_a_fit_leaves_a_complete_run_folder_and_explains_its_numbers(digits_run)
     }  # fmt: skip
     assert list((folder / "tensorboard").glob("events.out.tfevents*"))
     for name in MEANINGS:
-        assert name in result.stdout
+        assert (name in result.stdout) == (name != "column_distance")  # which is of tables
     assert "Tightness against its ceiling" in result.stdout
     evaluation = json.loads((folder / "evaluation.json").read_text())
-    assert set(evaluation["model"]) == set(evaluation["reference"]) == set(MEANINGS)
+    assert set(evaluation["model"]) == set(evaluation["reference"]) == set(MEANINGS) - {"column_distance"}
     assert evaluation["reference"]["coverage"] > 0.9
     ratio = evaluation["model"]["tightness"] / evaluation["reference"]["tightness"]
     assert evaluation["relative_tightness"] == pytest.approx(ratio)
@@ -424,6 +424,31 @@ def test_uneven_columns_are_warned_of(tables, tmp_path):
     result = call("fit", "mdn", "--data", tables / "uneven.csv", "--out", tmp_path / "run", *SMALL)
     assert "the columns' standard deviations range from" in result.stderr
     assert "if they have units of their own, --standardize brings them to one scale" in result.stderr
+
+
+def test_a_column_that_distances_do_not_see_is_diagnosed(tmp_path):
+    rng = np.random.default_rng(0)
+    high = rng.random(600) < 0.5
+    table = np.column_stack(
+        [np.where(high, 35, 60) + rng.normal(0, 6, 600), 1e5 + 6e4 * high, rng.normal(1.7, 0.1, 600)]
+    )
+    table[:, 1] += rng.normal(0, 5e3, 600)
+    np.savetxt(tmp_path / "people.csv", table, delimiter=",", header="age,income,height", comments="")
+    run = tmp_path / "run"
+    assert call("fit", "mdn", "--data", tmp_path / "people.csv", "--out", run, *SMALL).exit_code == 0
+    assert (run / "columns.png").read_bytes().startswith(b"\x89PNG")
+    found = json.loads((run / "evaluation.json").read_text())
+    assert found["settings"]["column"] == "height"
+    assert found["model"]["column_distance"] > 100 > 1 > found["reference"]["column_distance"]
+    table[:, 2] *= 100
+    np.savetxt(tmp_path / "samples.csv", table, delimiter=",", header="age,income,height", comments="")
+    judged = call("evaluate-samples", tmp_path / "samples.csv", tmp_path / "people.csv").stdout
+    assert "Diagnosis: a column of the samples is unlike the data's (column distance " in judged
+    assert "of 'height')" in judged
+    assert "Nothing is diagnosed" not in judged
+    copied = call("evaluate-samples", tmp_path / "people.csv", tmp_path / "people.csv", "--standardize").stdout
+    assert "as copies do (8" in copied
+    assert "of them equal one" in copied
 
 
 def test_constant_columns_stay_constant(tables, tmp_path):

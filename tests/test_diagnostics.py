@@ -67,10 +67,17 @@ def test_training_signatures(changes, at_end, expected):
         ({"effective_rank": 10.0}, ["collapse"], "effective rank 10 against 90"),
         ({"memorization": 0.95, "recall": 0.1}, ["collapse"], "recall 0.1 against 0.95"),  # blurred, not copied
         ({"memorization": 0.95}, ["memorization"], "95% of them lie nearer to one than a held-out point does"),
+        ({"copies": 0.8}, ["memorization"], "80% of them equal one"),
+        ({"column_distance": 0.2}, ["uneven"], "column distance 0.2 against 0.01, of 'age'"),
+        ({"column_distance": 0.2, "recall": 0.1}, ["collapse"], "recall 0.1"),
+        ({"debiased_tightness": 0.7}, ["unfinished"], "debiased tightness 0.7 against 1.02"),
+        ({"debiased_tightness": 0.77, "column_distance": 0.14, "copies": 0.4}, [], ""),
+        ({"debiased_tightness": 0.7, "precision": 0.3}, ["gibberish"], ""),
     ],
 )
 def test_sample_signatures_show_their_figures(changes, expected, shown):
-    found = diagnose_samples(REAL | changes, REAL)
+    real = REAL | {"column_distance": 0.01, "debiased_tightness": 1.02, "copies": 0.0}
+    found = diagnose_samples(real | changes, real, column="age")
     assert names(found) == expected
     assert all(shown in str(diagnosis) and SIGNATURES[diagnosis.name] in str(diagnosis) for diagnosis in found)
 
@@ -97,6 +104,13 @@ def test_signatures_of_alternatives(figures, bounds, centers, expected, shown):
     assert all(shown in str(diagnosis) and SIGNATURES[diagnosis.name] in str(diagnosis) for diagnosis in found)
     points = {name: value for name, value in model.items() if name != "sharpness"}
     assert "unsharp" not in names(diagnose_alternatives(points, {}, bounds, centers=centers))
+
+
+def test_data_of_few_values_are_not_called_copies():
+    assert not diagnose_samples(REAL | {"copies": 0.9}, REAL | {"copies": 0.8})
+    assert "of column 3, counted from 0" in str(
+        diagnose_samples(REAL | {"column_distance": 1.0}, REAL | {"column_distance": 0.0}, column=3)[0]
+    )
 
 
 def test_a_variance_at_which_real_points_are_one_blur_is_named_alone():

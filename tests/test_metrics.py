@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contrastive_entropy import metrics
-from contrastive_entropy.metrics import energy_distance, far_share, neighbor_distance, neighborhood_scores
+from contrastive_entropy.metrics import (
+    column_distances,
+    energy_distance,
+    far_share,
+    neighbor_distance,
+    neighborhood_scores,
+)
 
 
 def points(n, d, seed, dtype=torch.float64):
@@ -57,6 +63,33 @@ def test_energy_distance_equals_the_reference(sets):
     x, y = sets
     assert energy_distance(x, y) == pytest.approx(slow_energy_distance(x.numpy(), y.numpy()), abs=1e-9)
     assert energy_distance(y, x) == pytest.approx(energy_distance(x, y), abs=1e-9)
+
+
+@given(pairs_of_sets())
+def test_column_distances_equal_the_reference(sets):
+    x, y = sets
+    expected = [
+        slow_energy_distance(x[:, [k]].numpy(), y[:, [k]].numpy()) / metrics.mean_pair_distance(y[:, [k]])
+        for k in range(y.shape[1])
+    ]
+    found = column_distances(x, y)
+    assert found.tolist() == pytest.approx(expected, abs=1e-9)
+    scales = torch.tensor([1e-6, -3.0, 1e6], dtype=torch.float64)[: y.shape[1]]
+    assert column_distances(x * scales + 5, y * scales + 5).tolist() == pytest.approx(found.tolist(), abs=1e-6)
+
+
+def test_column_distances_of_known_laws(monkeypatch):
+    y = points(20_000, 5, 0)
+    x = points(20_000, 5, 1) * torch.tensor([1.0, 0.5, 2.0, 1.0, 0.0], dtype=torch.float64)
+    x[:, 3] += 1
+    found = column_distances(x, y)
+    # of deviation s: sqrt(2 (1 + s^2)) - 1 - s; of a mean that is off by 1: sqrt(pi) E|N(1, 2)| - 2
+    shifted = 2 * math.exp(-0.25) + math.sqrt(math.pi) * math.erf(0.5) - 2
+    expected = [0.0, math.sqrt(2.5) - 1.5, math.sqrt(10) - 3, shifted, math.sqrt(2) - 1]
+    assert found.tolist() == pytest.approx(expected, abs=0.01)
+    assert column_distances(x, torch.zeros_like(y)).tolist() == [0] * 5
+    monkeypatch.setattr(metrics, "_TILE", 1)
+    assert torch.equal(column_distances(x, y), found)
 
 
 @given(pairs_of_sets())

@@ -497,6 +497,7 @@ def test_a_stopped_training_resumes_to_the_same_bytes(tmp_path, uninterrupted, n
     resume = [*command(folder)[:5], "--resume"]  # as printed: the rest is in the run
     done = subprocess.run(resume, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
+    assert "continuing after step " in done.stderr
     for name in (
         "weights.safetensors",
         "metrics.csv",

@@ -89,7 +89,11 @@ def sample(
             content = stream.getvalue()
         with options.writing(out):
             write_atomically(out, content)
-        typer.echo(f"{number} points written to {out}")
+        from contrastive_entropy.report import GRID, SCATTER_POINTS
+
+        shown = GRID**2 if opened.image_shape else SCATTER_POINTS
+        only = f", of which it shows {shown}" if suffix == ".png" and number > shown else ""
+        typer.echo(f"{number} points written to {out}{only}")
 
 
 @app.command("evaluate")

@@ -140,6 +140,8 @@ def _fit(context: typer.Context, kind: type[FitConfig] | type[AutoencoderConfig]
     if context.params["resume"] and context.params["overwrite"]:
         raise InputError("--resume continues the run and --overwrite replaces it: give one of them")
     if context.params["resume"]:
+        if context.params["out"] is None and not folder.exists():
+            raise InputError(f"--resume needs --out, the folder of the run: there is none at its default, {folder}")
         opened = Run.open(folder)
         if opened.config.kind != kind.kind:
             raise InputError(

@@ -17,17 +17,22 @@ from contrastive_entropy.runs import EVALUATION, Run, write_json
 if TYPE_CHECKING:
     from contrastive_entropy.evaluation import Evaluation
 
+FEW = 100
+"""Points a side below which figures are said to be rough."""
+
 MEANINGS = {
     "tightness": ("high", "F(model, data); 1 = the limit"),
-    "debiased_tightness": ("high", "variety counted; 1 = equal laws"),
-    "energy_distance": ("low", "between the two laws; 0 = equal"),
+    "debiased_tightness": ("high", "variety counted; about 1 = equal"),
+    "energy_distance": ("low", "between the laws; about 0 = equal"),
+    "column_distance": ("low", "that of the worst column by itself"),
     "precision": ("high", "samples that lie on the data"),
     "recall": ("high", "data that the samples reach"),
     "density": ("high", "real neighbourhoods per sample"),
     "coverage": ("high", "data with a sample close by"),
-    "effective_rank": ("real", "directions that are filled"),
+    "effective_rank": ("real", "kernel directions that are filled"),
     "far_share": ("low", "farther off than 99% of data"),
     "memorization": ("real", "nearer to training points than held-out ones"),
+    "copies": ("low", "equal to a training point"),
 }
 
 INCEPTION_MEANINGS = {
@@ -41,14 +46,14 @@ BOUND_MEANINGS = {
     "points": "n",
     "dimension": "d",
     "variance": "v, of each point's Gaussian",
-    "log_norm": "log <p,p>, nats: the limit of (E7)",
+    "log_norm": "log <p,p>, nats",
     "renyi_entropy": "minus that, Renyi's quadratic entropy",
     "effective_points": "that stand alone at this v, 1 to n",
     "against_points": "m of the second set",
     "against_log_norm": "log <q,q>",
     "against_effective_points": "1 to m",
     "log_inner": "log <p,q>",
-    "cauchy_schwarz_divergence": "the gap of (E7); 0 = equal",
+    "cauchy_schwarz_divergence": "log <p,p> + log <q,q> - 2 log <p,q>; 0 = equal",
     "mmd": "kernel exp(-|x-y|^2 / 4v); 0 = equal",
     "fidelity": "F, of the nuclear norm; 1 = equal",
     "bures_distance": "sqrt(2 - 2 F)",
@@ -120,6 +125,12 @@ def _evaluate_generator(run: Run, seed: int, from_density: bool, feature_weights
     write_json(run.folder / EVALUATION, evaluation.as_dict())
     paths = write_figures(run, dataset.test, evaluation)
     print_evaluation(evaluation, f"{run.config.objective} on {Path(run.config.data).name}", fitted=True)
+    end, asked = evaluation.settings["variance"], run.config.variance_end
+    if asked is not None and end > 1.01 * asked:
+        typer.echo(
+            f"The variance ended at {end:.4g}, above the {asked:.4g} asked for: further down, too many samples would have had no "
+            "data near them. Tightness compares at one variance only."
+        )
     return paths
 
 
@@ -142,7 +153,11 @@ def print_evaluation(evaluation: "Evaluation", title: str, *, fitted: bool) -> N
     if inception is not None and not inception["published_weights"]:
         note = f"The weights are not {WEIGHTS}: figures in their features are no FID and no KID."
         console.print(note, highlight=False, soft_wrap=True)
+    if evaluation.settings["points"] < FEW:
+        console.print(f"All of it is rough: {evaluation.settings['points']} points a side are few.", highlight=False)
     _print_diagnoses(console, evaluation.diagnoses, fitted=fitted)
+    if not evaluation.diagnoses:
+        console.print("Nothing is diagnosed.", highlight=False)
 
 
 def _evaluate_autoencoder(run: Run, seed: int) -> list[Path]:

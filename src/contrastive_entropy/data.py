@@ -225,7 +225,7 @@ def coarseness(points: Tensor) -> str | None:
     return (
         f"column {coarse[0]}, counted from 0, lies near {mean[coarse[0]]:.4g} with a deviation of "
         f"{deviation[coarse[0]]:.3g}, where single precision has steps of {step[coarse[0]]:.2g}: subtract an offset from "
-        "it, or give --standardize"
+        "it, or give --standardize (in Python: standardize=True)"
     )
 
 
@@ -243,7 +243,8 @@ def unevenness(dataset: Dataset) -> str | None:
         return None
     return (
         f"the columns' standard deviations range from {low:.3g} to {high:.3g}, and one variance serves all: the kernel "
-        "sees little of the small ones; if they have units of their own, --standardize brings them to one scale"
+        "sees little of the small ones; if they have units of their own, --standardize brings them to one scale (in "
+        "Python: standardize=True)"
     )
 
 

@@ -19,6 +19,12 @@ WIDE = 0.95
 """A kernel that weighs more than this share of the data alike tells none of them apart. At a good variance it may well be
 half in many coordinates, where distances differ little."""
 
+UNLIKE = 0.15
+"""Of `metrics.column_distances`, in the worst column: half as much again as data with half or twice the deviation have."""
+
+FAR_FROM_DONE = 0.75
+"""A debiased tightness below this share of what real points reach is said to be unfinished, if nothing else is said."""
+
 HALF = 0.5
 """A figure below this share of what real points reach is called low."""
 
@@ -52,7 +58,9 @@ SIGNATURES = {
     "blurred": "the variance is too large to see anything but the data's mean and covariance",
     "gibberish": "samples do not look like data",
     "collapse": "samples show little of the data's variety",
-    "memorization": "samples are copies of training points",
+    "uneven": "a column of the samples is unlike the data's",
+    "unfinished": "the samples' law is still far from the data's",
+    "memorization": "samples lie as near to training points as copies do",
     "averaged": "alternatives are blurred because the variance prefers the mean of what shares a code to draws of it",
     "merged": "the centers have fallen together",
     "unsharp": "alternatives are blurred",
@@ -126,12 +134,16 @@ def diagnose_training(figures: Mapping[str, float], *, at_end: bool) -> list[Dia
     return found
 
 
-def diagnose_samples(model: Mapping[str, float], reference: Mapping[str, float]) -> list[Diagnosis]:
+def diagnose_samples(
+    model: Mapping[str, float], reference: Mapping[str, float], *, column: str | int | None = None
+) -> list[Diagnosis]:
     """Failures that an evaluation's figures show against what real points reach.
 
     Args:
-        model: precision, recall, coverage, effective_rank, far_share and memorization of the samples.
+        model: precision, recall, coverage, effective_rank, far_share and memorization of the samples; where they are known,
+            debiased_tightness, copies and column_distance, too.
         reference: the same of training points in their place.
+        column: the name or the number of the one that column_distance is of.
     """
     found = []
     if reference["effective_rank"] < ONE_DIRECTION:
@@ -160,11 +172,27 @@ def diagnose_samples(model: Mapping[str, float], reference: Mapping[str, float])
                 "--batch-size and --components, or a lower --variance-end",
             )
         )
-    if model["memorization"] > 0.9 and not low:  # blurred samples, too, lie near to everything
+    unlike = model.get("column_distance", 0.0)
+    if not found and unlike > max(UNLIKE, 3 * reference.get("column_distance", 0.0)):
+        name = f"column {column}, counted from 0" if isinstance(column, int) else repr(column)
+        seen = f"column distance {unlike:.3g} against {reference['column_distance']:.3g}, of {name}"
+        change = "train anew with --standardize, if columns have units of their own, or for more --steps"
+        found.append(Diagnosis("uneven", seen, change))
+    copies = model.get("copies", 0.0)
+    copied = copies > HALF and copies > 2 * reference.get("copies", 0.0)
+    if copied or (model["memorization"] > 0.9 and not low):  # blurred samples, too, lie near to everything
         seen = f"{model['memorization']:.0%} of them lie nearer to one than a held-out point does"
+        if copied:
+            seen = f"{copies:.0%} of them equal one"
         found.append(
             Diagnosis("memorization", seen, "train on more data, with fewer --steps, or with a higher --variance-end")
         )
+    tightness = {
+        key: figures.get("debiased_tightness", 1.0) for key, figures in (("model", model), ("real", reference))
+    }
+    if not found and tightness["model"] < FAR_FROM_DONE * tightness["real"]:
+        seen = f"debiased tightness {tightness['model']:.3g} against {tightness['real']:.3g}"
+        found.append(Diagnosis("unfinished", seen, "train anew for more --steps"))
     return found
 
 

@@ -26,7 +26,13 @@ from contrastive_entropy.errors import InputError
 from contrastive_entropy.files import HELD_OUT
 from contrastive_entropy.inception import Inception, inception_figures
 from contrastive_entropy.marginal import fidelity
-from contrastive_entropy.metrics import energy_distance, neighbor_distance, neighborhood_scores, smaller_share
+from contrastive_entropy.metrics import (
+    column_distances,
+    energy_distance,
+    neighbor_distance,
+    neighborhood_scores,
+    smaller_share,
+)
 from contrastive_entropy.mixture import GaussianMixture
 from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.runs import Run
@@ -96,7 +102,7 @@ class Evaluation:
     @property
     def diagnoses(self) -> list[Diagnosis]:
         """What the figures say is wrong."""
-        return diagnose_samples(self.model, self.reference)
+        return diagnose_samples(self.model, self.reference, column=self.settings.get("column"))
 
 
 def require_enough(dataset: Dataset) -> None:
@@ -212,18 +218,26 @@ def _judged(samples: Tensor, dataset: Dataset, variance: float, inception: Incep
     for figures in (model, reference):
         own = figures.pop("own_tightness")
         figures["debiased_tightness"] = figures["tightness"] / (own * reference["tightness"]) ** 0.5
+    columns = None
+    if dataset.image_shape is None:
+        distances = column_distances(generated, test)
+        columns = int(distances.argmax())
+        model["column_distance"] = float(distances[columns])
+        reference["column_distance"] = float(column_distances(train, test).amax())
     distances = neighbor_distance(dataset.test, dataset.train)
     radius = float(distances.quantile(FAR_QUANTILE))
     for figures, nearest in ((model, neighbor_distance(generated, dataset.train)), (reference, distances)):
         # of real points 1 - FAR_QUANTILE and one half by definition
         figures["far_share"] = float((nearest > radius).double().mean())
         figures["memorization"] = smaller_share(nearest, distances)
+        figures["copies"] = float((nearest == 0).double().mean())
     settings: dict[str, Any] = {
         "points": count,
         "spectrum_points": few,
         "neighbors": NEIGHBORS,
         "variance": variance,
         "far_radius": radius,
+        "column": None if columns is None else dataset.columns[columns] if dataset.columns else columns,
     }
     if inception is not None:
         held_out = inception.features(test, "held-out points")

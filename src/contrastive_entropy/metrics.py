@@ -77,6 +77,38 @@ def sliced_energy_distance(x: Tensor, y: Tensor, *, projections: int = 128, seed
     return 2 * constant * total / projections
 
 
+def column_distances(x: Tensor, y: Tensor) -> Tensor:
+    """The energy distance of every coordinate by itself, over y's mean distance between two of its values; unbiased.
+
+    It sees what distances between points hide, a coordinate whose unit is small beside others'. Half or twice the deviation
+    of y are .08 and .16, a mean that is off by a deviation is .25, all values at the mean .4 (of Gaussians). O((n + m) d
+    log(n + m)) time.
+
+    Args:
+        x: (n, d), n >= 2.
+        y: (m, d), m >= 2.
+
+    Returns:
+        (d,) float64, 0 for equal laws but for chance, and where y is constant.
+
+    Raises:
+        ValueError: as `energy_distance`.
+
+    >>> column_distances(torch.tensor([[0.0, 5.0], [1.0, 7.0]]), torch.tensor([[0.0, 0.0], [1.0, 2.0]]))
+    tensor([-1., 3.], dtype=torch.float64)
+    """
+    _check_sets(x, y, least=2)
+    n, m = len(x), len(y)
+    result = []
+    for part in torch.arange(y.shape[1], device=y.device).split(max(1, _TILE // (n + m))):
+        a, b = x[:, part].double(), y[:, part].double()
+        within, other = _pair_sums(a), _pair_sums(b)
+        own = 2 * other / (m * (m - 1))
+        across = (_pair_sums(torch.cat([a, b])) - within - other) / (n * m)
+        result.append(((2 * across - 2 * within / (n * (n - 1)) - own) / own).where(own > 0, 0.0))
+    return torch.cat(result)
+
+
 def gaussian_mmd(x: Tensor, y: Tensor, *, variance: float) -> float:
     """Squared maximum mean discrepancy, the unbiased estimate; 0 for equal laws, and may come out slightly negative.
 

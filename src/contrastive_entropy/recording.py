@@ -42,6 +42,8 @@ class Recorder(Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the rows up to the checkpoint, so that a resumed run's file equals an uninterrupted one's."""
         self.rows, self.bounds = (_rows_up_to(self.folder / name, trainer.global_step) for name in (METRICS, BOUNDS))
+        if trainer.global_step and trainer.is_global_zero:
+            logger.info("continuing after step %d", trainer.global_step)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int

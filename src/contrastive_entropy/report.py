@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from contrastive_entropy.data import UNEVEN
 from contrastive_entropy.evaluation import Evaluation
 from contrastive_entropy.principal import principal_directions
 from contrastive_entropy.reconstruction import ReconstructionEvaluation
@@ -23,10 +24,11 @@ from contrastive_entropy.variance import VarianceChoice
 DATA_COLOR, MODEL_COLOR = "#444444", "#d1495b"
 GRID = 10  # images per row and column of a sheet
 SCATTER_POINTS = 2000
+SHOWN_COLUMNS = 16
 
 
 def write_figures(run: Run, data: Tensor, evaluation: Evaluation) -> list[Path]:
-    """Write samples.png, training.png and spectrum.png into the run folder.
+    """Write samples.png, training.png and spectrum.png into the run folder, of tables of 3 to 16 columns also columns.png.
 
     Args:
         run: finished.
@@ -36,8 +38,10 @@ def write_figures(run: Run, data: Tensor, evaluation: Evaluation) -> list[Path]:
     Returns:
         The paths.
     """
+    tabular = run.image_shape is None and 2 < data.shape[1] <= SHOWN_COLUMNS
     figures = {
         "samples.png": samples_figure(evaluation.generated, run.image_shape, data),
+        **({"columns.png": columns_figure(run, evaluation.generated, data)} if tabular else {}),
         "training.png": training_figure(run.folder / METRICS),
         "spectrum.png": spectrum_figure(evaluation),
     }
@@ -182,6 +186,37 @@ def samples_figure(samples: Tensor, image_shape: tuple[int, int, int] | None, da
     return figure
 
 
+def columns_figure(run: Run, samples: Tensor, data: Tensor) -> Figure:
+    """A histogram of every column, of held-out and of generated points, in the data's units.
+
+    Args:
+        run: of the samples.
+        samples: (m, d).
+        data: (n, d).
+    """
+    real, model = (run.in_data_units(points).double() for points in (data, samples))
+    count = real.shape[1]
+    names = run.columns or [f"column {column}" for column in range(count)]
+    rows = math.ceil(count / 4)
+    figure = Figure(figsize=(3.2 * min(count, 4), 2.6 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, min(count, 4), squeeze=False).flatten()
+    for axis in axes[count:]:
+        axis.set_axis_off()
+    for axis, name, values, drawn in zip(axes, names, real.T, model.T, strict=False):
+        low, high = (float(edge) for edge in values.aminmax())
+        shown = drawn.clamp(2 * low - high, 2 * high - low)  # what lies farther is counted at the edge
+        low, high = (float(edge) for edge in torch.cat([values, shown]).aminmax())
+        for points, color, label in ((values, DATA_COLOR, "data (held out)"), (shown, MODEL_COLOR, "generated")):
+            span = (low, high if high > low else low + 1)
+            axis.hist(points.numpy(), bins=40, range=span, color=color, histtype="step", density=True, label=label)
+        axis.set(title=str(name)[:24], yticks=[])
+        axis.locator_params(axis="x", nbins=4)
+        axis.spines[["top", "right", "left"]].set_visible(False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
 def draw_sheet(axis: Axes, points: Tensor, image_shape: tuple[int, int, int], *, columns: int = GRID) -> None:
     """`image_sheet` on an axis: gray images dark on light, colours as they are."""
     sheet = image_sheet(points, image_shape, columns=columns)
@@ -321,6 +356,8 @@ def _scatter(axis: Axes, points: Tensor, basis: Tensor, color: str) -> None:
     draw_points(axis, points[:SCATTER_POINTS], basis, color, size=3, alpha=0.5)
     if points.shape[1] == 1:
         return
-    axis.set_aspect("equal")
+    spread = (points @ basis).std(0)
+    if float(spread.amax()) <= UNEVEN * float(spread.amin()):  # else one of them would be a line
+        axis.set_aspect("equal")
     if points.shape[1] > 2:
         axis.set(xlabel="principal component 1", ylabel="principal component 2")
