@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -272,8 +271,8 @@ def _read_slice(points: Rows, start: int, stop: int) -> Tensor:
 
 def _checked(batch: Any, where: str) -> Tensor:
     """(n, d), floating point and finite."""
-    if isinstance(batch, np.ndarray):
-        batch = torch.from_numpy(np.array(batch, dtype=batch.dtype.newbyteorder("=")))
+    if hasattr(batch, "astype"):  # an array of numpy: of any order, strides and byte order
+        batch = torch.from_numpy(batch.astype(batch.dtype.newbyteorder("="), order="C"))
     tensor = batch if isinstance(batch, Tensor) else torch.tensor(batch)
     if tensor.is_complex():
         raise ValueError(f"{where}: complex values; expected real numbers")
