@@ -4,8 +4,8 @@ import os
 import sys
 
 SPINS = "2000"
-"""Turns of a waiting thread of GNU's OpenMP, which torch from PyPI has, before it sleeps; by default 300,000. On two cores with
-nothing beside it `make demo` made 33 steps a second with it and 36 without; beside another busy process 9 and .1."""
+"""Turns of a waiting thread of GNU's OpenMP, which torch from PyPI has, before it sleeps; by default 300,000. On two cores,
+with nothing beside it, `make demo` made 33 steps a second with it and 36 without; beside another busy process 9 and .1."""
 
 
 def main() -> None:
