@@ -176,6 +176,7 @@ def test_folders_of_images(tmp_path, mode):
     (tmp_path / "0" / "._0.png").write_bytes(b"no image")
     (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
     (tmp_path / "1" / "other").symlink_to(tmp_path / "0", target_is_directory=True)
+    (tmp_path / "2").symlink_to(tmp_path / "1", target_is_directory=True)
     assert len(read_points(tmp_path)[0]) == len(data.train) + len(data.test)
 
 

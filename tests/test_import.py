@@ -27,11 +27,11 @@ def test_the_library_loads_torch_and_nothing_heavy_beside_it():
 )
 def test_waiting_threads_of_the_command_sleep_unless_told_otherwise(monkeypatch, given, expected):
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # so that what `main` sets is taken back, too
+        monkeypatch.delenv(name)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     seen = []
     monkeypatch.setattr("contrastive_entropy.cli.app", lambda: seen.append(os.environ.get("GOMP_SPINCOUNT")))
     contrastive_entropy_command.main()
     assert seen == [expected]
-    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)

@@ -66,7 +66,8 @@ def test_images_and_whole_numbers_are_flattened():
 def test_tables_reversed_arrays_and_empty_batches():
     x = np.random.default_rng(0).normal(size=(9, 2))
     expected = ce.streamed_log_norm(x, variance=0.4)
-    for points in (pd.DataFrame(x, columns=["a", "b"]), x[::-1], [x[:4], x[:0], x[4:]]):
+    table = pd.DataFrame(x, columns=["a", "b"])
+    for points in (table, [table[:4], table[4:]], x[::-1], [x[:4], x[:0], x[4:]]):
         assert ce.streamed_log_norm(points, variance=0.4, batch_size=4) == pytest.approx(expected, abs=1e-12)
         inner = ce.streamed_log_inner(points, x, variance=0.4, batch_size=4)
         assert inner == pytest.approx(expected, abs=1e-12)

@@ -72,14 +72,16 @@ def sample(
         from contrastive_entropy.evaluation import generate
 
         opened = Run.open(run)
-        suffix = out.suffix.lower()
+        suffix, only = out.suffix.lower(), ""
         if suffix == ".csv" and opened.image_shape:
             raise InputError(f"{run} makes images: --out must end in {' or '.join(options.PICTURE_OR_NUMBERS)}")
         points = generate(opened, number, generator=torch.Generator().manual_seed(seed), from_density=from_density)
         if suffix == ".png":
-            from contrastive_entropy.report import png_bytes, samples_figure
+            from contrastive_entropy.report import GRID, SCATTER_POINTS, png_bytes, samples_figure
 
             content = png_bytes(samples_figure(points, opened.image_shape))
+            shown = GRID**2 if opened.image_shape else SCATTER_POINTS
+            only = f", of which it shows {shown}" if number > shown else ""
         elif suffix == ".csv":
             content = csv_bytes(opened.in_data_units(points), opened.columns)
         else:
@@ -89,10 +91,6 @@ def sample(
             content = stream.getvalue()
         with options.writing(out):
             write_atomically(out, content)
-        from contrastive_entropy.report import GRID, SCATTER_POINTS
-
-        shown = GRID**2 if opened.image_shape else SCATTER_POINTS
-        only = f", of which it shows {shown}" if suffix == ".png" and number > shown else ""
         typer.echo(f"{number} points written to {out}{only}")
 
 

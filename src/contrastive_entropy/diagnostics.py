@@ -181,17 +181,14 @@ def diagnose_samples(
     copies = model.get("copies", 0.0)
     copied = copies > HALF and copies > 2 * reference.get("copies", 0.0)
     if copied or (model["memorization"] > 0.9 and not low):  # blurred samples, too, lie near to everything
-        seen = f"{model['memorization']:.0%} of them lie nearer to one than a held-out point does"
-        if copied:
-            seen = f"{copies:.0%} of them equal one"
+        nearer = f"{model['memorization']:.0%} of them lie nearer to one than a held-out point does"
+        seen = f"{copies:.0%} of them equal one" if copied else nearer
         found.append(
             Diagnosis("memorization", seen, "train on more data, with fewer --steps, or with a higher --variance-end")
         )
-    tightness = {
-        key: figures.get("debiased_tightness", 1.0) for key, figures in (("model", model), ("real", reference))
-    }
-    if not found and tightness["model"] < FAR_FROM_DONE * tightness["real"]:
-        seen = f"debiased tightness {tightness['model']:.3g} against {tightness['real']:.3g}"
+    tightness, real = (figures.get("debiased_tightness", 1.0) for figures in (model, reference))
+    if not found and tightness < FAR_FROM_DONE * real:
+        seen = f"debiased tightness {tightness:.3g} against {real:.3g}"
         found.append(Diagnosis("unfinished", seen, "train anew for more --steps"))
     return found
 

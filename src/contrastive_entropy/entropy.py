@@ -80,9 +80,7 @@ def measure(
     for points in (p, q):
         if isinstance(points, torch.Tensor) and (coarse := coarseness(points)) is not None:
             logger.warning(coarse)
-    if variance is None:
-        variance = default_variance(p, data)
-    variance = float(variance)
+    variance = default_variance(p, data) if variance is None else float(variance)
     loaded = time.monotonic()
     settings = {"data": data, "against": against, "variance": variance, "batch_size": batch_size, "seed": seed}
     settings |= {name: True for name, given in {"fidelity": fidelity, "standardize": standardize}.items() if given}

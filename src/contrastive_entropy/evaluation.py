@@ -218,11 +218,12 @@ def _judged(samples: Tensor, dataset: Dataset, variance: float, inception: Incep
     for figures in (model, reference):
         own = figures.pop("own_tightness")
         figures["debiased_tightness"] = figures["tightness"] / (own * reference["tightness"]) ** 0.5
-    columns = None
+    worst: int | str | None = None
     if dataset.image_shape is None:
-        distances = column_distances(generated, test)
-        columns = int(distances.argmax())
-        model["column_distance"] = float(distances[columns])
+        of_columns = column_distances(generated, test)
+        column = int(of_columns.argmax())
+        worst = dataset.columns[column] if dataset.columns else column
+        model["column_distance"] = float(of_columns[column])
         reference["column_distance"] = float(column_distances(train, test).amax())
     distances = neighbor_distance(dataset.test, dataset.train)
     radius = float(distances.quantile(FAR_QUANTILE))
@@ -237,7 +238,7 @@ def _judged(samples: Tensor, dataset: Dataset, variance: float, inception: Incep
         "neighbors": NEIGHBORS,
         "variance": variance,
         "far_radius": radius,
-        "column": None if columns is None else dataset.columns[columns] if dataset.columns else columns,
+        "column": worst,
     }
     if inception is not None:
         held_out = inception.features(test, "held-out points")

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import torch
@@ -221,7 +221,8 @@ def _as_numbers(table: "pd.DataFrame", path: Path) -> np.ndarray:
     if table.empty:
         raise InputError(f"{path}: holds no rows; expected one point per row")
     first, last = table.iloc[:, 0], table.iloc[:, -1]
-    if str(table.columns[0]).startswith("Unnamed: 0") and _like_an_index(first):
+    counts = pd.api.types.is_integer_dtype(first) and first.is_unique
+    if str(table.columns[0]).startswith("Unnamed: 0") and counts:
         raise InputError(
             f"{path}: its first column has no name and counts the rows, as pandas' to_csv writes its index and R its row "
             "names; write with index=False or row.names=FALSE, or name the column to use it"
@@ -244,13 +245,6 @@ def _as_numbers(table: "pd.DataFrame", path: Path) -> np.ndarray:
             )
         table[column] = numbers.astype(float)
     return np.asarray(table.to_numpy(dtype=np.float64, na_value=np.nan))
-
-
-def _like_an_index(values: "pd.Series[Any]") -> bool:
-    """Whole numbers, each of them once."""
-    import pandas as pd
-
-    return bool(pd.api.types.is_integer_dtype(values) and values.is_unique)
 
 
 def _remedy(column: str, columns: int) -> str:
@@ -330,12 +324,12 @@ def _folders(path: Path) -> Iterator[tuple[str, list[str]]]:
     """A folder and all below it, each once, with its files, but for hidden ones as .ipynb_checkpoints and ._a.png."""
     seen = set()
     for folder, below, names in os.walk(path, onerror=_refuse_folder, followlinks=True):
-        seen.add(os.path.realpath(folder))
-        below[:] = sorted(
-            name
-            for name in below
-            if not name.startswith(HIDDEN) and os.path.realpath(os.path.join(folder, name)) not in seen
-        )
+        real = os.path.realpath(folder)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
+        below[:] = sorted(name for name in below if not name.startswith(HIDDEN))
         yield folder, [name for name in names if not name.startswith(HIDDEN)]
 
 

@@ -69,10 +69,8 @@ def sliced_energy_distance(x: Tensor, y: Tensor, *, projections: int = 128, seed
     origin = y.double().mean(0)
     total = 0.0
     for part in directions.split(max(1, _TILE // (n + m)), dim=1):
-        a, b = ((s.double() - origin) @ part for s in (x, y))
-        within, other = _pair_sums(a), _pair_sums(b)
-        across = _pair_sums(torch.cat([a, b])) - within - other
-        total += float((across / (n * m) - within / (n * (n - 1)) - other / (m * (m - 1))).sum())
+        across, within, other = _line_distances(*((s.double() - origin) @ part for s in (x, y)))
+        total += float((across - within - other).sum())
     constant = math.sqrt(math.pi) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))
     return 2 * constant * total / projections
 
@@ -98,14 +96,10 @@ def column_distances(x: Tensor, y: Tensor) -> Tensor:
     tensor([-1., 3.], dtype=torch.float64)
     """
     _check_sets(x, y, least=2)
-    n, m = len(x), len(y)
     result = []
-    for part in torch.arange(y.shape[1], device=y.device).split(max(1, _TILE // (n + m))):
-        a, b = x[:, part].double(), y[:, part].double()
-        within, other = _pair_sums(a), _pair_sums(b)
-        own = 2 * other / (m * (m - 1))
-        across = (_pair_sums(torch.cat([a, b])) - within - other) / (n * m)
-        result.append(((2 * across - 2 * within / (n * (n - 1)) - own) / own).where(own > 0, 0.0))
+    for columns in zip(*(s.split(max(1, _TILE // (len(x) + len(y))), dim=1) for s in (x, y)), strict=True):
+        across, within, other = _line_distances(*(part.double() for part in columns))
+        result.append(((across - within - other) / other).where(other > 0, 0.0))
     return torch.cat(result)
 
 
@@ -497,6 +491,14 @@ def _pair_sums(points: Tensor) -> Tensor:
     """Sums of the distances of all pairs, per column of (n, k)."""
     order = torch.arange(len(points), device=points.device, dtype=points.dtype)
     return (2 * order + 1 - len(points)) @ points.sort(0).values
+
+
+def _line_distances(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """E|x - y|, E|x - x'| / 2 and E|y - y'| / 2 on k lines, of x (n, k) and y (m, k), unbiased: (k,) each."""
+    n, m = len(a), len(b)
+    within, other = _pair_sums(a), _pair_sums(b)
+    across = _pair_sums(torch.cat([a, b])) - within - other
+    return across / (n * m), within / (n * (n - 1)), other / (m * (m - 1))
 
 
 def _directions(dimension: int, count: int, seed: int, *, even: bool = False) -> Tensor:

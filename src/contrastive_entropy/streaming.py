@@ -239,8 +239,6 @@ Seen = dict[int, tuple[int, float]]
 
 def _readers(points: Points, batch_size: int, seen: Seen) -> Iterator[Callable[[], Tensor]]:
     """Batches that are read when called; those that are no slices are compared with what was `seen` of them."""
-    if hasattr(points, "to_numpy"):  # a table of pandas
-        points = points.to_numpy()
     if isinstance(points, Rows):
         for start in range(0, points.shape[0], batch_size):
             yield functools.partial(_read_slice, points, start, start + batch_size)
@@ -271,6 +269,8 @@ def _read_slice(points: Rows, start: int, stop: int) -> Tensor:
 
 def _checked(batch: Any, where: str) -> Tensor:
     """(n, d), floating point and finite."""
+    if hasattr(batch, "to_numpy"):  # a table of pandas
+        batch = batch.to_numpy()
     if hasattr(batch, "astype"):  # an array of numpy: of any order, strides and byte order
         batch = torch.from_numpy(batch.astype(batch.dtype.newbyteorder("="), order="C"))
     tensor = batch if isinstance(batch, Tensor) else torch.tensor(batch)
