@@ -18,7 +18,7 @@ import torch
 
 from contrastive_entropy import training
 from contrastive_entropy.config import AutoencoderConfig
-from contrastive_entropy.data import Dataset, load
+from contrastive_entropy.data.load import Dataset, load
 from contrastive_entropy.steps import conditional_step_bound
 
 PARTS = ("encoder", "decoder", "objective", "objective's gradient", "network's gradient", "optimiser")

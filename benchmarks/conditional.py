@@ -15,10 +15,10 @@ from pathlib import Path
 import record
 
 from contrastive_entropy import training
-from contrastive_entropy.conditional import CONDITIONAL_OBJECTIVES
 from contrastive_entropy.config import AutoencoderConfig
-from contrastive_entropy.data import load
+from contrastive_entropy.data.load import load
 from contrastive_entropy.experiments.record import mean_and_error
+from contrastive_entropy.objectives.conditional import CONDITIONAL_OBJECTIVES
 from contrastive_entropy.reconstruction import evaluate_reconstruction
 
 VARIANCES = (0.23, 0.93, 3.0)

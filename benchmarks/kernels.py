@@ -18,11 +18,11 @@ from matplotlib.figure import Figure
 from sklearn.neural_network import MLPClassifier
 from torch import Tensor
 
-from contrastive_entropy.data import load
-from contrastive_entropy.metrics import energy_distance, neighborhood_scores
-from contrastive_entropy.networks import MLP
+from contrastive_entropy.data.load import load
+from contrastive_entropy.metrics.distances import energy_distance, neighborhood_scores
+from contrastive_entropy.mixtures.operator import effective_rank, matrix_nuclear_norm
+from contrastive_entropy.networks.bodies import MLP
 from contrastive_entropy.report import draw_sheet, png_bytes
-from contrastive_entropy.spectrum import effective_rank, matrix_nuclear_norm
 from contrastive_entropy.variance import geometric_schedule, median_pair_variance, neighbor_variance
 
 STEPS, BATCH, SMOOTHING, SAMPLES = 1000, 256, 1e-3, 1000

@@ -16,7 +16,7 @@ import record
 import torch
 
 from contrastive_entropy.config import AutoencoderConfig, Config, FitConfig
-from contrastive_entropy.data import load
+from contrastive_entropy.data.load import load
 from contrastive_entropy.steps import Fit, initial_network
 
 AUTOENCODER = AutoencoderConfig(

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import record
+
 from objectives import run
 
 STEPS = 1000

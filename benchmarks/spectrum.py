@@ -21,10 +21,10 @@ import record
 import torch
 from torch import Tensor
 
-from contrastive_entropy.data import load, load_points, sample_toy
-from contrastive_entropy.mixture import GaussianMixture
-from contrastive_entropy.polar import TOLERANCE, smoothed_polar
-from contrastive_entropy.spectrum import log_nuclear_norm, matrix_nuclear_norm
+from contrastive_entropy.data.load import load, load_points, sample_toy
+from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.mixtures.operator import log_nuclear_norm, matrix_nuclear_norm
+from contrastive_entropy.numerics.polar import TOLERANCE, smoothed_polar
 
 Pair = tuple[float, Tensor]
 

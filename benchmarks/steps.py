@@ -37,8 +37,8 @@ CASES = {
 def measure(name: str, seconds: float) -> float:
     """Steps per second."""
     import contrastive_entropy as ce
-    from contrastive_entropy.data import load
-    from contrastive_entropy.networks import MLP
+    from contrastive_entropy.data.load import load
+    from contrastive_entropy.networks.bodies import MLP
 
     batch, components, variance, objective = CASES[name]
     data = load(name.split(",")[0]).train

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 import contrastive_entropy as ce
-from contrastive_entropy.data import load, load_points
-from contrastive_entropy.networks import MLP
+from contrastive_entropy.data.load import load, load_points
+from contrastive_entropy.networks.bodies import MLP
 
 OBJECTIVES = ("normalized_inner_product", "nuclear_norm", "debiased_normalized_inner_product", "debiased_nuclear_norm")
 

@@ -63,8 +63,8 @@ def described(command: str, script: str) -> dict:
 def fidelity(data_root: Path, count: int = 2000) -> None:
     """All 60,000 training digits against as many held-out ones, and a part of it against singular values."""
     import contrastive_entropy as ce
-    from contrastive_entropy.data import load
-    from contrastive_entropy.spectrum import singular_values
+    from contrastive_entropy.data.load import load
+    from contrastive_entropy.mixtures.operator import singular_values
 
     dataset = load("mnist", data_root=data_root)
     with tempfile.TemporaryDirectory() as folder:
@@ -97,7 +97,7 @@ def fidelity(data_root: Path, count: int = 2000) -> None:
 
 def conditional_limit(folder: Path) -> None:
     """The limit of (E15) on all of a run's training data, and a part of it against the definition in float64."""
-    from contrastive_entropy.joint import JointMixture
+    from contrastive_entropy.mixtures.joint import JointMixture
     from contrastive_entropy.reconstruction import load_autoencoder
     from contrastive_entropy.runs import Run
     from contrastive_entropy.tracking import encoded
@@ -141,7 +141,7 @@ def main() -> None:
         fidelity(options.data_root)
         return
     import contrastive_entropy as ce
-    from contrastive_entropy.data import load_points
+    from contrastive_entropy.data.load import load_points
 
     start = time.monotonic()
     before = products_seconds(60_000, 784)

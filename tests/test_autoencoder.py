@@ -17,13 +17,12 @@ from PIL import Image
 
 from commands import call, refused
 from contrastive_entropy import InputError, training
-from contrastive_entropy.classifier import Classifier
 from contrastive_entropy.config import AutoencoderConfig, FitConfig
-from contrastive_entropy.data import Dataset, load
-from contrastive_entropy.joint import JointMixture
-from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.data.load import Dataset, load
+from contrastive_entropy.mixtures.joint import JointMixture
+from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models import CODES, EncoderMixtureDecoder, code_dimensions
-from contrastive_entropy.networks import MLP, ConvolutionalEncoder
+from contrastive_entropy.networks.bodies import MLP, ConvolutionalEncoder
 from contrastive_entropy.reconstruction import (
     diversity,
     evaluate_reconstruction,
@@ -31,6 +30,7 @@ from contrastive_entropy.reconstruction import (
     whole_limit,
 )
 from contrastive_entropy.runs import Run
+from contrastive_entropy.spaces.classifier import Classifier
 from contrastive_entropy.steps import conditional_step_bound, initial_network
 from contrastive_entropy.tracking import BoundTracker, conditions_of, encoded, figures, reconstruction_errors
 

@@ -7,7 +7,7 @@ import torch
 
 import contrastive_entropy as ce
 from contrastive_entropy import InputError, entropy
-from contrastive_entropy.data import load, load_points
+from contrastive_entropy.data.load import load, load_points
 from contrastive_entropy.entropy import measure
 
 
@@ -94,7 +94,7 @@ def test_an_offset_beyond_single_precision_is_said(files, caplog):
 
 def test_the_variance_is_chosen_as_the_fit_ends(files):
     from contrastive_entropy.config import FitConfig
-    from contrastive_entropy.data import load
+    from contrastive_entropy.data.load import load
 
     assert measure("digits")["variance"] == pytest.approx(
         FitConfig("digits").resolve(load("digits")).variance_end, rel=0.05

@@ -12,7 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from contrastive_entropy import InputError, training
 from contrastive_entropy.config import FitConfig
-from contrastive_entropy.data import Dataset, load, sample_toy
+from contrastive_entropy.data.load import Dataset, load, sample_toy
 from contrastive_entropy.estimators import MixtureDensityGenerator
 from contrastive_entropy.runs import Run
 

@@ -7,11 +7,11 @@ import torch
 import contrastive_entropy as ce
 from contrastive_entropy import InputError
 from contrastive_entropy.config import FitConfig
-from contrastive_entropy.data import Dataset, sample_toy
+from contrastive_entropy.data.load import Dataset, sample_toy
 from contrastive_entropy.evaluation import SPECTRUM_POINTS, evaluate, evaluate_files, evaluate_samples
 from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.runs import Run
-from contrastive_entropy.variance import neighbor_variance
+from contrastive_entropy.variance.choice import neighbor_variance
 
 VARIANCE = 0.01
 

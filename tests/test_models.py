@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models import MixtureDensityNetwork
-from contrastive_entropy.networks import MLP
-from contrastive_entropy.principal import principal_directions
+from contrastive_entropy.networks.bodies import MLP
+from contrastive_entropy.numerics.principal import principal_directions
 
 
 def network(noise="gaussian", variance=0.25, seed=0):

@@ -6,7 +6,7 @@ import torch
 
 from contrastive_entropy import InputError
 from contrastive_entropy.config import FitConfig
-from contrastive_entropy.data import Dataset, load
+from contrastive_entropy.data.load import Dataset, load
 from contrastive_entropy.runs import Run, load_for, write_atomically
 
 CONFIG = FitConfig(data="moons", steps=3, width=4, depth=1, noise_dimension=2)

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 import contrastive_entropy as ce
-from contrastive_entropy.decomposition import decompose
 from contrastive_entropy.errors import InputError
+from contrastive_entropy.mixtures.decomposition import decompose
 from contrastive_entropy.singular import FILES, decompose_data, functions_figure, scree_figure
 from test_cli import call, refused
 

@@ -16,14 +16,15 @@ import torch
 
 from contrastive_entropy import InputError, TrainingError, training
 from contrastive_entropy.config import AutoencoderConfig, FitConfig, Machine
-from contrastive_entropy.data import Dataset, load
-from contrastive_entropy.marginal import OBJECTIVES
-from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.data.load import Dataset, load
+from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models import MixtureDensityNetwork
+from contrastive_entropy.objectives.density import OBJECTIVES
 from contrastive_entropy.recording import Recorder
 from contrastive_entropy.runs import Run
 from contrastive_entropy.steps import ADAPT_ALONE, Fit, initial_network, marginal_bound, step_generator
-from contrastive_entropy.variance import geometric_schedule, neighbor_variance
+from contrastive_entropy.variance.choice import neighbor_variance
+from contrastive_entropy.variance.schedule import geometric_schedule
 
 SMALL = FitConfig(data="moons", steps=30, batch_size=32, components=32, width=16, depth=1, noise_dimension=4)
 AUTOENCODER = AutoencoderConfig(data="moons", centers=2, width=16, depth=1)

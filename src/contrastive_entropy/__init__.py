@@ -1,16 +1,25 @@
 """Mixture density networks, generators and autoencoders trained with Hilbert-space entropy bounds (arXiv 2511.12903)."""
 
-from contrastive_entropy import diagnostics, metrics, modes, variance
-from contrastive_entropy.bounds import Bound
-from contrastive_entropy.conditional import (
+from contrastive_entropy import metrics, variance
+from contrastive_entropy.errors import InputError, NumericalWarning, TrainingError
+from contrastive_entropy.mixtures.decomposition import Decomposition, decompose
+from contrastive_entropy.mixtures.joint import ConditionalBound, JointMixture, conditional_bound, iid_tightness
+from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.mixtures.operator import effective_rank
+from contrastive_entropy.mixtures.streaming import (
+    effective_points,
+    squared_mmd,
+    streamed_log_inner,
+    streamed_log_norm,
+    streamed_singular_values,
+)
+from contrastive_entropy.objectives.bound import Bound
+from contrastive_entropy.objectives.conditional import (
     conditional_log_likelihood,
     conditional_normalized_inner_product,
     conditional_trace,
 )
-from contrastive_entropy.decomposition import Decomposition, decompose
-from contrastive_entropy.errors import InputError, NumericalWarning, TrainingError
-from contrastive_entropy.joint import ConditionalBound, JointMixture, conditional_bound, iid_tightness
-from contrastive_entropy.marginal import (
+from contrastive_entropy.objectives.density import (
     bures_distance,
     cauchy_schwarz_divergence,
     debiased_normalized_inner_product,
@@ -24,15 +33,6 @@ from contrastive_entropy.marginal import (
     projection,
     schur_trace,
     trace,
-)
-from contrastive_entropy.mixture import GaussianMixture
-from contrastive_entropy.spectrum import effective_rank
-from contrastive_entropy.streaming import (
-    effective_points,
-    squared_mmd,
-    streamed_log_inner,
-    streamed_log_norm,
-    streamed_singular_values,
 )
 
 __version__ = "0.1.0"
@@ -55,7 +55,6 @@ __all__ = [
     "debiased_normalized_inner_product",
     "debiased_nuclear_norm",
     "decompose",
-    "diagnostics",
     "effective_points",
     "effective_rank",
     "fidelity",
@@ -64,7 +63,6 @@ __all__ = [
     "inner_product",
     "log_likelihood",
     "metrics",
-    "modes",
     "normalized_inner_product",
     "nuclear_norm",
     "projection",

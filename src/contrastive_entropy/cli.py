@@ -16,12 +16,12 @@ from contrastive_entropy.cli_experiment import experiment_app
 from contrastive_entropy.cli_fit import fit_app
 from contrastive_entropy.cli_options import errors_in_one_line
 from contrastive_entropy.cli_tables import BOUND_MEANINGS, evaluate_run, print_evaluation, print_figures
-from contrastive_entropy.data import STACKED, TOYS, names
+from contrastive_entropy.data.files import csv_bytes
+from contrastive_entropy.data.hub import HUB
+from contrastive_entropy.data.load import STACKED, TOYS, names
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.files import csv_bytes
-from contrastive_entropy.hub import HUB
-from contrastive_entropy.inception import WEIGHTS
 from contrastive_entropy.runs import Run, write_atomically, write_json
+from contrastive_entropy.spaces.inception import WEIGHTS
 
 app = typer.Typer(
     help="Train mixture density networks with Hilbert-space entropy bounds, and say how far they are from the best fit.",
@@ -212,8 +212,8 @@ def variance(
     with errors_in_one_line():
         options.check_seed(seed)
         options.check_output(out, overwrite=overwrite, suffixes=(".png",))
-        from contrastive_entropy.data import load, unevenness
-        from contrastive_entropy.variance import METHODS, median_pair_variance, select
+        from contrastive_entropy.data.load import load, unevenness
+        from contrastive_entropy.variance.choice import METHODS, median_pair_variance, select
 
         dataset = load(data, seed=seed, data_root=data_root, standardize=standardize)
         points = dataset.train

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from contrastive_entropy import cli_options as options
-from contrastive_entropy.data import STACKED
+from contrastive_entropy.data.load import STACKED
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.experiments.settings import (
     BOUND_TRACKING_QUICK,

@@ -8,11 +8,11 @@ import typer
 
 from contrastive_entropy import cli_options as options
 from contrastive_entropy.cli_tables import evaluate_run
-from contrastive_entropy.conditional import CONDITIONAL_OBJECTIVES
 from contrastive_entropy.config import SMOOTHED, AutoencoderConfig, FitConfig, spanned
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.models import CODES, NOISES
+from contrastive_entropy.objectives.conditional import CONDITIONAL_OBJECTIVES
+from contrastive_entropy.objectives.density import OBJECTIVES
 from contrastive_entropy.runs import Run, load_for
 
 fit_app = typer.Typer(help="Train a model into a run folder.", no_args_is_help=True)
@@ -102,7 +102,6 @@ def fit_autoencoder(
     variance_start: options.VarianceStart = None,
     variance_end: options.VarianceEnd = None,
     anneal_fraction: options.AnnealFraction = AUTOENCODER.anneal_fraction,
-    schedule: options.Schedule = AUTOENCODER.schedule,
     body: options.Body = AUTOENCODER.body,
     width: options.Width = AUTOENCODER.width,
     depth: options.Depth = AUTOENCODER.depth,

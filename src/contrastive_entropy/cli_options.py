@@ -15,14 +15,14 @@ from contrastive_entropy.config import (
     ANNEAL_PACE,
     BODIES,
     PRECISIONS,
+    SCHEDULES,
     SEEDS,
     AutoencoderConfig,
     Config,
     FitConfig,
 )
-from contrastive_entropy.data import located, names
+from contrastive_entropy.data.load import located, names
 from contrastive_entropy.errors import InputError, TrainingError
-from contrastive_entropy.variance import SCHEDULES
 
 DATA_HELP = "Name (see `data list`), hub:owner/name, or path: .npy, .npz, .csv, .parquet, image folder."
 
@@ -98,7 +98,7 @@ GeneratorAnnealFraction = Annotated[
 Schedule = Annotated[
     str,
     typer.Option(
-        help=f"How the variance falls: {', '.join(SCHEDULES)}; for mdn also {ADAPTIVE}, which waits for samples without data "
+        help=f"How the variance falls: {', '.join(SCHEDULES)}; {ADAPTIVE} waits for samples without data "
         "near them and may end higher."
     ),
 ]

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from contrastive_entropy.config import AutoencoderConfig
-from contrastive_entropy.diagnostics import Diagnosis
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.inception import WEIGHTS
+from contrastive_entropy.metrics.diagnosis import Diagnosis
 from contrastive_entropy.runs import EVALUATION, Run, write_json
+from contrastive_entropy.spaces.inception import WEIGHTS
 
 if TYPE_CHECKING:
     from contrastive_entropy.evaluation import Evaluation

@@ -8,15 +8,14 @@ from typing import Any, ClassVar
 
 import torch
 
-from contrastive_entropy.conditional import CONDITIONAL_OBJECTIVES
-from contrastive_entropy.data import Dataset, suggestion
+from contrastive_entropy.data.files import HELD_OUT
+from contrastive_entropy.data.load import Dataset, suggestion
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.files import HELD_OUT
-from contrastive_entropy.marginal import OBJECTIVES
 from contrastive_entropy.models import CODES, NOISES, EncoderMixtureDecoder, MixtureDensityNetwork, code_dimensions
-from contrastive_entropy.networks import MLP, ConvolutionalDecoder, ConvolutionalEncoder, FourierFeatures
-from contrastive_entropy.variance import (
-    SCHEDULES,
+from contrastive_entropy.networks.bodies import MLP, ConvolutionalDecoder, ConvolutionalEncoder, FourierFeatures
+from contrastive_entropy.objectives.conditional import CONDITIONAL_OBJECTIVES
+from contrastive_entropy.objectives.density import OBJECTIVES
+from contrastive_entropy.variance.choice import (
     median_pair_variance,
     neighbor_variance,
     separating_variance,
@@ -29,8 +28,8 @@ MOST_FREQUENCIES = 16
 """The fastest wave then has a period of 2^-14, below any noise worth having."""
 
 BODIES = ("mlp", "convolutional")
-ADAPTIVE = "adaptive"
-"""Schedule of the variance that watches the batches."""
+GEOMETRIC, ADAPTIVE = SCHEDULES = ("geometric", "adaptive")
+"""How the variance falls: at one pace, or waiting while samples have no data near them."""
 
 MOST_CODES = 32
 """Dimensions that the noise has by default, at most."""
@@ -83,7 +82,7 @@ class FitConfig:
         variance_end: None is from the distances to near neighbours within a batch.
         anneal_fraction: share of the steps in which the variance falls; 0 is fixed at variance_end. None is 80%, but of
             debiased_nuclear_norm in all coordinates no more than an eighth for every factor e from start to end.
-        schedule: how it falls, of `SCHEDULES`, or `adaptive`: as geometric, but it waits while more than a
+        schedule: how it falls, of `SCHEDULES`: adaptive is as geometric, but waits while more than a
             tenth of the model points have no data near enough to be drawn to, then catches up at twice the pace, in the
             first 80% of the steps, and may end above variance_end.
         coarse_every: every so many steps the objective is evaluated at a larger variance, drawn log-uniformly between the
@@ -150,7 +149,7 @@ class FitConfig:
             raise InputError("trace pairs each center with its own data point, which a network on noise has not")
         _check_choice("objective", self.objective, [name for name in OBJECTIVES if name != "trace"])
         _check_choice("noise", self.noise, NOISES)
-        _check_choice("schedule", self.schedule, [*SCHEDULES, ADAPTIVE])
+        _check_choice("schedule", self.schedule, SCHEDULES)
         _check_at_least("noise_dimension", self.noise_dimension, 1)
         _check_at_least("coarse_every", self.coarse_every, 0)
         _check_at_least("fine_every", self.fine_every, 0)
@@ -294,7 +293,6 @@ class AutoencoderConfig:
         variance_start, variance_end, anneal_fraction: of the density, v_x = v_q, as in `FitConfig`; the end's default is
             half the `neighbor_variance` of 8 neighbours, or `separating_variance` where that is less and there are
             several centers: neighbours in feature space shall be alternatives, not one blur.
-        schedule: how both variances fall, of `SCHEDULES`.
         body: of `BODIES`, for both halves unless `decoder` says otherwise.
         width, depth: as in `FitConfig`.
         decoder, decoder_width: body and width of the decoder; None as the encoder's. Another body needs a width of its own.
@@ -321,7 +319,6 @@ class AutoencoderConfig:
     variance_start: float | None = None
     variance_end: float | None = None
     anneal_fraction: float = 0.8
-    schedule: str = "geometric"
     body: str = "mlp"
     width: int = 256
     depth: int = 3
@@ -340,7 +337,6 @@ class AutoencoderConfig:
     def __post_init__(self) -> None:
         _check_choice("objective", self.objective, CONDITIONAL_OBJECTIVES)
         _check_choice("codes", self.codes, CODES)
-        _check_choice("schedule", self.schedule, list(SCHEDULES))
         for name in ("features", "centers", "code_dimension"):
             _check_at_least(name, getattr(self, name), 1)
         _check_at_least("frequencies", self.frequencies, 0)

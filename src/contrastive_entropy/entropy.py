@@ -14,12 +14,10 @@ import numpy as np
 import torch
 
 from contrastive_entropy import __version__
-from contrastive_entropy.data import NOWHERE_NEAR, Points, coarseness, default_variance, load_pair
+from contrastive_entropy.data.load import NOWHERE_NEAR, Points, coarseness, default_variance, load_pair
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.progress import progress_line
-from contrastive_entropy.runs import write_json
-from contrastive_entropy.spectrum import effective_rank
-from contrastive_entropy.streaming import (
+from contrastive_entropy.mixtures.operator import effective_rank
+from contrastive_entropy.mixtures.streaming import (
     Progress,
     effective_points,
     squared_mmd,
@@ -27,6 +25,8 @@ from contrastive_entropy.streaming import (
     streamed_log_norm,
     streamed_singular_values,
 )
+from contrastive_entropy.progress import progress_line
+from contrastive_entropy.runs import write_json
 
 logger = logging.getLogger("contrastive_entropy")
 

@@ -13,14 +13,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from contrastive_entropy.config import SEEDS, FitConfig
-from contrastive_entropy.data import Dataset, Units
+from contrastive_entropy.data.load import Dataset, Units
 from contrastive_entropy.evaluation import NEIGHBORS, SPECTRUM_POINTS
-from contrastive_entropy.marginal import fidelity
-from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models import MixtureDensityNetwork
+from contrastive_entropy.objectives.density import fidelity
 from contrastive_entropy.runs import METRICS
 from contrastive_entropy.training import fit
-from contrastive_entropy.variance import neighbor_variance
+from contrastive_entropy.variance.choice import neighbor_variance
 
 LEAST = 2 * NEIGHBORS
 """Samples that are needed."""

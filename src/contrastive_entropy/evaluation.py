@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from contrastive_entropy.data import (
+from contrastive_entropy.data.files import HELD_OUT
+from contrastive_entropy.data.load import (
     Dataset,
     Form,
     default_variance,
@@ -21,22 +22,21 @@ from contrastive_entropy.data import (
     roots_of,
     unevenness,
 )
-from contrastive_entropy.diagnostics import Diagnosis, diagnose_samples
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.files import HELD_OUT
-from contrastive_entropy.inception import Inception, inception_figures
-from contrastive_entropy.marginal import fidelity
-from contrastive_entropy.metrics import (
+from contrastive_entropy.metrics.diagnosis import Diagnosis, diagnose_samples
+from contrastive_entropy.metrics.distances import (
     column_distances,
     energy_distance,
     neighbor_distance,
     neighborhood_scores,
     smaller_share,
 )
-from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.mixtures.operator import effective_rank, singular_values
 from contrastive_entropy.models import MixtureDensityNetwork
+from contrastive_entropy.objectives.density import fidelity
 from contrastive_entropy.runs import Run
-from contrastive_entropy.spectrum import effective_rank, singular_values
+from contrastive_entropy.spaces.inception import Inception, inception_figures
 from contrastive_entropy.tracking import encoded
 
 logger = logging.getLogger("contrastive_entropy")

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.mixtures.mixture import GaussianMixture
 
 NOISES = ("gaussian", "uniform")
 """Kinds of noise codes: standard normal, or uniform on [-sqrt 3, sqrt 3]; both have mean 0 and variance 1."""

@@ -11,18 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from contrastive_entropy.classifier import Classifier
 from contrastive_entropy.config import AutoencoderConfig
-from contrastive_entropy.data import Dataset
-from contrastive_entropy.diagnostics import Diagnosis, diagnose_alternatives
+from contrastive_entropy.data.files import column_names, read_points
+from contrastive_entropy.data.load import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import FAR_QUANTILE, NEIGHBOR_POINTS, NEIGHBORS, require_enough
-from contrastive_entropy.files import column_names, read_points
-from contrastive_entropy.joint import ConditionalBound, iid_tightness
-from contrastive_entropy.metrics import far_share, neighbor_distance, neighborhood_scores, sharpness
+from contrastive_entropy.metrics.diagnosis import Diagnosis, diagnose_alternatives
+from contrastive_entropy.metrics.distances import far_share, neighbor_distance, neighborhood_scores, sharpness
+from contrastive_entropy.mixtures.joint import ConditionalBound, iid_tightness
 from contrastive_entropy.models import EncoderMixtureDecoder
 from contrastive_entropy.progress import progress_line
 from contrastive_entropy.runs import Run
+from contrastive_entropy.spaces.classifier import Classifier
 from contrastive_entropy.tracking import PARTS, conditions_of, encoded, figures
 
 ROUNDING = 1e-6

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from contrastive_entropy.config import Machine
-from contrastive_entropy.diagnostics import SIGNATURES, diagnose_training, monitors
+from contrastive_entropy.metrics.diagnosis import SIGNATURES, diagnose_training, monitors
 from contrastive_entropy.models import EncoderMixtureDecoder
 from contrastive_entropy.runs import BOUNDS, CHECKPOINT, METRICS, write_atomically
 from contrastive_entropy.steps import Fit, measured

@@ -13,13 +13,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from contrastive_entropy.data import UNEVEN
+from contrastive_entropy.data.load import UNEVEN
 from contrastive_entropy.evaluation import Evaluation
-from contrastive_entropy.principal import principal_directions
+from contrastive_entropy.numerics.principal import principal_directions
 from contrastive_entropy.reconstruction import ReconstructionEvaluation
 from contrastive_entropy.runs import BOUNDS, METRICS, Run, write_atomically
 from contrastive_entropy.tracking import read_bounds
-from contrastive_entropy.variance import VarianceChoice
+from contrastive_entropy.variance.choice import VarianceChoice
 
 DATA_COLOR, MODEL_COLOR = "#444444", "#d1495b"
 GRID = 10  # images per row and column of a sheet

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from contrastive_entropy import __version__
 from contrastive_entropy.config import KINDS, Config, FitConfig, Machine, of_before
-from contrastive_entropy.data import Dataset, Units, load, located, on_hub
+from contrastive_entropy.data.load import Dataset, Units, load, located, on_hub
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork
 

@@ -10,10 +10,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from contrastive_entropy.data import NOWHERE_NEAR, default_variance, load_pair
-from contrastive_entropy.decomposition import Decomposition, decompose
+from contrastive_entropy.data.load import NOWHERE_NEAR, default_variance, load_pair
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.mixtures.decomposition import Decomposition, decompose
+from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.report import DATA_COLOR, MODEL_COLOR, png_bytes, principal_axes
 from contrastive_entropy.runs import write_atomically
 

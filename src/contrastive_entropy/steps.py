@@ -11,22 +11,23 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from contrastive_entropy.bounds import Bound
-from contrastive_entropy.conditional import (
+from contrastive_entropy.config import ADAPTIVE, ANNEAL_MOST, PAIRED, AutoencoderConfig, Config, FitConfig
+from contrastive_entropy.data.load import Dataset
+from contrastive_entropy.errors import TrainingError
+from contrastive_entropy.metrics.diagnosis import share_alone
+from contrastive_entropy.mixtures.joint import JointMixture
+from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork
+from contrastive_entropy.numerics.principal import principal_directions
+from contrastive_entropy.objectives.bound import Bound
+from contrastive_entropy.objectives.conditional import (
     conditional_log_likelihood,
     conditional_normalized_inner_product,
     conditional_trace,
 )
-from contrastive_entropy.config import ADAPTIVE, ANNEAL_MOST, PAIRED, AutoencoderConfig, Config, FitConfig
-from contrastive_entropy.data import Dataset
-from contrastive_entropy.diagnostics import share_alone
-from contrastive_entropy.errors import TrainingError
-from contrastive_entropy.joint import JointMixture
-from contrastive_entropy.marginal import OBJECTIVES
-from contrastive_entropy.mixture import GaussianMixture
-from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork
-from contrastive_entropy.principal import principal_directions
-from contrastive_entropy.variance import SCHEDULES, geometric_schedule, neighbor_variance
+from contrastive_entropy.objectives.density import OBJECTIVES
+from contrastive_entropy.variance.choice import neighbor_variance
+from contrastive_entropy.variance.schedule import geometric_schedule
 
 Network = MixtureDensityNetwork | EncoderMixtureDecoder
 
@@ -79,9 +80,13 @@ class Fit(L.LightningModule):
 
     def scheduled_variance(self, step: int) -> float:
         """The density's variance at a step."""
-        if self.config.schedule == ADAPTIVE and step > 0:
+        if self._adaptive and step > 0:
             return float(self.network.variance)
         return self._scheduled(step)
+
+    @property
+    def _adaptive(self) -> bool:
+        return isinstance(self.config, FitConfig) and self.config.schedule == ADAPTIVE
 
     def adapt(self, step: int, p: GaussianMixture, q: GaussianMixture) -> None:
         """Behind a step of the adaptive schedule: the next variance. Where no step waits, the geometric schedule's.
@@ -91,7 +96,7 @@ class Fit(L.LightningModule):
             p, q: its data and model points.
         """
         c = self.config
-        if c.schedule != ADAPTIVE or self.annealed(step):
+        if not self._adaptive or self.annealed(step):
             return
         if share_alone(self.faced(p), GaussianMixture(q.centers[:ADAPT_LOOKED], q.variance)) > ADAPT_ALONE:
             return
@@ -121,12 +126,11 @@ class Fit(L.LightningModule):
         c = self.config
         assert c.variance_start is not None  # both are chosen by FitConfig.resolve
         assert c.variance_end is not None
-        schedule = SCHEDULES.get(c.schedule, geometric_schedule)  # adaptive: what it waits from
-        return schedule(step, steps=c.steps, start=c.variance_start, end=c.variance_end, fraction=self._falls)
+        return geometric_schedule(step, steps=c.steps, start=c.variance_start, end=c.variance_end, fraction=self._falls)
 
     def annealed(self, step: int) -> bool:
         """Whether the variance falls no more; an adaptive one that had to wait may, longer than the others."""
-        waits = self.config.schedule == ADAPTIVE and self._falls > 0
+        waits = self._adaptive and self._falls > 0
         return step >= (max(self._falls, ANNEAL_MOST) if waits else self._falls) * self.config.steps
 
     @property
@@ -353,7 +357,7 @@ def conditional_step_bound(
 def scheduled_feature_variance(config: AutoencoderConfig, step: int) -> float:
     """The features' noise at a step, on the schedule of the density's variance."""
     start = config.feature_variance_start or config.feature_variance
-    return SCHEDULES[config.schedule](
+    return geometric_schedule(
         step, steps=config.steps, start=start, end=config.feature_variance, fraction=config.anneal_fraction
     )
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from contrastive_entropy.data import Dataset
+from contrastive_entropy.data.load import Dataset
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.joint import ConditionalBound, JointMixture, conditional_bound, iid_tightness
-from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.mixtures.joint import ConditionalBound, JointMixture, conditional_bound, iid_tightness
+from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models import EncoderMixtureDecoder
 
 TRACKED_POINTS = 1000

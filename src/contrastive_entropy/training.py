@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from contrastive_entropy.checkpoint import SafetensorsCheckpointIO
 from contrastive_entropy.config import AutoencoderConfig, Config, Machine, automatic_device, emulation
-from contrastive_entropy.data import Dataset, unevenness
+from contrastive_entropy.data.load import Dataset, unevenness
 from contrastive_entropy.errors import InputError, TrainingError
 from contrastive_entropy.evaluation import require_enough
 from contrastive_entropy.models import MixtureDensityNetwork

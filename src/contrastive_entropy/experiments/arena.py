@@ -12,15 +12,14 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from contrastive_entropy.classifier import Classifier
 from contrastive_entropy.config import OBJECTIVES_OWN, FitConfig, Machine, automatic_device, emulation, of_before
-from contrastive_entropy.data import TOYS, Dataset, sample_toy
+from contrastive_entropy.data.load import TOYS, Dataset, sample_toy
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import require_enough
 from contrastive_entropy.experiments.contenders import Loss
 from contrastive_entropy.experiments.record import Clock, StoppedError, device_name, read_json, shared_settings
 from contrastive_entropy.experiments.settings import CompareConfig, VarianceSweepConfig
-from contrastive_entropy.metrics import (
+from contrastive_entropy.metrics.distances import (
     energy_distance,
     frechet_distance,
     kernel_distance,
@@ -30,9 +29,10 @@ from contrastive_entropy.metrics import (
     smaller_share,
 )
 from contrastive_entropy.models import MixtureDensityNetwork
-from contrastive_entropy.principal import principal_directions
+from contrastive_entropy.numerics.principal import principal_directions
 from contrastive_entropy.progress import progress_line
 from contrastive_entropy.runs import Run, digest, load_for, write_atomically, write_json
+from contrastive_entropy.spaces.classifier import Classifier
 from contrastive_entropy.steps import Fit, initial_network
 
 EVALUATED = 10_000

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from contrastive_entropy.config import AutoencoderConfig
 from contrastive_entropy.experiments.record import Clock, finished_run, markdown, mean_and_error, shown, write_result
 from contrastive_entropy.experiments.settings import BoundTrackingConfig
-from contrastive_entropy.joint import JointMixture, conditional_bound
-from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.mixtures.joint import JointMixture, conditional_bound
+from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.reconstruction import load_autoencoder
 from contrastive_entropy.report import png_bytes
 from contrastive_entropy.runs import BOUNDS, Run, load_for, write_atomically

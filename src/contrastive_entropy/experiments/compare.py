@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from contrastive_entropy.data import Dataset
+from contrastive_entropy.data.load import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.experiments.arena import Arena
 from contrastive_entropy.experiments.contenders import PEERS, Contender

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.config import ANNEAL_MOST, SMOOTHED, FitConfig
-from contrastive_entropy.data import suggestion
+from contrastive_entropy.data.load import suggestion
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.gaussian import squared_distances
-from contrastive_entropy.marginal import OBJECTIVES
-from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.numerics.gaussian import squared_distances
+from contrastive_entropy.objectives.density import OBJECTIVES
 from contrastive_entropy.steps import marginal_bound
 
 Loss = Callable[[GaussianMixture, GaussianMixture], Tensor]

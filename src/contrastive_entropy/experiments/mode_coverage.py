@@ -11,9 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from contrastive_entropy.classifier import Classifier
 from contrastive_entropy.config import FitConfig
-from contrastive_entropy.data import MODES, STACKED, Dataset, load, sample_toy, stacks, suggestion, toy_modes
+from contrastive_entropy.data.load import MODES, STACKED, Dataset, load, sample_toy, stacks, suggestion, toy_modes
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import generate
 from contrastive_entropy.experiments.record import (
@@ -26,9 +25,10 @@ from contrastive_entropy.experiments.record import (
     write_result,
 )
 from contrastive_entropy.experiments.settings import ModeCoverageConfig
-from contrastive_entropy.modes import ModeScores, class_mode_scores, mode_scores
+from contrastive_entropy.metrics.modes import ModeScores, class_mode_scores, mode_scores
 from contrastive_entropy.report import DATA_COLOR, MODEL_COLOR, draw_points, draw_sheet, png_bytes, principal_axes
 from contrastive_entropy.runs import load_for, write_atomically
+from contrastive_entropy.spaces.classifier import Classifier
 
 LAWS: dict[str, dict[str, Any]] = {
     "ring8": {

@@ -11,8 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
-from contrastive_entropy.data import Dataset
-from contrastive_entropy.diagnostics import SIGNATURES, diagnose_samples, diagnose_training, monitors
+from contrastive_entropy.data.load import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import FAR_QUANTILE
 from contrastive_entropy.experiments.arena import POINTS, Arena
@@ -25,8 +24,9 @@ from contrastive_entropy.experiments.record import (
     write_result,
 )
 from contrastive_entropy.experiments.settings import VarianceSweepConfig
-from contrastive_entropy.metrics import far_share, vendi_score
-from contrastive_entropy.mixture import GaussianMixture
+from contrastive_entropy.metrics.diagnosis import SIGNATURES, diagnose_samples, diagnose_training, monitors
+from contrastive_entropy.metrics.distances import far_share, vendi_score
+from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.report import DATA_COLOR, draw_points, draw_sheet, png_bytes, principal_axes
 from contrastive_entropy.runs import write_atomically
 

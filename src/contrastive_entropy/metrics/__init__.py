@@ -1,0 +1,53 @@
+"""Quality of samples: distances, neighbourhoods, modes, and what is diagnosed from them."""
+
+from contrastive_entropy.metrics.distances import (
+    NeighborhoodScores,
+    column_distances,
+    energy_distance,
+    far_share,
+    frechet_distance,
+    gaussian_mmd,
+    kernel_distance,
+    mean_pair_distance,
+    memorization,
+    nearest_neighbor,
+    neighbor_distance,
+    neighborhood_scores,
+    parzen_log_likelihood,
+    sharpness,
+    sliced_energy_distance,
+    sliced_wasserstein,
+    smaller_share,
+    vendi_score,
+)
+from contrastive_entropy.metrics.modes import (
+    ModeScores,
+    class_mode_scores,
+    clustering_purity,
+    mode_scores,
+)
+
+__all__ = [
+    "ModeScores",
+    "NeighborhoodScores",
+    "class_mode_scores",
+    "clustering_purity",
+    "column_distances",
+    "energy_distance",
+    "far_share",
+    "frechet_distance",
+    "gaussian_mmd",
+    "kernel_distance",
+    "mean_pair_distance",
+    "memorization",
+    "mode_scores",
+    "nearest_neighbor",
+    "neighbor_distance",
+    "neighborhood_scores",
+    "parzen_log_likelihood",
+    "sharpness",
+    "sliced_energy_distance",
+    "sliced_wasserstein",
+    "smaller_share",
+    "vendi_score",
+]

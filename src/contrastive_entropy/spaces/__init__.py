@@ -1,0 +1,1 @@
+"""Where points are compared: features of a classifier, or of Inception."""
