@@ -1,0 +1,138 @@
+"""What a kind of model is to a fit: a plan, a network, a step in three parts, and what may be asked of a finished run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.schema import Schema
+from contrastive_entropy.fitting.plan import Plan
+from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.objectives.bound import Bound
+
+if TYPE_CHECKING:
+    from contrastive_entropy.fitting.run import Run
+
+
+@dataclass(frozen=True)
+class Now:
+    """The moment of a step.
+
+    Args:
+        step: from 0.
+        variance: of the density, in data units squared. It is handed in: a step never writes it into a network.
+        generator: a CPU generator of (seed, step, process), from which all of the step's randomness comes.
+    """
+
+    step: int
+    variance: float
+    generator: torch.Generator
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step sees of the data.
+
+    Args:
+        rows: (s,) of the training points.
+        points: (s, d) in the objective's space, on the network's device.
+        given: (s, k) conditions, encoded, or None.
+    """
+
+    rows: Tensor
+    points: Tensor
+    given: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the network answers to a batch, and what the objective needs of the batch itself.
+
+    Args:
+        parts: by name; the first axis are samples.
+    """
+
+    parts: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step maximises.
+
+    Args:
+        bound: the objective on this batch.
+        weight: of the step's gradient.
+        shown: the objective as progress and metrics show it, if another than the bound: of all coordinates, at the
+            variance of the moment. Called when it is shown.
+        watched: data and model points for the monitors and the schedule that waits, or None.
+        extra: further figures of the step for metrics.csv.
+    """
+
+    bound: Bound
+    weight: float = 1.0
+    shown: Callable[[], Bound] | None = None
+    watched: tuple[GaussianMixture, GaussianMixture] | None = None
+    extra: Mapping[str, float] = field(default_factory=dict)
+
+
+class Step(Protocol):
+    """A step in three parts, so that others may gather a batch between the second and the third, or judge in our place."""
+
+    network: nn.Module
+    """What is fitted."""
+
+    @property
+    def points(self) -> Tensor:
+        """(n, d) training points in the objective's space, on the CPU."""
+
+    @property
+    def averaged(self) -> nn.Module:
+        """The part of the network whose weights may be averaged."""
+
+    def draw(self, now: Now) -> Tensor:
+        """Rows of the whole batch."""
+
+    def answer(self, batch: Batch, now: Now) -> Answer:
+        """The network's part, under autocast."""
+
+    def judge(self, answer: Answer, now: Now) -> Outcome:
+        """The objective, in float32 or better."""
+
+    def settle(self, now: Now) -> None:
+        """Write the variances of the moment into the network, before it is looked at or saved."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of model. A fit knows kinds by this alone.
+
+    Args:
+        name: as `fit NAME` has it.
+        says: one line.
+        settings: what may be asked.
+        model: the type of `Plan.model`.
+        plan: (settings, data) to all that is decided.
+        network: (plan, schema) to a network with fresh weights from the seed.
+        place: (network, data) sets what the training points give: location, scale and basis.
+        step: (plan, network, data) to the step.
+        track: (network, data, seed) to figures by part, on the network as it stands; None: there is nothing to track.
+        sample: (network, data, count, generator, from_density) to (n, d) points; data are loaded when called.
+        evaluate: (run, data, seed, and what the kind takes) to an `Evaluation`.
+        figures: (run, data, evaluation) to matplotlib figures by file name.
+    """
+
+    name: str
+    says: str
+    settings: type
+    model: type
+    plan: Callable[[Any, Dataset], Plan]
+    network: Callable[[Plan, Schema], Any]
+    place: Callable[[Any, Dataset], None]
+    step: Callable[[Plan, Any, Dataset], Step]
+    sample: Callable[..., Tensor]
+    evaluate: Callable[..., Any]
+    figures: Callable[["Run", Dataset, Any], dict[str, Any]]
+    track: Callable[[Any, Dataset, int], dict[str, dict[str, float]]] | None = None

@@ -1,0 +1,90 @@
+"""What was decided for a fit. No field is None: nobody has to ask later."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from contrastive_entropy.variance.schedule import geometric_schedule
+
+GEOMETRIC, ADAPTIVE = SCHEDULES = ("geometric", "adaptive")
+"""How the variance falls: at one pace, or waiting while samples have no data near them."""
+
+ANNEAL_PACE, ANNEAL_MOST = 0.125, 0.8
+"""The share of the steps in which a fast variance falls by a factor e, and the most in which any falls, waiting included."""
+
+ADAPT_PACE = 2.0
+"""Of an adaptive schedule that catches up, in units of the geometric one's pace."""
+
+
+@dataclass(frozen=True)
+class Fall:
+    """How the variance of the density falls.
+
+    Args:
+        start, end: in data units squared.
+        fraction: of the steps in which it falls, if nothing waits.
+        schedule: of `SCHEDULES`.
+    """
+
+    start: float
+    end: float
+    fraction: float
+    schedule: str = GEOMETRIC
+
+    @property
+    def waits(self) -> bool:
+        """Whether it may wait."""
+        return self.schedule == ADAPTIVE
+
+    def scheduled(self, step: int, steps: int) -> float:
+        """The variance at a step where nothing waits."""
+        return geometric_schedule(step, steps=steps, start=self.start, end=self.end, fraction=self.fraction)
+
+    def over(self, step: int, steps: int) -> bool:
+        """Whether it falls no more; an adaptive one that had to wait may, longer than the others."""
+        longest = max(self.fraction, ANNEAL_MOST) if self.waits and self.fraction > 0 else self.fraction
+        return step >= longest * steps
+
+    def after(self, step: int, steps: int, variance: float) -> float:
+        """The next variance of one that waits, after a step at this variance that did not wait."""
+        falling = step < self.fraction * steps
+        now, then = (self.scheduled(at, steps) for at in ((step, step + 1) if falling else (0, 1)))
+        return max(self.scheduled(step + 1, steps), variance * (then / now) ** ADAPT_PACE)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the loop needs.
+
+    Args:
+        objective: with its options, as people spell it.
+        seed: of weights, batches and noise.
+        steps: optimiser steps.
+        rows: data points that a step draws.
+        learning_rate: of Adam.
+        decay_fraction: share of the steps, at the end, in which the rate falls linearly to 0.
+        average_fraction: share of all steps so far over which weights are averaged; 0: the last step's.
+        variance: how it falls.
+        model: what the kind alone reads.
+    """
+
+    objective: str
+    seed: int
+    steps: int
+    rows: int
+    learning_rate: float
+    decay_fraction: float
+    average_fraction: float
+    variance: Fall
+    model: Any
+
+    def rate(self, step: int) -> float:
+        """The learning rate at a step: constant, then linear to 0."""
+        share = self.decay_fraction
+        left = (self.steps - step) / (self.steps * share) if share > 0 else 1.0
+        return self.learning_rate * min(1.0, left)
+
+
+def falling_share(start: float, end: float, *, fast: bool) -> float:
+    """The share of the steps in which a variance falls by default."""
+    return min(ANNEAL_MOST, ANNEAL_PACE * math.log(start / end)) if fast else ANNEAL_MOST

@@ -1,0 +1,225 @@
+"""What people may set, written once: command line, checks, config.json and documentation read it here."""
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contrastive_entropy.errors import InputError, suggestion
+
+DATA, MODEL, OBJECTIVE, TRAINING, MACHINE, RARE = "Data", "Model", "Objective", "Training", "Machine", "Rarely needed"
+"""Panels of `--help`, in this order."""
+
+SEEDS = 2**32
+"""Seeds lie below this."""
+
+BODIES = ("mlp", "convolutional")
+"""Kinds of networks."""
+
+HELD_OUT = 0.2
+"""Share of a file's points that is held out by default."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of a setting beside its name, type and default.
+
+    Args:
+        says: one or two sentences for people.
+        panel: of `--help`.
+        least, below: value >= least, value < below.
+        above: value > above, and finite.
+        share: value in [0, 1].
+        choices: the values that it may have.
+        chosen: what it is where nothing is said, if None is the default.
+    """
+
+    says: str
+    panel: str = TRAINING
+    least: float | None = None
+    below: float | None = None
+    above: float | None = None
+    share: bool = False
+    choices: Sequence[str] = ()
+    chosen: str | None = None
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise InputError for a value that cannot be used."""
+        if value is None:
+            return
+        if self.choices and value not in self.choices:
+            known = ", ".join(self.choices)
+            raise InputError(f"unknown {name} {value!r}{suggestion(str(value), self.choices)} (known: {known})")
+        if self.share and not 0 <= value <= 1:
+            raise InputError(f"{name} must lie in [0, 1], got {value}")
+        if self.above is not None and not self.above < value < math.inf:
+            what = "a positive number" if self.above == 0 else f"a number above {self.above:g}"
+            raise InputError(f"{name} must be {what}, got {value}")
+        if self.least is not None and not value >= self.least:
+            raise InputError(f"{name} must be at least {self.least:g}, got {value}")
+        if self.below is not None and not value < self.below:
+            raise InputError(f"{name} must be below {_number(self.below)}, got {value}")
+
+
+def _number(value: float) -> str:
+    return "2^32" if value == SEEDS else f"{value:g}"
+
+
+def option(default: Any, says: str, **known: Any) -> Any:
+    """A dataclass field with its `Option`; the keywords are the Option's."""
+    return dataclasses.field(default=default, metadata={"option": Option(says, **known)})
+
+
+SHARED: dict[str, Option] = {
+    "data": Option(
+        "What to learn: a name (see `data list`), hub:owner/name, or a path to .npy, .npz, .csv, .parquet or a folder of "
+        "images.",
+        DATA,
+    ),
+    "data_root": Option("Folder with copies of hub data sets, e.g. DIR/mnist.", DATA),
+    "points": Option("Train on so many of the points.", DATA, least=10, chosen="all"),
+    "standardize": Option(
+        "Bring every column of a table to mean 0 and deviation 1. Variances, figures and pictures are of these columns; "
+        "files of samples are in the data's own units.",
+        DATA,
+    ),
+    "held_out": Option("Share of a file's points to hold out.", RARE),
+    "seed": Option("Same seed, same machine: same bytes.", TRAINING, least=0, below=SEEDS),
+    "steps": Option("Optimiser steps.", TRAINING, least=1),
+    "batch_size": Option("Data points per step.", TRAINING, least=2),
+    "learning_rate": Option("Of Adam.", TRAINING, above=0),
+    "decay_fraction": Option(
+        "Share of the steps, at the end, in which the learning rate falls linearly to 0.", RARE, share=True
+    ),
+    "variance_start": Option(
+        "Of the density, in data units squared, standardized ones if so: where it falls from.",
+        RARE,
+        above=0,
+        chosen="half the median squared distance",
+    ),
+    "variance_end": Option(
+        "Where the variance of the density falls to: the finest detail that is asked for.",
+        OBJECTIVE,
+        above=0,
+        chosen="from near-neighbour distances",
+    ),
+    "anneal_fraction": Option(
+        "Share of the steps in which the variance falls; 0: fixed at its end.", RARE, share=True
+    ),
+    "body": Option("Network: mlp, or convolutional for images.", MODEL, choices=BODIES),
+    "width": Option("Of the hidden layers; channels at full size if convolutional.", MODEL, least=1),
+    "depth": Option("Hidden layers of the MLP, also of the one before the convolutions.", RARE, least=1),
+    "principal_components": Option(
+        "Directions of the data that an MLP writes in, and in which training evaluates the objective: far faster on "
+        "large images. More than the training points span are cut to that. 0: all coordinates.",
+        MODEL,
+        least=0,
+    ),
+}
+"""Settings that several kinds of model have."""
+
+
+def shared(name: str, default: Any, **changed: Any) -> Any:
+    """The field of a setting of `SHARED`, with a default of the kind's own; the keywords change its Option."""
+    return dataclasses.field(
+        default=default, metadata={"option": dataclasses.replace(SHARED[name], **changed)}
+    )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A field of a settings class with all that is known of it.
+
+    Args:
+        name: of the field.
+        kind: its type without None.
+        default: None may mean that it is chosen.
+        option: the rest.
+    """
+
+    name: str
+    kind: type
+    default: Any
+    option: Option
+
+
+def settings_of(kind: type) -> list[Setting]:
+    """The fields of a settings class that people may set, in order."""
+    hints = typing.get_type_hints(kind)
+    found = []
+    for field in dataclasses.fields(kind):
+        if "option" not in field.metadata:
+            continue
+        hint = hints[field.name]
+        if typing.get_origin(hint) in (types.UnionType, typing.Union):
+            (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
+        found.append(Setting(field.name, hint, field.default, field.metadata["option"]))
+    return found
+
+
+def check(settings: Any) -> None:
+    """Each setting by itself, by its Option.
+
+    Raises:
+        InputError: a value cannot be used.
+    """
+    for setting in settings_of(type(settings)):
+        setting.option.check(setting.name, getattr(settings, setting.name))
+
+
+def check_variances(start: float | None, end: float | None) -> None:
+    """Raise InputError for a variance that would rise."""
+    if start is not None and end is not None and start < end:
+        raise InputError(
+            f"variance_start must not be below variance_end, got {start} < {end}; "
+            "`anneal_fraction` 0 keeps the variance fixed at `variance_end`"
+        )
+
+
+def check_principal(count: int, part: str, body: str) -> None:
+    """Raise InputError for principal components of a network that writes pixels."""
+    if count and body != "mlp":
+        raise InputError(f"principal_components need {part} mlp: a {body} network writes pixels; leave them out")
+
+
+def refuse_useless(given: Mapping[str, Any], useless: Mapping[str, str]) -> None:
+    """Settings that were given and would do nothing.
+
+    Args:
+        given: by name.
+        useless: names of those that would do nothing, with the reason.
+
+    Raises:
+        InputError: there is one.
+    """
+    for name, reason in useless.items():
+        if name in given:
+            raise InputError(f"`{name}` would be ignored: {reason}; leave it out")
+
+
+def refuse_changes(settings: Any, given: Mapping[str, Any]) -> None:
+    """A resumed run keeps its settings.
+
+    Raises:
+        InputError: one of the given values differs.
+    """
+    for name, value in given.items():
+        known = getattr(settings, name)
+        if value != known:
+            raise InputError(
+                f"`{name}` {value} differs from the run's {known}: a resumed run keeps its settings. Leave it out, or start "
+                "anew with `overwrite` instead of `resume`"
+            )
+
+
+def markdown(kind: type) -> str:
+    """The table of a settings class for the documentation."""
+    lines = ["| setting | default | what it is |", "|---|---|---|"]
+    for setting in settings_of(kind):
+        says = " ".join(setting.option.says.split()).replace("|", "\\|")
+        default = setting.option.chosen if setting.default is None else setting.default
+        lines.append(f"| `{setting.name}` | {'none' if default is None else default} | {says} |")
+    return "\n".join(lines)

@@ -1,0 +1,276 @@
+"""Every objective once: its name, what it says, its options, and what a fit must know of it.
+
+Command line, settings, experiments and documentation read it here. A new objective is one entry of a tuple.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor
+
+from contrastive_entropy.errors import InputError, suggestion
+from contrastive_entropy.mixtures.joint import JointMixture
+from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.numerics.polar import TOLERANCE
+from contrastive_entropy.objectives import conditional, density, peers
+from contrastive_entropy.objectives.bound import Bound
+
+DENSITY, CONDITIONAL = "p(x)", "p(x|y)"
+"""What an objective is on: the law of the data, or the law of the data given a code."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """A number that an objective takes, written NAME:OPTION=VALUE.
+
+    Args:
+        name: of the function's argument.
+        says: what it is, in a few words.
+        default: what it is where nothing is said.
+        least: the smallest value; None: it must be positive.
+    """
+
+    name: str
+    says: str
+    default: float
+    least: float | None = None
+
+    def check(self, value: float, spelling: str) -> None:
+        """Raise InputError for a value that cannot be used."""
+        if self.least is None and not 0 < value < math.inf:
+            raise InputError(f"{self.name} of {spelling!r} must be a positive number, got {value:g}")
+        if self.least is not None and not self.least <= value < math.inf:
+            raise InputError(f"{self.name} of {spelling!r} must be a number >= {self.least:g}, got {value:g}")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a fit may maximise.
+
+    Args:
+        name: as people write it.
+        says: one line for those who choose.
+        equation: its label in docs/theory.md, or its source.
+        bound: two mixtures, and its options by name, to a Bound.
+        on: `DENSITY` or `CONDITIONAL`.
+        options: the numbers that it takes.
+        draws: data points of a step, in batches: 2 where each half of the model's points faces data of its own.
+        one_to_one: pairs center i of the model with data point i, which a network on noise cannot.
+        debiased: has the optimum of the whole law on minibatches, too.
+        looks: so much so that some steps may look from farther away, or at a part of the coordinates, and that the variance
+            may fall fast. Measured for one objective; the others keep to one look.
+        sees_variance: depends on the mixtures' variance.
+        scaled: also takes `start`, the variance at which the fit starts, as its unit of length squared.
+        limit: of a batch, (joint of the data and their codes, indices, conditions, variance) -> nats, where the bound's own
+            limit is that of single draws.
+    """
+
+    name: str
+    says: str
+    equation: str
+    bound: Callable[..., Bound]
+    on: str = DENSITY
+    options: tuple[Option, ...] = ()
+    draws: int = 1
+    one_to_one: bool = False
+    debiased: bool = False
+    looks: bool = False
+    sees_variance: bool = True
+    scaled: bool = False
+    limit: Callable[[JointMixture, Tensor, Tensor, float], Tensor] | None = None
+
+
+_SMOOTHING = "relative to the largest singular value; what lies below it in the spectrum is not asked for"
+_TOLERANCE = Option("tolerance", "relative error that the smoothed norm and its gradient may have", TOLERANCE)
+
+DENSITY_OBJECTIVES = (
+    Objective(
+        "log_likelihood",
+        "maximum likelihood, the baseline: identical samples cost nothing, so it collapses",
+        "(E5)",
+        density.log_likelihood,
+    ),
+    Objective(
+        "inner_product", "a warning: its best model is one point at the densest place", "(E6)", density.inner_product
+    ),
+    Objective(
+        "normalized_inner_product",
+        "contrastive entropy: its gap is the Cauchy-Schwarz divergence, and its norm keeps samples apart",
+        "(E7)",
+        density.normalized_inner_product,
+    ),
+    Objective(
+        "debiased_normalized_inner_product",
+        "the same without self terms, for minibatches",
+        "(E20)",
+        density.debiased_normalized_inner_product,
+        debiased=True,
+    ),
+    Objective("projection", "the inner product at its best signed weights", "(E8)", density.projection),
+    Objective("schur_trace", "covers the data's span, does not match its density", "(E9)", density.schur_trace),
+    Objective(
+        "nuclear_norm",
+        "the fidelity of two kernel covariance operators; on minibatches it blurs",
+        "(E10)",
+        density.nuclear_norm,
+        options=(Option("smoothing", _SMOOTHING, 0.0, least=0), _TOLERANCE),
+    ),
+    Objective(
+        "debiased_nuclear_norm",
+        "the nuclear norm without the bias of minibatches: diverse samples, the default",
+        "(E20)",
+        partial(density.debiased_nuclear_norm, paired=True),
+        options=(Option("smoothing", _SMOOTHING, 1e-4, least=0), _TOLERANCE),
+        draws=2,
+        debiased=True,
+        looks=True,
+    ),
+    Objective("trace", "pairs of points, for autoencoders", "(E11)", density.trace, one_to_one=True),
+)
+"""Objectives on the law of the data. Their option defaults are those of the functions."""
+
+PEERS = (
+    Objective(
+        "energy",
+        "the energy distance",
+        "Szekely and Rizzo 2013",
+        peers.energy,
+        draws=2,
+        sees_variance=False,
+    ),
+    Objective(
+        "mmd",
+        "the maximum mean discrepancy of six Gaussian kernels",
+        "Gretton et al. 2012",
+        peers.mmd,
+        options=(Option("scale", "of the kernels' variances, in units of the starting variance", 1.0),),
+        draws=2,
+        sees_variance=False,
+        scaled=True,
+    ),
+    Objective(
+        "sinkhorn",
+        "the Sinkhorn divergence of whole batches",
+        "Feydy et al. 2019, arXiv 1810.08278",
+        partial(peers.sinkhorn, debiased=False),
+        options=(Option("blur", "in units of the root of the starting variance", 0.1),),
+        draws=2,
+        sees_variance=False,
+        scaled=True,
+    ),
+    Objective(
+        "sinkhorn_debiased",
+        "the minibatch energy distance of transport costs, as OT-GAN's",
+        "Salimans et al. 2018, arXiv 1803.05573",
+        partial(peers.sinkhorn, debiased=True),
+        options=(Option("blur", "in units of the root of the starting variance", 0.1),),
+        draws=2,
+        debiased=True,
+        sees_variance=False,
+        scaled=True,
+    ),
+)
+"""What people would use instead. They draw as many data as the debiased nuclear norm, so that all see the same."""
+
+CONDITIONAL_OBJECTIVES = (
+    Objective(
+        "normalized_inner_product",
+        "the conditional contrastive entropy: its norm keeps the alternatives of one code apart",
+        "(E15)",
+        conditional.conditional_normalized_inner_product,
+        on=CONDITIONAL,
+        limit=lambda joint, index, conditions, variance: joint.log_norm(conditions),
+    ),
+    Objective(
+        "log_likelihood",
+        "maximum likelihood; with one center the plain autoencoder",
+        "(E16)",
+        conditional.conditional_log_likelihood,
+        on=CONDITIONAL,
+        limit=lambda joint, index, conditions, variance: joint.negative_entropy(index, conditions, variance=variance),
+    ),
+    Objective(
+        "trace",
+        "pairs of input and reconstruction: its best alternatives are all equal",
+        "(E17)",
+        conditional.conditional_trace,
+        on=CONDITIONAL,
+    ),
+)
+"""Objectives on the law of the data given a code."""
+
+GENERATIVE = tuple(objective for objective in DENSITY_OBJECTIVES if not objective.one_to_one)
+"""Those that can train a network on noise."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An objective with its options, spelled NAME or NAME:OPTION=VALUE, more options behind further colons.
+
+    Args:
+        objective: of this module's tuples.
+        options: names and values of those that were given.
+    """
+
+    objective: Objective
+    options: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def spelling(self) -> str:
+        """How people write it."""
+        return ":".join([self.objective.name, *(f"{name}={value:g}" for name, value in self.options)])
+
+    def bound(self, p: GaussianMixture, q: GaussianMixture, *, start: float) -> Bound:
+        """The objective of data p and model q.
+
+        Args:
+            p, q: data and model.
+            start: the variance at which the fit starts, which only `scaled` objectives look at.
+        """
+        given = dict(self.options)
+        if self.objective.scaled:
+            given["start"] = start
+        return self.objective.bound(p, q, **given)
+
+
+def parse(text: str, among: Sequence[Objective], *, what: str = "objective") -> Choice:
+    """Read NAME or NAME:OPTION=VALUE.
+
+    Args:
+        text: what was written.
+        among: the objectives to choose from.
+        what: how the message calls them.
+
+    Raises:
+        InputError: no such objective or option, or a value that it cannot take.
+
+    >>> parse("nuclear_norm:smoothing=0.01", DENSITY_OBJECTIVES).options
+    (('smoothing', 0.01),)
+    """
+    name, *given = text.split(":")
+    known = {objective.name: objective for objective in among}
+    if name not in known:
+        raise InputError(f"unknown {what} {name!r}{suggestion(name, known)} (known: {', '.join(known)})")
+    objective = known[name]
+    takes = {option.name: option for option in objective.options}
+    options: dict[str, float] = {}
+    for part in given:
+        option, equals, value = part.partition("=")
+        if option not in takes or not equals:
+            can = f"it takes {', '.join(f'{name}:{known}=NUMBER' for known in takes)}" if takes else "it takes none"
+            raise InputError(f"{text!r}: unknown option {part!r} of {name}; {can}")
+        if option in options:
+            raise InputError(f"{text!r} gives {option} twice")
+        try:
+            options[option] = float(value)
+        except ValueError:
+            raise InputError(f"{text!r}: {option} must be a number, got {value!r}") from None
+        takes[option].check(options[option], text)
+    return Choice(objective, tuple(options.items()))
+
+
+def names(among: Sequence[Objective]) -> list[str]:
+    """Of objectives."""
+    return [objective.name for objective in among]
