@@ -1,4 +1,7 @@
-"""Mixture density networks, generators and autoencoders trained with Hilbert-space entropy bounds (arXiv 2511.12903)."""
+"""Generators, autoencoders and densities trained with Hilbert-space entropy bounds (arXiv 2511.12903)."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from contrastive_entropy import metrics, variance
 from contrastive_entropy.errors import InputError, NumericalWarning, TrainingError
@@ -34,18 +37,42 @@ from contrastive_entropy.objectives.density import (
     schur_trace,
     trace,
 )
+from contrastive_entropy.version import VERSION as __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from contrastive_entropy.data.load import load as load
+    from contrastive_entropy.estimators import MixtureGenerator as MixtureGenerator
+    from contrastive_entropy.fitting.machine import Machine as Machine
+    from contrastive_entropy.models import fit as fit
+    from contrastive_entropy.models import open_run as open_run
+    from contrastive_entropy.models.autoencoder import AutoencoderSettings as AutoencoderSettings
+    from contrastive_entropy.models.generator import GeneratorSettings as GeneratorSettings
+
+LAZY = {
+    "AutoencoderSettings": "contrastive_entropy.models.autoencoder",
+    "GeneratorSettings": "contrastive_entropy.models.generator",
+    "Machine": "contrastive_entropy.fitting.machine",
+    "MixtureGenerator": "contrastive_entropy.estimators",
+    "fit": "contrastive_entropy.models",
+    "load": "contrastive_entropy.data.load",
+    "open_run": "contrastive_entropy.models",
+}
+"""Names that load Lightning, pandas or scikit-learn, when they are first asked for."""
 
 __all__ = [
+    "AutoencoderSettings",
     "Bound",
     "ConditionalBound",
     "Decomposition",
     "GaussianMixture",
+    "GeneratorSettings",
     "InputError",
     "JointMixture",
+    "Machine",
+    "MixtureGenerator",
     "NumericalWarning",
     "TrainingError",
+    "__version__",
     "bures_distance",
     "cauchy_schwarz_divergence",
     "conditional_bound",
@@ -59,12 +86,15 @@ __all__ = [
     "effective_rank",
     "fidelity",
     "fidelity_bracket",
+    "fit",
     "iid_tightness",
     "inner_product",
+    "load",
     "log_likelihood",
     "metrics",
     "normalized_inner_product",
     "nuclear_norm",
+    "open_run",
     "projection",
     "schur_trace",
     "squared_mmd",
@@ -74,3 +104,13 @@ __all__ = [
     "trace",
     "variance",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in LAZY:
+        return getattr(importlib.import_module(LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -122,6 +122,7 @@ class Kind:
         sample: (network, data, count, generator, from_density) to (n, d) points; data are loaded when called.
         evaluate: (run, data, seed, and what the kind takes) to an `Evaluation`.
         figures: (run, data, evaluation) to matplotlib figures by file name.
+        commands: its own commands by name, as typer takes them.
     """
 
     name: str
@@ -136,3 +137,4 @@ class Kind:
     evaluate: Callable[..., Any]
     figures: Callable[["Run", Dataset, Any], dict[str, Any]]
     track: Callable[[Any, Dataset, int], dict[str, dict[str, float]]] | None = None
+    commands: Callable[[], dict[str, Callable[..., None]]] = dict

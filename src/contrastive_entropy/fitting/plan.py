@@ -1,6 +1,7 @@
 """What was decided for a fit. No field is None: nobody has to ask later."""
 
 import math
+import typing
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,3 +89,21 @@ class Plan:
 def falling_share(start: float, end: float, *, fast: bool) -> float:
     """The share of the steps in which a variance falls by default."""
     return min(ANNEAL_MOST, ANNEAL_PACE * math.log(start / end)) if fast else ANNEAL_MOST
+
+
+def plan_from(value: dict[str, Any], model: type) -> Plan:
+    """The plan that `dataclasses.asdict` made this of, as config.json keeps it.
+
+    Args:
+        value: of JSON.
+        model: the type of the plan's `model`.
+
+    Raises:
+        KeyError, TypeError: it is none.
+    """
+    return Plan(**{**value, "variance": Fall(**value["variance"]), "model": _with_falls(model, value["model"])})
+
+
+def _with_falls(kind: type, value: dict[str, Any]) -> Any:
+    hints = typing.get_type_hints(kind)
+    return kind(**{name: Fall(**part) if hints[name] is Fall else part for name, part in value.items()})

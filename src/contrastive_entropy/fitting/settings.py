@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from contrastive_entropy.data.schema import Schema, image_shape_of
 from contrastive_entropy.errors import InputError, suggestion
 
 DATA, MODEL, OBJECTIVE, TRAINING, MACHINE, RARE = "Data", "Model", "Objective", "Training", "Machine", "Rarely needed"
@@ -183,6 +184,31 @@ def check_principal(count: int, part: str, body: str) -> None:
     """Raise InputError for principal components of a network that writes pixels."""
     if count and body != "mlp":
         raise InputError(f"principal_components need {part} mlp: a {body} network writes pixels; leave them out")
+
+
+def check_seed(seed: int) -> None:
+    """Raise InputError for a seed out of range."""
+    if not 0 <= seed < SEEDS:
+        raise InputError(f"`seed` must lie from 0 to 2^32 - 1, got {seed}")
+
+
+def check_number_and_seed(number: int, seed: int) -> None:
+    """Raise InputError for a number below 1 or a seed out of range."""
+    check_seed(seed)
+    if number < 1:
+        raise InputError(f"`number` must be at least 1, got {number}")
+
+
+def needs_images(part: str, schema: Schema) -> tuple[int, int, int]:
+    """(channels, height, width) for a convolutional part of a network.
+
+    Raises:
+        InputError: the data are no images.
+    """
+    shape = image_shape_of(schema)
+    if shape is None:
+        raise InputError(f"{part} convolutional needs images, and the data are points; use {part} mlp")
+    return shape
 
 
 def refuse_useless(given: Mapping[str, Any], useless: Mapping[str, str]) -> None:

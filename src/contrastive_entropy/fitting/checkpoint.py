@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.runs import write_atomically
+from contrastive_entropy.storage import write_atomically
 
 
 class SafetensorsCheckpointIO(CheckpointIO):
@@ -42,9 +42,9 @@ class SafetensorsCheckpointIO(CheckpointIO):
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
             checkpoint: dict[str, Any] = _decode(tree, tensors)
         except FileNotFoundError as error:
-            raise InputError(f"no checkpoint at {path}; train again with --overwrite") from error
+            raise InputError(f"no checkpoint at {path}; train again with `overwrite`") from error
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path} is corrupt ({error}); train again with --overwrite") from error
+            raise InputError(f"{path} is corrupt ({error}); train again with `overwrite`") from error
         return checkpoint
 
     def remove_checkpoint(self, path: str | Path) -> None:

@@ -13,12 +13,15 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from contrastive_entropy.config import Machine
-from contrastive_entropy.metrics.diagnosis import SIGNATURES, diagnose_training, monitors
-from contrastive_entropy.models import EncoderMixtureDecoder
-from contrastive_entropy.runs import BOUNDS, CHECKPOINT, METRICS, write_atomically
-from contrastive_entropy.steps import Fit, measured
-from contrastive_entropy.tracking import BoundTracker
+from contrastive_entropy.fitting.loop import Fit
+from contrastive_entropy.fitting.machine import Machine
+from contrastive_entropy.fitting.run import BOUNDS, CHECKPOINT, METRICS
+from contrastive_entropy.metrics.diagnosis import SIGNATURES, diagnose_training
+from contrastive_entropy.metrics.monitors import monitors
+from contrastive_entropy.storage import write_atomically
+
+Tracker = Callable[[Any], dict[str, dict[str, float]]]
+"""A network as it stands to figures by part."""
 
 PATIENCE = 10
 """Rows of metrics.csv in which a failure must show before it is reported."""
@@ -34,7 +37,7 @@ class Recorder(Callback):
         self.machine = machine
         self.rows: list[dict[str, Any]] = []
         self.bounds: list[dict[str, Any]] = []
-        self.tracker: BoundTracker | None = None
+        self.tracker: Tracker | None = None
         self.ill = dict.fromkeys(SIGNATURES, 0)
         self.reported: set[str] = set()
         self.stop_requested: Callable[[], bool] = lambda: False
@@ -50,19 +53,20 @@ class Recorder(Callback):
     ) -> None:
         """Record, save, and stop if a signal asked for it."""
         assert isinstance(pl_module, Fit)
-        step, last = trainer.global_step, trainer.global_step >= pl_module.config.steps
+        steps = pl_module.plan.steps
+        step, last = trainer.global_step, trainer.global_step >= steps
         stop = self.stop_requested()
         if (step % self.machine.log_every == 0 or last) and trainer.is_global_zero:
-            row = measured(pl_module, step)
-            if pl_module.mixtures is not None:
-                p, q = pl_module.mixtures
-                row |= monitors(pl_module.faced(p), q)
+            row = pl_module.measured()
+            assert pl_module.outcome is not None
+            if pl_module.outcome.watched is not None:
+                row |= monitors(*pl_module.outcome.watched)
                 self._diagnose(pl_module, step, row)
             self.rows.append({"step": step, **row})
             if trainer.logger is not None:
                 trainer.logger.log_metrics(row, step)
         if self.tracker is not None and trainer.is_global_zero:
-            every = self.machine.track_every or max(1, pl_module.config.steps // 20)
+            every = self.machine.track_every or max(1, steps // 20)
             if step % every == 0 or last:
                 self._track(trainer, pl_module, step)
         if step % self.machine.checkpoint_every == 0 or last or stop:
@@ -78,20 +82,23 @@ class Recorder(Callback):
 
     def _diagnose(self, module: Fit, step: int, row: dict[str, float]) -> None:
         """Say what has been wrong for `PATIENCE` rows, or is at the end, once in a session."""
-        at_end = module.annealed(step - 1) or row["variance"] == module.config.variance_end
+        fall, steps = module.plan.variance, module.plan.steps
+        at_end = fall.over(step - 1, steps) or row["variance"] == fall.end
         found = {diagnosis.name: diagnosis for diagnosis in diagnose_training(row, at_end=at_end)}
         for name in SIGNATURES:
             self.ill[name] = self.ill[name] + 1 if name in found else 0
-            last = step >= module.config.steps and name in found
+            last = step >= steps and name in found
             if (self.ill[name] == PATIENCE or last) and name not in self.reported:
                 self.reported.add(name)
                 logger.warning("step %d: %s", step, found[name])
 
     def _track(self, trainer: L.Trainer, module: Fit, step: int) -> None:
         assert self.tracker is not None
-        assert isinstance(module.network, EncoderMixtureDecoder)
-        variances = {name: float(getattr(module.network, name)) for name in ("variance", "feature_variance")}
-        for part, figures in self.tracker.measure(module.network).items():
+        assert module.now is not None
+        assert module.outcome is not None
+        module.settle()
+        variances = {"variance": module.now.variance, **module.outcome.extra}
+        for part, figures in self.tracker(module.network).items():
             self.bounds.append({"step": step, "part": part, **variances, **figures})
             module.tracked[part] = figures["tightness"]
             if trainer.logger is not None:
@@ -154,7 +161,7 @@ class ProgressBar(Callback):
             return
         assert isinstance(pl_module, Fit)
         self.shown = now
-        row = measured(pl_module, step)
+        row = pl_module.measured()
         rate = (step - self.first) / max(now - self.clock, 1e-9)
         speed = f"{rate:.1f} steps/s"
         tracked = pl_module.tracked
@@ -162,7 +169,7 @@ class ProgressBar(Callback):
         tightness = tightness or f"{row['tightness']:.4f}"
         status = " | ".join(
             [
-                f"{pl_module.config.objective} {row['objective']:.4f}",
+                f"{pl_module.plan.objective} {row['objective']:.4f}",
                 f"tightness {tightness}",
                 f"variance {row['variance']:.3g}",
             ]

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,25 +13,31 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from contrastive_entropy.config import SEEDS, FitConfig
-from contrastive_entropy.data.load import Dataset, Units
-from contrastive_entropy.evaluation import NEIGHBORS, SPECTRUM_POINTS
+from contrastive_entropy.data.dataset import Dataset, Part
+from contrastive_entropy.data.schema import Table
+from contrastive_entropy.errors import InputError, suggestion
+from contrastive_entropy.fitting.machine import Machine
+from contrastive_entropy.fitting.run import METRICS
+from contrastive_entropy.fitting.settings import SEEDS
+from contrastive_entropy.fitting.trainer import fit
+from contrastive_entropy.metrics.neighborhoods import NEIGHBORS
 from contrastive_entropy.mixtures.mixture import GaussianMixture
-from contrastive_entropy.models import MixtureDensityNetwork
-from contrastive_entropy.objectives.density import fidelity
-from contrastive_entropy.runs import METRICS
-from contrastive_entropy.training import fit
-from contrastive_entropy.variance.choice import neighbor_variance
+from contrastive_entropy.models.generator import GENERATOR, GeneratorSettings
+from contrastive_entropy.objectives.density import fidelity, tightness
+from contrastive_entropy.variance import neighbor_variance
 
 LEAST = 2 * NEIGHBORS
 """Samples that are needed."""
 
+SCORED = 1000
+"""Points of each half that `score` compares, at most."""
 
-class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A generator trained on an array, as `contrastive-entropy fit mdn` does it on a file.
+
+class MixtureGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A generator trained on an array, as `contrastive-entropy fit generator` does it on a file.
 
     Args:
-        objective: of `FitConfig`, as are all others but the last four.
+        objective: with its options, as in `GeneratorSettings`, and so are all up to standardize.
         steps: optimiser steps.
         batch_size: data points per step, for each half of the generated points.
         components: generated points per step.
@@ -41,6 +48,7 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
         noise_dimension: of the noise; None is twice the columns, at most 32.
         principal_components: directions of X that the network writes in; 0 is all columns.
         standardize: bring every column to mean 0 and deviation 1 first; samples are in the units of X.
+        settings: further fields of `GeneratorSettings` by name, e.g. {"schedule": "geometric"}.
         accelerator: as Lightning's Trainer takes it.
         verbose: show progress on standard error.
         random_state: int, RandomState or None, of weights, batches and samples; the same int gives the same bits.
@@ -48,12 +56,12 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
     Attributes:
         variance_: of the density, at the end.
         history_: steps, objective, limit, tightness ... of every tenth step, an array each.
-        network_: the trained `MixtureDensityNetwork`, on standardized columns if they were asked for.
-        units_: of the columns, or None.
+        network_: the trained `Generator`, on standardized columns if they were asked for.
+        schema_: the columns of X, with what standardizes them.
         n_features_in_, feature_names_in_: as in scikit-learn.
 
     >>> X = np.random.default_rng(0).normal(size=(200, 2))
-    >>> MixtureDensityGenerator(steps=20, random_state=0).fit(X).sample(3).shape
+    >>> MixtureGenerator(steps=20, random_state=0).fit(X).sample(3).shape
     (3, 2)
     """
 
@@ -72,6 +80,7 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
         noise_dimension: int | None = None,
         principal_components: int = 0,
         standardize: bool = False,
+        settings: Mapping[str, Any] | None = None,
         accelerator: str = "auto",
         verbose: bool = False,
         random_state: int | np.random.RandomState | None = None,
@@ -88,6 +97,7 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
         self.noise_dimension = noise_dimension
         self.principal_components = principal_components
         self.standardize = standardize
+        self.settings = settings
         self.accelerator = accelerator
         self.verbose = verbose
         self.random_state = random_state
@@ -105,31 +115,47 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
             KeyboardInterrupt: Ctrl-C, at the end of the step.
         """
         points = torch.as_tensor(self._checked(X, reset=True))
-        units = Units.of(points) if self.standardize else None
-        train = points.float() if units is None else units.standardized(points)
-        state = self.random_state
-        known = {field.name for field in dataclasses.fields(FitConfig)}
-        asked: dict[str, Any] = {
-            name: value.item() if isinstance(value, np.generic) else value  # of a grid that numpy made
-            for name, value in self.get_params().items()
-            if name in known
-        }
-        seed = int(state) if isinstance(state, int | np.integer) else int(check_random_state(state).randint(SEEDS // 2))
-        config = FitConfig("X", seed=seed, **asked)
+        schema = Table.of(points.shape[1])
+        schema = schema.standardizing(points) if self.standardize else schema
+        train = Part(schema.encode(points, "X"))
+        settings = GeneratorSettings("X", seed=self._seed(), **self._asked())
         with tempfile.TemporaryDirectory(prefix="contrastive-entropy-") as folder:
             # none is held out: what is not trained on is the caller's
-            data = Dataset("X", train, train, units=units)
-            run = fit(config, Path(folder) / "run", data, progress=self.verbose, accelerator=self.accelerator)
+            run = fit(
+                GENERATOR,
+                settings,
+                Path(folder) / "run",
+                Dataset("X", train, train, schema),
+                machine=Machine(accelerator=self.accelerator),
+                progress=self.verbose,
+            )
             if not run.finished:
                 raise KeyboardInterrupt
-            network = run.load_network()
+            network = run.network()
             with (run.folder / METRICS).open(newline="") as file:
                 rows = list(csv.DictReader(file))
-        assert isinstance(network, MixtureDensityNetwork)
-        self.network_, self.units_ = network, units
+        self.network_, self.schema_ = network, schema
         self.variance_ = float(network.variance)
         self.history_ = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
         return self
+
+    def _seed(self) -> int:
+        state = self.random_state
+        if isinstance(state, int | np.integer):
+            return int(state)
+        return int(check_random_state(state).randint(SEEDS // 2))
+
+    def _asked(self) -> dict[str, Any]:
+        """The fields of `GeneratorSettings` that parameters name."""
+        known = {field.name for field in dataclasses.fields(GeneratorSettings)} - {"data", "seed"}
+        own = {name: value for name, value in self.get_params().items() if name in known}
+        further = dict(self.settings or {})
+        for name in further:
+            if name in own or name not in known:
+                reason = "is a parameter of its own" if name in own else f"is no setting{suggestion(name, known)}"
+                raise InputError(f"settings: {name} {reason}")
+        # numbers of a grid that numpy made
+        return {name: v.item() if isinstance(v, np.generic) else v for name, v in (own | further).items()}
 
     def sample(
         self, n_samples: int = 1, *, random_state: int | np.random.RandomState | None = None, from_density: bool = False
@@ -152,7 +178,7 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
         drawn = check_random_state(self.random_state if random_state is None else random_state).randint(2**31)
         generator = torch.Generator().manual_seed(int(drawn))
         points = self.network_.sample(n_samples, generator=generator, from_density=from_density).double()
-        return np.asarray(points if self.units_ is None else self.units_.restored(points))
+        return np.asarray(self.schema_.decode(points))
 
     def score(self, X: Any, y: None = None) -> float:  # noqa: N803
         """How near the generated law is to that of X, by the objective's own measure, debiased  (E20).
@@ -173,20 +199,20 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
         """
         check_is_fitted(self, "network_")
         points = torch.as_tensor(self._checked(X, reset=False))
-        placed = points.double() if self.units_ is None else self.units_.of_others(points, "X").double()
+        placed = self.schema_.encode(points, "X").double() if self.schema_.standardized else points.double()
         variance = neighbor_variance(placed)
-        chosen = torch.randperm(len(placed), generator=torch.Generator().manual_seed(0))[: 2 * SPECTRUM_POINTS]
+        chosen = torch.randperm(len(placed), generator=torch.Generator().manual_seed(0))[: 2 * SCORED]
         half = len(chosen) // 2
         drawn = self.network_.sample(2 * half, generator=torch.Generator().manual_seed(1)).double()
-        real, model = placed[chosen[: 2 * half]], drawn
-        x, again, z, other = (GaussianMixture(part, variance) for side in (real, model) for part in side.split(half))
-        own = float(fidelity(x, again) * fidelity(z, other))
+        p, q = (GaussianMixture(part, variance) for part in (placed[chosen[: 2 * half]], drawn))
+        own = float(fidelity(p.select(0, half), p.select(half, 2 * half)))
+        own *= float(fidelity(q.select(0, half), q.select(half, 2 * half)))
         if own < 1e-200:
             raise ValueError(
                 f"at the variance {variance:.4g} that X suggests the generated points are all far from each other: is X in "
                 "the units of what was fitted?"
             )
-        return float((fidelity(x, z) * fidelity(again, other) / own).sqrt())
+        return float(tightness(p, q))
 
     def _checked(self, X: Any, *, reset: bool) -> np.ndarray:  # noqa: N803
         """(n, d) float64, writable and finite."""

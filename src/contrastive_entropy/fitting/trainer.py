@@ -1,6 +1,5 @@
-"""Fitting with Lightning: from a config to a finished run, and exact resume."""
+"""Fitting with Lightning: from settings to a finished run, and exact resume."""
 
-import dataclasses
 import logging
 import signal
 import threading
@@ -16,50 +15,44 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException  # type: ignore[attr-defined]
 from lightning.pytorch.utilities.rank_zero import rank_zero_only  # type: ignore[attr-defined]
-from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from contrastive_entropy.checkpoint import SafetensorsCheckpointIO
-from contrastive_entropy.config import AutoencoderConfig, Config, Machine, automatic_device, emulation
-from contrastive_entropy.data.load import Dataset, unevenness
+from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.load import unevenness
+from contrastive_entropy.data.schema import Table
 from contrastive_entropy.errors import InputError, TrainingError
-from contrastive_entropy.evaluation import require_enough
-from contrastive_entropy.models import MixtureDensityNetwork
-from contrastive_entropy.recording import ProgressBar, Recorder
-from contrastive_entropy.runs import CHECKPOINT, TENSORBOARD, Run
-from contrastive_entropy.steps import Fit, Network, initial_network
-from contrastive_entropy.tracking import BoundTracker
+from contrastive_entropy.fitting.checkpoint import SafetensorsCheckpointIO
+from contrastive_entropy.fitting.contract import Kind
+from contrastive_entropy.fitting.loop import Fit
+from contrastive_entropy.fitting.machine import Machine, automatic_device, emulation
+from contrastive_entropy.fitting.plan import Plan
+from contrastive_entropy.fitting.recorder import ProgressBar, Recorder
+from contrastive_entropy.fitting.run import CHECKPOINT, TENSORBOARD, Run
+from contrastive_entropy.metrics.neighborhoods import require_enough
 
 logger = logging.getLogger("contrastive_entropy")
 
 
 def fit(
-    config: Config,
+    kind: Kind,
+    settings: Any,
     folder: str | Path,
     dataset: Dataset,
     *,
+    machine: Machine | None = None,
     overwrite: bool = False,
     progress: bool = False,
-    accelerator: str = "auto",
-    devices: str | int = 1,
-    precision: str = "32-true",
-    log_every: int = 10,
-    checkpoint_every: int = 100,
-    track_every: int | None = None,
 ) -> Run:
     """Train a model into a new run folder.
 
     Args:
-        config: what to fit: a `FitConfig` or an `AutoencoderConfig`.
+        kind: of model.
+        settings: what is asked of it.
         folder: of the run; made, with its parents.
-        dataset: what `runs.load_for(config)` returned.
+        dataset: what `run.load_for(settings)` returned.
+        machine: where it runs; None is the defaults.
         overwrite: replace a run that is there.
         progress: show a progress bar on standard error.
-        accelerator, devices: as Lightning's Trainer takes them.
-        precision: of `config.PRECISIONS`.
-        log_every: steps between rows of metrics.csv and TensorBoard.
-        checkpoint_every: steps between checkpoints.
-        track_every: steps between rows of bounds.csv of an autoencoder; None is 20 rows in all.
 
     Returns:
         The run; `run.finished` is False if a signal stopped it, and `resume` continues it.
@@ -68,88 +61,68 @@ def fit(
         InputError: a value or the folder cannot be used.
         TrainingError: a term or a gradient is not finite.
     """
-    machine = Machine(accelerator, str(devices), precision, log_every, checkpoint_every, track_every)
-    require_enough(dataset)
+    machine = machine or Machine()
+    require_enough(dataset.name, len(dataset.train), len(dataset.held_out))
 
     def create() -> Run:
         if is_main_process():
-            run = Run.create(folder, config, dataset, machine=machine, overwrite=overwrite)
-            _announce_variance(config, run.config, dataset)
-            if run.config.principal_components < config.principal_components:
-                spanned = run.config.principal_components
-                logger.info("principal components: %d, all that the training points span", spanned)
+            run = Run.create(folder, kind, settings, dataset, machine=machine, overwrite=overwrite)
+            _announce(settings, run.plan, dataset)
             return run
-        return Run.open(folder)
+        return Run.open(folder, [kind])
 
-    return _train(create, Path(folder), config.steps, machine, dataset, None, progress)
+    return _train(create, Path(folder), settings.steps, machine, dataset, None, progress)
 
 
-def _announce_variance(asked: Config, resolved: Config, dataset: Dataset) -> None:
-    """Say which variances the data chose, and if one cannot suit all columns."""
-    chosen = [name for name in ("variance_start", "variance_end") if getattr(asked, name) is None]
-    if asked.anneal_fraction == 0:
-        chosen = [name for name in chosen if name == "variance_end"]
+def _announce(settings: Any, plan: Plan, dataset: Dataset) -> None:
+    """Say what the data chose, and if one variance cannot suit all columns."""
     if (uneven := unevenness(dataset)) is not None:
         logger.warning(uneven)
-    if resolved.batch_size > len(dataset.train):
+    if settings.batch_size > len(dataset.train):
         logger.warning(
-            "a batch of %d has more points than there are to train on, %d: they repeat in it; lower --batch-size",
-            resolved.batch_size,
+            "a batch of %d has more points than there are to train on, %d: they repeat in it; lower `batch_size`",
+            settings.batch_size,
             len(dataset.train),
         )
-    if dataset.units is not None and dataset.units.constant:
-        names = [dataset.columns[column] if dataset.columns else str(column) for column in dataset.units.constant]
-        logger.info("constant in the training points, and so in all samples: %s", ", ".join(names[:10]))
-    if chosen:
-        values = " and ".join(f"--{name.replace('_', '-')} {getattr(resolved, name):.4g}" for name in chosen)
-        logger.info("chosen from the data: %s", values)
+    schema = dataset.schema
+    if isinstance(schema, Table) and schema.constant:
+        columns = [schema.columns[column].name for column in schema.constant]
+        logger.info("constant in the training points, and so in all samples: %s", ", ".join(columns[:10]))
+    chosen = [("variance_start", plan.variance.start), ("variance_end", plan.variance.end)]
+    if settings.anneal_fraction == 0:
+        del chosen[0]
+    values = [f"`{name}` {value:.4g}" for name, value in chosen if getattr(settings, name) is None]
+    if values:
+        logger.info("chosen from the data: %s", " and ".join(values))
+    if plan.model.principal_components < settings.principal_components:
+        logger.info("principal components: %d, all that the training points span", plan.model.principal_components)
 
 
-def resume(
-    folder: str | Path,
-    *,
-    progress: bool = False,
-    accelerator: str | None = None,
-    devices: str | int | None = None,
-    precision: str | None = None,
-    log_every: int | None = None,
-    checkpoint_every: int | None = None,
-    track_every: int | None = None,
-) -> Run:
+def resume(run: Run, *, machine: Machine | None = None, progress: bool = False) -> Run:
     """Continue an interrupted run from its last checkpoint, or from its start if there is none.
 
     On the same machine, devices and precision the result equals the uninterrupted run's bit for bit.
 
     Args:
-        folder: of the run.
+        run: as it was opened.
+        machine: None is what the run was started with.
         progress: as in `fit`.
-        accelerator, devices, precision, log_every, checkpoint_every, track_every: None is what the run was started with.
 
     Returns:
         The run.
 
     Raises:
-        InputError: no run there, it is finished, its data have changed, or its checkpoint is corrupt.
+        InputError: it is finished, its data have changed, or its checkpoint is corrupt.
         TrainingError: a term or a gradient is not finite.
     """
-    run = Run.open(folder)
     if run.finished:
         raise InputError(
-            f"{run.folder} has finished all of its {run.config.steps} steps; there is nothing to resume: train longer "
-            "with --overwrite and more --steps"
+            f"{run.folder} has finished all of its {run.plan.steps} steps; there is nothing to resume: train longer "
+            f"with `overwrite` and more `steps`"
         )
-    given: dict[str, Any] = {
-        "accelerator": accelerator,
-        "devices": None if devices is None else str(devices),
-        "precision": precision,
-        "log_every": log_every,
-        "checkpoint_every": checkpoint_every,
-        "track_every": track_every,
-    }
-    machine = dataclasses.replace(run.machine, **{name: value for name, value in given.items() if value is not None})
     checkpoint = run.folder / CHECKPOINT
     start = checkpoint if checkpoint.is_file() else None
-    return _train(lambda: run, run.folder, run.config.steps, machine, run.dataset(), start, progress)
+    return _train(lambda: run, run.folder, run.plan.steps, machine or run.machine, run.dataset(), start, progress)
 
 
 def _train(
@@ -171,27 +144,27 @@ def _train(
         slow = emulation(machine.precision) if trainer.strategy.root_device.type == "cpu" else None
         if slow and trainer.is_global_zero:
             logger.warning(slow)
-        if checkpoint is None:
-            network = initial_network(run.config, dataset)
-        else:  # which holds all that the training points give
-            network = run.config.network(dataset.dimension, dataset.image_shape)
-        module = Fit(run.config, network, dataset.train)
-        if isinstance(run.config, AutoencoderConfig):
-            recorder.tracker = BoundTracker(dataset, seed=run.config.seed)
+        network = run.kind.network(run.plan, dataset.schema)
+        if checkpoint is None:  # else that holds all that the training points give
+            run.kind.place(network, dataset)
+        module = Fit(run.plan, run.kind.step(run.plan, network, dataset))
+        track = run.kind.track
+        if track is not None:
+            recorder.tracker = lambda network: track(network, dataset, run.plan.seed)
         try:
             trainer.fit(module, DataLoader(_Steps(), batch_size=None), ckpt_path=checkpoint)
         except SIGTERMException:
             return run
         except OSError as error:
             raise InputError(
-                f"cannot write to {folder} ({error.strerror or error}); make room, then continue with: {run.resume_command}"
+                f"cannot write to {folder} ({error.strerror or error}); make room, then continue with `resume`"
             ) from error
         except RuntimeError as error:
             if "loading state_dict" not in str(error):
                 raise
-            raise InputError(f"{checkpoint} does not fit {folder}/config.json; train again with --overwrite") from error
+            raise InputError(f"{checkpoint} does not fit {folder}/config.json; train again with `overwrite`") from error
     if trainer.is_global_zero and trainer.global_step >= steps:
-        _save(run, module.trained(), dataset.train[:64])
+        _save(run, module.trained(), dataset)
     return run
 
 
@@ -215,25 +188,21 @@ def _trainer(folder: Path, steps: int, machine: Machine, callbacks: list[Callbac
         raise InputError(f"cannot train so: {str(error).splitlines()[0]}") from error
 
 
-def _save(run: Run, network: Network, points: Tensor) -> None:
+def _save(run: Run, network: Any, dataset: Dataset) -> None:
     """Weights in, checkpoint out; the last update has not been through a step's checks."""
-    generator = torch.Generator().manual_seed(0)
     network.eval()
-    if isinstance(network, MixtureDensityNetwork):
-        outputs = network.sample(64, generator=generator)
-    else:
-        outputs = network.reconstruct(points.to(network.location.device), 1, generator=generator)
-    if not bool(outputs.isfinite().all()):
+    samples = run.kind.sample(network, lambda: dataset, 64, generator=torch.Generator().manual_seed(0))
+    if not bool(samples.isfinite().all()):
         raise TrainingError(
-            f"step {run.config.steps}: the network's outputs are not finite after the last update; train again with "
-            "--overwrite and a lower --learning-rate"
+            f"step {run.plan.steps}: the network's outputs are not finite after the last update; train again with "
+            "`overwrite` and a lower `learning_rate`"
         )
     try:
         run.save_weights(network)
         (run.folder / CHECKPOINT).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
-            f"cannot write to {run.folder} ({error.strerror}); make room, then continue with: {run.resume_command}"
+            f"cannot write to {run.folder} ({error.strerror}); make room, then continue with `resume`"
         ) from error
 
 

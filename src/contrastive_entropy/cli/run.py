@@ -1,0 +1,105 @@
+"""`contrastive-entropy sample` and `evaluate`: what a run answers, and how good it is."""
+
+import io
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from contrastive_entropy.cli import options
+from contrastive_entropy.data.schema import Images, Table
+from contrastive_entropy.data.tables import csv_bytes
+from contrastive_entropy.errors import InputError
+from contrastive_entropy.fitting.run import EVALUATION, Run
+from contrastive_entropy.fitting.settings import check_number_and_seed, check_seed
+from contrastive_entropy.models import open_run
+from contrastive_entropy.spaces.inception import WEIGHTS
+from contrastive_entropy.storage import check_output, write_atomically, write_json, writing
+
+PICTURE_OR_NUMBERS = (".npz", ".png")
+SAMPLES = (*PICTURE_OR_NUMBERS, ".csv")
+
+FeatureWeights = Annotated[
+    Path | None,
+    typer.Option(help=f"Also FID, KID, precision and recall of images: torch-fidelity's {WEIGHTS}, never downloaded."),
+]
+
+
+def sample(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    out: Annotated[Path, typer.Option(help=f"File to write: {' or '.join(SAMPLES)}.")],
+    number: Annotated[int, typer.Option("-n", "--number", help="How many points.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Same seed, same points.")] = 0,
+    from_density: options.FromDensity = False,
+    overwrite: options.ReplaceFile = False,
+) -> None:
+    """Generate points: .csv is a table as the data's, .npz holds them as `samples`, .png shows 100 images, or 2,000 points.
+
+    Images keep their shape and are clipped to [0, 1]. Points of --standardize are back in the data's units, but for .png.
+    """
+    check_number_and_seed(number, seed)
+    check_output(out, overwrite=overwrite, suffixes=SAMPLES)
+    opened = open_run(run)
+    suffix = out.suffix.lower()
+    if suffix == ".csv" and isinstance(opened.schema, Images):
+        raise InputError(f"{run} makes images: --out must end in {' or '.join(PICTURE_OR_NUMBERS)}")
+    content, only = _content(opened, suffix, number, seed, from_density)
+    with writing(out):
+        write_atomically(out, content)
+    typer.echo(f"{number} points written to {out}{only}")
+
+
+def _content(run: Run, suffix: str, number: int, seed: int, from_density: bool) -> tuple[bytes, str]:
+    """The file's bytes, and what is to be said of them."""
+    if suffix == ".png":
+        import torch
+
+        from contrastive_entropy.report.drawing import GRID, SCATTER_POINTS, png_bytes, samples_figure
+
+        points = run.generate(number, generator=torch.Generator().manual_seed(seed), from_density=from_density)
+        shown = GRID**2 if isinstance(run.schema, Images) else SCATTER_POINTS
+        only = f", of which it shows {shown}" if number > shown else ""
+        return png_bytes(samples_figure(points, run.schema)), only
+    points = run.sample(number, seed=seed, from_density=from_density)
+    if suffix == ".csv":
+        return csv_bytes(points, run.schema.names if isinstance(run.schema, Table) else None), ""
+    shape = run.schema.shape if isinstance(run.schema, Images) else (-1,)
+    stream = io.BytesIO()
+    np.savez(stream, samples=points.reshape(number, *shape).numpy())
+    return stream.getvalue(), ""
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    seed: Annotated[int, typer.Option(help="Of the generated points.")] = 1,
+    from_density: options.FromDensity = False,
+    feature_weights: FeatureWeights = None,
+) -> None:
+    """Compare generated with held-out points: print a table, write evaluation.json and the figures."""
+    check_seed(seed)
+    evaluate_run(open_run(run), seed=seed, from_density=from_density, feature_weights=feature_weights)
+
+
+def evaluate_run(run: Run, *, seed: int, **asked: Any) -> None:
+    """Print the tables, write evaluation.json and the figures.
+
+    Raises:
+        InputError: training has not finished, the data are gone or the folder cannot be written, or what was asked is not
+            for this kind of model.
+    """
+    from contrastive_entropy.report import terminal
+    from contrastive_entropy.report.drawing import png_bytes
+
+    dataset = run.dataset()
+    evaluation = run.kind.evaluate(run, dataset, seed=seed, **asked)
+    try:
+        write_json(run.folder / EVALUATION, evaluation.as_dict())
+        figures = run.kind.figures(run, dataset, evaluation)
+        for name, figure in figures.items():
+            write_atomically(run.folder / name, png_bytes(figure))
+    except OSError as error:
+        raise InputError(f"cannot use {error.filename or run.folder} ({error.strerror})") from error
+    terminal.show(evaluation, settings=options.with_flags)
+    for path in (*(run.folder / name for name in figures), run.folder / EVALUATION):
+        typer.echo(f"wrote {path}")

@@ -1,0 +1,286 @@
+"""Run folders: what was asked and decided (config.json), what was learnt (weights.safetensors), and opening them again."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.load import load, located
+from contrastive_entropy.data.schema import Schema, Table, schema_from
+from contrastive_entropy.errors import InputError
+from contrastive_entropy.fitting.contract import Kind
+from contrastive_entropy.fitting.machine import Machine
+from contrastive_entropy.fitting.plan import Plan, plan_from
+from contrastive_entropy.storage import json_bytes, write_atomically
+from contrastive_entropy.version import VERSION
+
+FORMAT = 2
+"""Version of the run folder's layout; a run of another version is refused."""
+
+CONFIG, WEIGHTS, CHECKPOINT, METRICS, BOUNDS, EVALUATION = (
+    "config.json",
+    "weights.safetensors",
+    "checkpoint.safetensors",
+    "metrics.csv",
+    "bounds.csv",
+    "evaluation.json",
+)
+TENSORBOARD = "tensorboard"
+FIGURES = ("samples.png", "columns.png", "training.png", "spectrum.png", "bounds.png", "alternatives.png")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.
+
+    Args:
+        folder: where it is.
+        kind: of the model.
+        settings: what was asked, with paths from the root.
+        plan: what was decided.
+        schema: of the data.
+        data_digest: of the data's bytes, so that a changed file is noticed.
+        machine: what it was started with.
+    """
+
+    folder: Path
+    kind: Kind
+    settings: Any
+    plan: Plan
+    schema: Schema
+    data_digest: str
+    machine: Machine = field(default_factory=Machine)
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | Path,
+        kind: Kind,
+        settings: Any,
+        dataset: Dataset,
+        *,
+        machine: Machine | None = None,
+        overwrite: bool = False,
+    ) -> "Run":
+        """Make the folder and write config.json.
+
+        Args:
+            folder: of the run.
+            kind, settings: of the model.
+            dataset: what `load_for(settings)` returned.
+            machine: where it runs.
+            overwrite: replace a run that is there.
+
+        Raises:
+            InputError: it cannot be written, holds other files, or holds a run and overwrite is False; or the data set is
+                not standardized as the settings say.
+        """
+        standardized = isinstance(dataset.schema, Table) and dataset.schema.standardized
+        if settings.standardize != standardized:
+            raise InputError(
+                f"standardize is {settings.standardize}, and {dataset.name} {'is' if standardized else 'is not'} "
+                "standardized: load it with `load_for`"
+            )
+        folder = Path(folder)
+        plan = kind.plan(settings, dataset)
+        kind.network(plan, dataset.schema)  # refuses what does not fit before anything is written
+        run = cls(folder, kind, absolute(settings), plan, dataset.schema, dataset.digest, machine or Machine())
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if (folder / CONFIG).exists():
+                if not overwrite:
+                    done = (folder / WEIGHTS).is_file()
+                    state = "a finished run;" if done else "a run; continue it with `resume`,"
+                    raise InputError(
+                        f"{folder} already holds {state} replace it with `overwrite`, or choose another `out`"
+                    )
+                _remove_run(folder)
+            elif any(folder.iterdir()):
+                raise InputError(f"{folder} is not empty and holds no run; choose another `out`")
+            write_atomically(folder / CONFIG, json_bytes(run.description()))
+        except OSError as error:
+            raise InputError(f"cannot write to {folder} ({error.strerror}); choose another `out`") from error
+        return run
+
+    @classmethod
+    def open(cls, folder: str | Path, kinds: Sequence[Kind]) -> "Run":
+        """Read config.json.
+
+        Raises:
+            InputError: no run there, or of another version, or damaged.
+        """
+        folder = Path(folder)
+        path = folder / CONFIG
+        if not path.is_file():
+            raise InputError(f"no run in {folder}: {path} does not exist; give a folder that `fit` wrote")
+        try:
+            description = json.loads(path.read_text(encoding="utf-8"))
+            found = description.get("format")
+            if found != FORMAT:
+                raise InputError(
+                    f"{folder} is a run folder of format {found}, written by version {description.get('version')}; "
+                    f"this is version {VERSION}, which reads format {FORMAT}: use that version, or train again"
+                )
+            known, name = {kind.name: kind for kind in kinds}, description["kind"]
+            if name not in known:
+                raise InputError(f"{folder} holds a run of kind {name}; expected {' or '.join(known)}")
+            kind = known[name]
+            return cls(
+                folder,
+                kind,
+                kind.settings(**description["settings"]),
+                plan_from(description["plan"], kind.model),
+                schema_from(description["schema"]),
+                str(description["data_digest"]),
+                Machine(**description["machine"]),
+            )
+        except InputError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise InputError(f"{path} is damaged ({error}); train again") from error
+
+    @property
+    def finished(self) -> bool:
+        """Whether training ran to its end."""
+        return (self.folder / WEIGHTS).is_file()
+
+    def dataset(self) -> Dataset:
+        """The data that the run was trained on.
+
+        Raises:
+            InputError: gone, or changed since.
+        """
+        try:
+            dataset = load_for(self.settings)
+        except InputError as error:
+            raise InputError(
+                f"{error}; if the data have moved, correct data or data_root in {self.folder / CONFIG}"
+            ) from error
+        if dataset.digest != self.data_digest:
+            raise InputError(
+                f"{self.settings.data} has changed since {self.folder} was made; restore it, or train again"
+            )
+        return dataset
+
+    def network(self) -> Any:
+        """The trained network, on the CPU, in evaluation mode.
+
+        Raises:
+            InputError: training has not finished, or the weights are corrupt.
+        """
+        path = self.folder / WEIGHTS
+        if not self.finished:
+            raise InputError(f"{self.folder}: training has not finished; continue it with `resume`")
+        network = self.kind.network(self.plan, self.schema)
+        try:
+            network.load_state_dict(load_tensors(path.read_bytes()))
+        except (SafetensorError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"{path} is corrupt, or of another version ({reason}); restore it, or train again with `overwrite`"
+            ) from error
+        return network.eval()
+
+    def save_weights(self, network: torch.nn.Module) -> None:
+        """Write weights.safetensors."""
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+        write_atomically(self.folder / WEIGHTS, save_tensors(tensors))
+
+    def generate(self, count: int, *, generator: torch.Generator, from_density: bool = False) -> Tensor:
+        """New points as the network makes them, (count, d): of a standardized table, standardized.
+
+        Raises:
+            InputError: training has not finished, or the model needs its data and they are gone.
+            ValueError: count < 1.
+        """
+        return self.kind.sample(
+            self.network(), self.dataset, count, generator=generator, from_density=from_density
+        )
+
+    def sample(self, count: int = 1000, *, seed: int = 0, from_density: bool = False) -> Tensor:
+        """New points in the data's units; images are clipped to [0, 1].
+
+        Args:
+            count: n >= 1.
+            seed: the same seed gives the same points.
+            from_density: add noise of the density's variance to the centers.
+
+        Returns:
+            (n, d); float64 of a standardized table.
+
+        Raises:
+            InputError, ValueError: as `generate`.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        return self.schema.decode(self.generate(count, generator=generator, from_density=from_density))
+
+    def evaluate(self, *, seed: int = 1, **asked: Any) -> Any:
+        """Compare the model with held-out points.
+
+        Args:
+            seed: of what is drawn.
+            asked: what the kind's evaluation takes: from_density, feature_weights.
+
+        Returns:
+            An `Evaluation`: its headline, tables and diagnoses. Nothing is written.
+
+        Raises:
+            InputError: training has not finished, the data are gone or too few, or something cannot be used.
+        """
+        return self.kind.evaluate(self, self.dataset(), seed=seed, **asked)
+
+    def description(self) -> dict[str, Any]:
+        """What config.json holds."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "kind": self.kind.name,
+            "settings": dataclasses.asdict(self.settings),
+            "plan": dataclasses.asdict(self.plan),
+            "schema": dataclasses.asdict(self.schema),
+            "data_digest": self.data_digest,
+            "machine": dataclasses.asdict(self.machine),
+        }
+
+
+def absolute(settings: Any) -> Any:
+    """Settings with paths from the root, so that they hold in any working folder."""
+    root = settings.data_root
+    return dataclasses.replace(
+        settings,
+        data=located(settings.data),
+        data_root=None if root is None else str(Path(root).absolute()),
+    )
+
+
+def load_for(settings: Any) -> Dataset:
+    """The data set that settings name.
+
+    Raises:
+        InputError: as `data.load`.
+    """
+    return load(
+        settings.data,
+        seed=settings.seed,
+        held_out=settings.held_out,
+        data_root=settings.data_root,
+        points=settings.points,
+        standardize=settings.standardize,
+    )
+
+
+def _remove_run(folder: Path) -> None:
+    """Remove a run's own files and nothing else; config.json last, so that an interruption leaves a run."""
+    for event in (folder / TENSORBOARD).glob("events.out.*"):
+        event.unlink()
+    for name in (WEIGHTS, CHECKPOINT, METRICS, BOUNDS, EVALUATION, *FIGURES, CONFIG):
+        (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,81 @@
+"""The kinds of model. A kind is a folder and a place in this tuple."""
+
+from pathlib import Path
+from typing import Any
+
+from contrastive_entropy.errors import InputError, suggestion
+from contrastive_entropy.fitting.contract import Kind
+from contrastive_entropy.fitting.machine import Machine
+from contrastive_entropy.fitting.run import Run, load_for
+from contrastive_entropy.models.autoencoder import AUTOENCODER
+from contrastive_entropy.models.generator import GENERATOR
+
+KINDS = (GENERATOR, AUTOENCODER)
+"""All there are, in the order of `fit --help`."""
+
+
+def kind_of(settings: Any) -> Kind:
+    """The kind that takes these settings.
+
+    Raises:
+        TypeError: none does.
+    """
+    for kind in KINDS:
+        if type(settings) is kind.settings:
+            return kind
+    known = ", ".join(f"ce.{kind.settings.__name__}" for kind in KINDS)
+    raise TypeError(f"expected one of {known}, got {type(settings).__name__}")
+
+
+def kind_named(name: str) -> Kind:
+    """A kind by its name.
+
+    Raises:
+        InputError: there is none.
+    """
+    known = {kind.name: kind for kind in KINDS}
+    if name not in known:
+        raise InputError(f"unknown kind of model {name!r}{suggestion(name, known)} (known: {', '.join(known)})")
+    return known[name]
+
+
+def fit(
+    settings: Any,
+    out: str | Path,
+    *,
+    machine: Machine | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Train a model into a run folder, as `contrastive-entropy fit` does.
+
+    Args:
+        settings: `GeneratorSettings` or `AutoencoderSettings`, which name the data, too.
+        out: the run folder; made, with its parents.
+        machine: where it runs; None is the defaults.
+        overwrite: replace a run that is there.
+        progress: show a progress bar on standard error.
+
+    Returns:
+        The run: `run.sample(1000)`, `run.evaluate()`. `run.finished` is False if Ctrl-C stopped it.
+
+    Raises:
+        TypeError: settings of no kind.
+        InputError: data, a value or the folder cannot be used.
+        TrainingError: a term or a gradient is not finite.
+    """
+    from contrastive_entropy.fitting import trainer
+
+    kind = kind_of(settings)
+    return trainer.fit(
+        kind, settings, out, load_for(settings), machine=machine, overwrite=overwrite, progress=progress
+    )
+
+
+def open_run(folder: str | Path) -> Run:
+    """A run that `fit` wrote.
+
+    Raises:
+        InputError: no run there, or of another version, or damaged.
+    """
+    return Run.open(folder, KINDS)

@@ -1,0 +1,52 @@
+"""Autoencoders: an encoder whose decoder answers one code with several alternatives."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.fitting.contract import Kind
+from contrastive_entropy.models.autoencoder.evaluation import evaluate
+from contrastive_entropy.models.autoencoder.figures import figures
+from contrastive_entropy.models.autoencoder.network import EncoderMixtureDecoder
+from contrastive_entropy.models.autoencoder.settings import AutoencoderPlan, AutoencoderSettings, plan
+from contrastive_entropy.models.autoencoder.step import AutoencoderStep, network
+from contrastive_entropy.models.autoencoder.tracking import encoded, track
+
+
+def sample(
+    network: EncoderMixtureDecoder,
+    dataset: Callable[[], Dataset],
+    count: int,
+    *,
+    generator: torch.Generator,
+    from_density: bool = False,
+) -> Tensor:
+    """One alternative each for fresh codes near those of the training points."""
+    features = encoded(network, dataset().train.points).features
+    return network.sample(count, features, generator=generator, from_density=from_density)
+
+
+def commands() -> dict[str, Callable[..., None]]:
+    """What only an autoencoder answers; typer is loaded when they are asked for."""
+    from contrastive_entropy.models.autoencoder.commands import limit, reconstruct
+
+    return {"reconstruct": reconstruct, "limit": limit}
+
+
+AUTOENCODER = Kind(
+    name="autoencoder",
+    says="Train an encoder whose decoder answers with several alternatives, and track the bound against its limit.",
+    settings=AutoencoderSettings,
+    model=AutoencoderPlan,
+    plan=plan,
+    network=network,
+    place=lambda network, dataset: network.place(dataset.train.points),
+    step=AutoencoderStep,
+    sample=sample,
+    evaluate=evaluate,
+    figures=figures,
+    track=track,
+    commands=commands,
+)

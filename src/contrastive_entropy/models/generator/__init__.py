@@ -1,0 +1,41 @@
+"""Generators: noise to points whose law is the data's."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.fitting.contract import Kind
+from contrastive_entropy.models.generator.evaluation import evaluate
+from contrastive_entropy.models.generator.figures import figures
+from contrastive_entropy.models.generator.network import Generator
+from contrastive_entropy.models.generator.settings import GeneratorPlan, GeneratorSettings, plan
+from contrastive_entropy.models.generator.step import GeneratorStep, network
+
+
+def sample(
+    network: Generator,
+    dataset: Callable[[], Dataset],
+    count: int,
+    *,
+    generator: torch.Generator,
+    from_density: bool = False,
+) -> Tensor:
+    """Points of fresh noise; the data play no part."""
+    return network.sample(count, generator=generator, from_density=from_density)
+
+
+GENERATOR = Kind(
+    name="generator",
+    says="Train a generator: noise to points whose law is the data's.",
+    settings=GeneratorSettings,
+    model=GeneratorPlan,
+    plan=plan,
+    network=network,
+    place=lambda network, dataset: network.place(dataset.train.points),
+    step=GeneratorStep,
+    sample=sample,
+    evaluate=evaluate,
+    figures=figures,
+)

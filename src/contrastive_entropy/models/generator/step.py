@@ -1,0 +1,140 @@
+"""A generator's step: noise to points, judged beside data at the variance of the moment, sometimes from farther away."""
+
+import math
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.schema import Schema
+from contrastive_entropy.fitting.contract import Answer, Batch, Now, Outcome
+from contrastive_entropy.fitting.plan import Plan
+from contrastive_entropy.fitting.settings import needs_images
+from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.models.generator.network import Generator
+from contrastive_entropy.models.generator.settings import GeneratorPlan
+from contrastive_entropy.networks.bodies import MLP, ConvolutionalDecoder
+from contrastive_entropy.objectives.bound import Bound
+from contrastive_entropy.objectives.catalog import DENSITY_OBJECTIVES, PEERS, parse
+from contrastive_entropy.variance import neighbor_variance
+
+RESOLVED = 1e-6
+"""Squared distances below this share of others are float32's rounding."""
+
+
+def network(plan: Plan, schema: Schema) -> Generator:
+    """A network with fresh weights from the seed, centred at 0 with scale 1.
+
+    Raises:
+        InputError: a convolutional body for data that are not images.
+    """
+    model: GeneratorPlan = plan.model
+    dimension, components = schema.dimension, model.principal_components
+    body: nn.Module
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.seed)
+        if model.body == "convolutional":
+            body = ConvolutionalDecoder(
+                model.noise_dimension, needs_images("body", schema), width=model.width, depth=model.depth
+            )
+        else:
+            body = MLP(model.noise_dimension, components or dimension, width=model.width, depth=model.depth)
+    return Generator(
+        body,
+        noise_dimension=model.noise_dimension,
+        location=torch.zeros(dimension),
+        scale=torch.ones(()),
+        variance=plan.variance.end,
+        noise=model.noise,
+        basis=torch.zeros(components, dimension) if components else None,
+    )
+
+
+class GeneratorStep:
+    """The step of a fit.
+
+    Args:
+        plan: of the fit, with a `GeneratorPlan`.
+        network: what is fitted.
+        dataset: what it learns.
+    """
+
+    def __init__(self, plan: Plan, network: Generator, dataset: Dataset) -> None:
+        self.plan, self.network = plan, network
+        self.model: GeneratorPlan = plan.model
+        self.objective = parse(plan.objective, (*DENSITY_OBJECTIVES, *PEERS))
+        self.data = dataset.train.points
+
+    @cached_property
+    def points(self) -> Tensor:
+        """(n, r) training points in the principal components; without any, the points themselves."""
+        return self.network.projected(self.data)
+
+    @property
+    def averaged(self) -> nn.Module:
+        """All weights are the body's."""
+        return self.network.body
+
+    def draw(self, now: Now) -> Tensor:
+        """Rows of the batch, with replacement."""
+        return torch.randint(len(self.data), (self.plan.rows,), generator=now.generator)
+
+    def answer(self, batch: Batch, now: Now) -> Answer:
+        """Fresh points, in the principal components if there are any."""
+        noise = self.network.draw_noise(self.model.components, generator=now.generator)
+        q = self.network(noise, projected=True, variance=now.variance)
+        return Answer({"points": batch.points, "centers": q.centers})
+
+    def judge(self, answer: Answer, now: Now) -> Outcome:
+        """The objective, at the variance of the moment or, every few steps, from farther away or of finer components."""
+        points, centers = answer.parts["points"], answer.parts["centers"]
+        p, q = (GaussianMixture(part, now.variance) for part in (points, centers))
+        first, ratio = self._look(now)
+        facing = p.select(0, self.model.facing)
+        if (first, ratio) == (0, 1.0):
+            return Outcome(self._bound(p, q), watched=(facing, q))
+        x, z = (GaussianMixture(part[:, first:], ratio * now.variance) for part in (points, centers))
+        return Outcome(self._bound(x, z), math.sqrt(ratio), shown=lambda: self._bound(p, q), watched=(facing, q))
+
+    def settle(self, now: Now) -> None:
+        """Keep the variance of the moment."""
+        self.network.variance.fill_(now.variance)
+
+    def _bound(self, p: GaussianMixture, q: GaussianMixture) -> Bound:
+        return self.objective.bound(p, q, start=self.plan.variance.start)
+
+    def _look(self, now: Now) -> tuple[int, float]:
+        """From which component on a step looks, and at how many times the variance of the moment.
+
+        Every `coarse_every` steps at a larger variance, log-uniform up to the start's; every `fine_every` steps at the finer
+        components alone, from one of `finer_looks` on. A step's weight is the root of the ratio: gradients of the log of an
+        inner product fall with the root of the variance, and Adam sees all of them together.
+        """
+        coarse, fine = self.model.coarse_every, self.model.fine_every
+        if coarse and now.step % coarse == 0:
+            farther = max(self.plan.variance.start / now.variance, 1.0)
+            return 0, farther ** float(torch.rand((), generator=now.generator))
+        if fine and now.step % fine == fine - 1 and self.finer_looks:
+            return self.finer_looks[int(torch.randint(len(self.finer_looks), (), generator=now.generator))]
+        return 0, 1.0
+
+    @cached_property
+    def finer_looks(self) -> list[tuple[int, float]]:
+        """The components from which on a step may see the data, and the variance that suits what it sees then.
+
+        Relative to what suits all components, as `neighbor_variance` chooses both; without those that float32 hardly
+        resolves, or that most points share.
+        """
+        data, batch = self.points, self.model.facing
+        looks: list[tuple[int, float]] = []
+        try:
+            whole = neighbor_variance(data, points=batch)
+            for first in (2**level for level in range((data.shape[1] // 2).bit_length())):
+                ratio = neighbor_variance(data[:, first:], points=batch) / whole
+                if ratio < RESOLVED:
+                    break
+                looks.append((first, ratio))
+        except ValueError:  # mostly duplicates
+            pass
+        return looks
