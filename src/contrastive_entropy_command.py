@@ -13,7 +13,7 @@ def main() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     try:
-        from contrastive_entropy.cli import app
+        from contrastive_entropy.cli.app import app
     except KeyboardInterrupt:
         sys.exit("stopped; nothing was begun")
     app()

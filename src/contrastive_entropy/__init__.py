@@ -37,7 +37,7 @@ from contrastive_entropy.objectives.density import (
     schur_trace,
     trace,
 )
-from contrastive_entropy.version import VERSION as __version__
+from contrastive_entropy.version import VERSION
 
 if TYPE_CHECKING:
     from contrastive_entropy.data.load import load as load
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from contrastive_entropy.models import open_run as open_run
     from contrastive_entropy.models.autoencoder import AutoencoderSettings as AutoencoderSettings
     from contrastive_entropy.models.generator import GeneratorSettings as GeneratorSettings
+
+__version__ = VERSION
 
 LAZY = {
     "AutoencoderSettings": "contrastive_entropy.models.autoencoder",

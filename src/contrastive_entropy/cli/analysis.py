@@ -9,6 +9,7 @@ from contrastive_entropy.cli import options
 from contrastive_entropy.cli.run import FeatureWeights
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.settings import check_seed
+from contrastive_entropy.report import terminal
 from contrastive_entropy.storage import check_output, write_atomically, write_json, writing
 
 
@@ -32,7 +33,7 @@ def evaluate_samples(
     not seen; else copies look like good samples. For samples of a run, repeat its --seed and --held-out.
     """
     check_output(out, overwrite=overwrite, suffixes=(".json",))
-    from contrastive_entropy.evaluation import evaluate_files
+    from contrastive_entropy.analysis.samples import evaluate_files
 
     evaluation = evaluate_files(
         samples, data, variance=variance, data_root=data_root, standardize=standardize, held_out=held_out, seed=seed,
@@ -65,7 +66,7 @@ def bound(
 ) -> None:
     """Exact log <p,p> (minus it: Renyi's quadratic entropy) and effective number of points of a whole data set."""
     check_output(out, overwrite=overwrite)
-    from contrastive_entropy.entropy import measure
+    from contrastive_entropy.analysis.entropy import MEANINGS, measure
 
     try:
         figures = measure(
@@ -87,7 +88,7 @@ def bound(
         )
         typer.echo(f"stopped; {how}", err=True)
         raise typer.Exit(130) from None
-    print_figures(f"{data}, exact over all pairs", figures, BOUND_MEANINGS)
+    terminal.print_figures(f"{data}, exact over all pairs", figures, MEANINGS)
     if out is not None:
         typer.echo(f"wrote {out}")
 
@@ -110,7 +111,7 @@ def variance(
     check_seed(seed)
     check_output(out, overwrite=overwrite, suffixes=(".png",))
     from contrastive_entropy.data.load import load, unevenness
-    from contrastive_entropy.variance.choice import METHODS, median_pair_variance, select
+    from contrastive_entropy.variance import METHODS, median_pair_variance, select
 
     dataset = load(data, seed=seed, data_root=data_root, standardize=standardize)
     points = dataset.train
@@ -127,7 +128,7 @@ def variance(
         f"`fit generator{' --standardize' if standardize else ''}` takes the first: it starts near --variance-start {scale:.4g} and ends near --variance-end {choices[0].variance:.4g}"
     )
     if out is not None:
-        from contrastive_entropy.report import png_bytes, variance_figure
+        from contrastive_entropy.report.drawing import png_bytes, variance_figure
 
         with writing(out):
             write_atomically(out, png_bytes(variance_figure(choices)))
@@ -149,7 +150,7 @@ def decompose(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files.")] = False,
 ) -> None:
     """Singular values and functions of the Gaussian operator of a data set: what the nuclear norm is made of."""
-    from contrastive_entropy.singular import decompose_data
+    from contrastive_entropy.analysis.functions import decompose_data
 
     chosen, paths = decompose_data(
         data, out, against=against, variance=variance, points=points, functions=functions, data_root=data_root,

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from contrastive_entropy.errors import InputError, TrainingError
@@ -57,7 +56,7 @@ def parameter(setting: Setting, *, panel: str | None = None, default: Any = None
     option, own = setting.option, setting.default if default is None else default
     says = option.says if own is not None or option.chosen is None else f"{option.says} \\[default: {option.chosen}]"
     names = (flag(setting.name),) if setting.kind is bool else ()
-    kind = setting.kind if own is not None else setting.kind | None
+    kind: Any = setting.kind if own is not None else setting.kind | None
     annotation = Annotated[kind, typer.Option(*names, help=says, rich_help_panel=panel or option.panel)]
     return inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=own, annotation=annotation)
 
@@ -91,11 +90,12 @@ def add_command(
         run: called with all values by name, and with those that were typed.
     """
 
-    def call(**values: Any) -> None:
+    def call(context: typer.Context, **values: Any) -> None:
         with errors_in_one_line():
-            run(values, {name: value for name, value in values.items() if typed(name)})
+            run(values, {name: value for name, value in values.items() if _typed(context, name)})
 
-    ordered = sorted(parameters, key=lambda parameter: PANELS.index(_panel(parameter)))
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    ordered = [context, *sorted(parameters, key=lambda parameter: PANELS.index(_panel(parameter)))]
     call.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in ordered}
     call.__doc__ = says
@@ -107,9 +107,9 @@ def _panel(parameter: inspect.Parameter) -> str:
     return panel
 
 
-def typed(name: str) -> bool:
-    """Whether an option of the command that runs was given."""
-    source = click.get_current_context().get_parameter_source(name)
+def _typed(context: typer.Context, name: str) -> bool:
+    """Whether an option was given."""
+    source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
 
@@ -136,14 +136,12 @@ def _known_options() -> dict[str, str]:
     from contrastive_entropy.cli.app import app
 
     found: dict[str, str] = {}
-    pending: list[click.Command] = [typer.main.get_command(app)]
+    pending: list[Any] = [typer.main.get_command(app)]
     while pending:
         command = pending.pop()
-        if isinstance(command, click.Group):
-            pending += command.commands.values()
-        for option in command.params:
-            if isinstance(option, click.Option) and option.name is not None:
-                found[option.name] = max(option.opts, key=len)
+        pending += getattr(command, "commands", {}).values()
+        options = [option for option in command.params if option.param_type_name == "option"]
+        found |= {option.name: max(option.opts, key=len) for option in options}
     return found
 
 

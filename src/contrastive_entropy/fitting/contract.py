@@ -81,8 +81,9 @@ class Outcome:
 class Step(Protocol):
     """A step in three parts, so that others may gather a batch between the second and the third, or judge in our place."""
 
-    network: nn.Module
-    """What is fitted."""
+    @property
+    def network(self) -> Any:
+        """What is fitted: a module."""
 
     @property
     def points(self) -> Tensor:
@@ -127,8 +128,8 @@ class Kind:
 
     name: str
     says: str
-    settings: type
-    model: type
+    settings: type[Any]
+    model: type[Any]
     plan: Callable[[Any, Dataset], Plan]
     network: Callable[[Plan, Schema], Any]
     place: Callable[[Any, Dataset], None]

@@ -11,7 +11,7 @@ GEOMETRIC, ADAPTIVE = SCHEDULES = ("geometric", "adaptive")
 """How the variance falls: at one pace, or waiting while samples have no data near them."""
 
 ANNEAL_PACE, ANNEAL_MOST = 0.125, 0.8
-"""The share of the steps in which a fast variance falls by a factor e, and the most in which any falls, waiting included."""
+"""The share of the steps in which a fast variance falls by a factor e, and the most in which any falls, with waiting."""
 
 ADAPT_PACE = 2.0
 """Of an adaptive schedule that catches up, in units of the geometric one's pace."""

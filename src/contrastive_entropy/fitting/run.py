@@ -202,9 +202,7 @@ class Run:
             InputError: training has not finished, or the model needs its data and they are gone.
             ValueError: count < 1.
         """
-        return self.kind.sample(
-            self.network(), self.dataset, count, generator=generator, from_density=from_density
-        )
+        return self.kind.sample(self.network(), self.dataset, count, generator=generator, from_density=from_density)
 
     def sample(self, count: int = 1000, *, seed: int = 0, from_density: bool = False) -> Tensor:
         """New points in the data's units; images are clipped to [0, 1].

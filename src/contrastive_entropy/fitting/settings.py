@@ -107,9 +107,7 @@ SHARED: dict[str, Option] = {
         above=0,
         chosen="from near-neighbour distances",
     ),
-    "anneal_fraction": Option(
-        "Share of the steps in which the variance falls; 0: fixed at its end.", RARE, share=True
-    ),
+    "anneal_fraction": Option("Share of the steps in which the variance falls; 0: fixed at its end.", RARE, share=True),
     "body": Option("Network: mlp, or convolutional for images.", MODEL, choices=BODIES),
     "width": Option("Of the hidden layers; channels at full size if convolutional.", MODEL, least=1),
     "depth": Option("Hidden layers of the MLP, also of the one before the convolutions.", RARE, least=1),
@@ -125,9 +123,7 @@ SHARED: dict[str, Option] = {
 
 def shared(name: str, default: Any, **changed: Any) -> Any:
     """The field of a setting of `SHARED`, with a default of the kind's own; the keywords change its Option."""
-    return dataclasses.field(
-        default=default, metadata={"option": dataclasses.replace(SHARED[name], **changed)}
-    )
+    return dataclasses.field(default=default, metadata={"option": dataclasses.replace(SHARED[name], **changed)})
 
 
 @dataclass(frozen=True)
@@ -142,7 +138,7 @@ class Setting:
     """
 
     name: str
-    kind: type
+    kind: Any
     default: Any
     option: Option
 
@@ -236,8 +232,8 @@ def refuse_changes(settings: Any, given: Mapping[str, Any]) -> None:
         known = getattr(settings, name)
         if value != known:
             raise InputError(
-                f"`{name}` {value} differs from the run's {known}: a resumed run keeps its settings. Leave it out, or start "
-                "anew with `overwrite` instead of `resume`"
+                f"`{name}` {value} differs from the run's {known}: a resumed run keeps its settings. Leave it out, or "
+                "start anew with `overwrite` instead of `resume`"
             )
 
 

@@ -67,9 +67,7 @@ def fit(
     from contrastive_entropy.fitting import trainer
 
     kind = kind_of(settings)
-    return trainer.fit(
-        kind, settings, out, load_for(settings), machine=machine, overwrite=overwrite, progress=progress
-    )
+    return trainer.fit(kind, settings, out, load_for(settings), machine=machine, overwrite=overwrite, progress=progress)
 
 
 def open_run(folder: str | Path) -> Run:

@@ -49,7 +49,6 @@ class DataSpace(nn.Module):
     def _placed(self, outputs: Tensor) -> Tensor:
         return torch.addcmul(self.location, self.scale, outputs)
 
-
     def place(self, points: Tensor) -> None:
         """Set location, scale and basis from training points (n, d)."""
         self.location.copy_(points.mean(0, dtype=torch.float64))
@@ -59,7 +58,7 @@ class DataSpace(nn.Module):
 
     @torch.no_grad()
     def projected(self, points: Tensor) -> Tensor:
-        """`project` of points (n, d) on the CPU, by parts on the network's device, back on the CPU; without a basis the points."""
+        """`project` of points (n, d) on the CPU, by parts on the network's device; without a basis the points."""
         if self.basis is None:
             return points
         return torch.cat([self.project(part.to(self.location.device)).cpu() for part in points.split(4096)])

@@ -50,3 +50,5 @@ AUTOENCODER = Kind(
     track=track,
     commands=commands,
 )
+
+__all__ = ["AUTOENCODER", "AutoencoderSettings"]

@@ -85,12 +85,12 @@ class EncoderMixtureDecoder(DataSpace):
     ) -> Tensor:
         """Features with noise of variance v_y, the network's own if None, from a CPU generator; it may leave the box."""
         noise = torch.randn(features.shape, generator=generator, dtype=features.dtype).to(features.device)
-        known = self.feature_variance if feature_variance is None else torch.tensor(feature_variance, dtype=torch.float64)
+        known = (
+            self.feature_variance if feature_variance is None else torch.tensor(feature_variance, dtype=torch.float64)
+        )
         return features + noise * known.to(features).sqrt()
 
-    def mixture(
-        self, features: Tensor, *, projected: bool = False, variance: float | None = None
-    ) -> GaussianMixture:
+    def mixture(self, features: Tensor, *, projected: bool = False, variance: float | None = None) -> GaussianMixture:
         """q(x|y) for every y.
 
         Args:

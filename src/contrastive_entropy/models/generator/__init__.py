@@ -39,3 +39,5 @@ GENERATOR = Kind(
     evaluate=evaluate,
     figures=figures,
 )
+
+__all__ = ["GENERATOR", "GeneratorSettings"]

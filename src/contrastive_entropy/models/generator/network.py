@@ -60,9 +60,7 @@ class Generator(DataSpace):
         self._set_place(location, scale, basis)
         self.register_buffer("variance", torch.tensor(variance, dtype=torch.float64))
 
-    def forward(
-        self, noise: Tensor, *, projected: bool = False, variance: float | None = None
-    ) -> GaussianMixture:
+    def forward(self, noise: Tensor, *, projected: bool = False, variance: float | None = None) -> GaussianMixture:
         """Noise to a mixture.
 
         Args:

@@ -70,8 +70,8 @@ class GeneratorSettings:
     )
     schedule: str = option(
         ADAPTIVE,
-        f"How the variance falls: {' or '.join(SCHEDULES)}. {ADAPTIVE} waits while more than a tenth of the samples have no "
-        "data near them, then catches up, in the first 80% of the steps; it may end above variance_end.",
+        f"How the variance falls: {' or '.join(SCHEDULES)}. {ADAPTIVE} waits while more than a tenth of the samples have "
+        "no data near them, then catches up, in the first 80% of the steps; it may end above variance_end.",
         panel=RARE,
         choices=SCHEDULES,
     )
@@ -127,8 +127,8 @@ class GeneratorSettings:
         check_principal(self.principal_components, "body", self.body)
         if self.choice.objective.one_to_one:
             raise InputError(
-                f"{self.choice.objective.name} pairs each center with its own data point, which a network on noise has not; "
-                f"take one of {', '.join(objective_names(GENERATIVE))}"
+                f"{self.choice.objective.name} pairs each center with its own data point, which a network on noise has "
+                f"not; take one of {', '.join(objective_names(GENERATIVE))}"
             )
         self._check_looks()
 

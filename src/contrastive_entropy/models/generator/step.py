@@ -107,9 +107,9 @@ class GeneratorStep:
     def _look(self, now: Now) -> tuple[int, float]:
         """From which component on a step looks, and at how many times the variance of the moment.
 
-        Every `coarse_every` steps at a larger variance, log-uniform up to the start's; every `fine_every` steps at the finer
-        components alone, from one of `finer_looks` on. A step's weight is the root of the ratio: gradients of the log of an
-        inner product fall with the root of the variance, and Adam sees all of them together.
+        Every `coarse_every` steps at a larger variance, log-uniform up to the start's; every `fine_every` steps at the
+        finer components alone, from one of `finer_looks` on. A step's weight is the root of the ratio: gradients of the
+        log of an inner product fall with the root of the variance, and Adam sees all of them together.
         """
         coarse, fine = self.model.coarse_every, self.model.fine_every
         if coarse and now.step % coarse == 0:
