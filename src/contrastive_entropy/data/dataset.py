@@ -6,7 +6,7 @@ from functools import cached_property
 
 from torch import Tensor
 
-from contrastive_entropy.data.schema import Schema, image_shape_of
+from contrastive_entropy.data.schema import Schema, Table, image_shape_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +44,21 @@ class Dataset:
     held_out: Part
     schema: Schema
     given_schema: Schema | None = None
+
+    @classmethod
+    def of(cls, name: str, train: Tensor, held_out: Tensor, schema: Schema | None = None) -> "Dataset":
+        """Points (n, d) and (m, d) without conditions or labels.
+
+        Args:
+            name: for messages.
+            train, held_out: encoded by the schema.
+            schema: None is a table of columns without names, as they are.
+
+        >>> import torch
+        >>> Dataset.of("zeros", torch.zeros(20, 3), torch.zeros(10, 3)).schema.dimension
+        3
+        """
+        return cls(name, Part(train), Part(held_out), schema or Table.of(train.shape[1]))
 
     @property
     def dimension(self) -> int:

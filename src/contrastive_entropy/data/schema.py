@@ -1,7 +1,7 @@
 """What the numbers of a data set are: images, or the columns of a table. The one place that encodes and decodes."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -24,6 +24,10 @@ class Images:
     height: int
     width: int
 
+    names: ClassVar[None] = None
+    standardized: ClassVar[bool] = False
+    constant: ClassVar[tuple[int, ...]] = ()
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width)."""
@@ -34,7 +38,7 @@ class Images:
         """Numbers of one image."""
         return self.channels * self.height * self.width
 
-    def encode(self, points: Tensor, name: str) -> Tensor:
+    def encode(self, points: Tensor, name: str | None = None) -> Tensor:
         """Points (..., d) as a model sees them: as they are."""
         return points
 
@@ -102,9 +106,9 @@ class Table:
         return any(column.deviation is not None for column in self.columns)
 
     @property
-    def constant(self) -> list[int]:
+    def constant(self) -> tuple[int, ...]:
         """Standardized columns without any variety."""
-        return [index for index, column in enumerate(self.columns) if column.constant]
+        return tuple(index for index, column in enumerate(self.columns) if column.constant)
 
     def label(self, index: int) -> str:
         """How a message names a column."""
@@ -122,30 +126,21 @@ class Table:
         moments = zip(self.columns, mean.tolist(), deviation.tolist(), strict=True)
         return replace(self, columns=tuple(replace(c, mean=m, deviation=s) for c, m, s in moments))
 
-    def encode(self, points: Tensor, name: str) -> Tensor:
-        """Points (n, d) in the table's units -> float32 as a model sees them.
+    def encode(self, points: Tensor, name: str | None = None) -> Tensor:
+        """Points (..., d) in the table's units -> float32 as a model sees them.
 
         Args:
-            points: (n, d).
-            name: where they are from, for the message.
+            points: (..., d).
+            name: where they are from, if they may vary in columns that are constant in the training points; None reads
+                such columns as constant.
 
         Raises:
-            InputError: they vary where the training points do not, which standardized columns cannot show.
+            InputError: a name is given and they vary there, which standardized columns cannot show.
         """
         if not self.standardized:
             return points.float()
-        for index in self.constant:
-            value = self.columns[index].mean
-            off = float((points[:, index] - value).abs().amax())
-            if off > 1e-6 * abs(value):
-                raise InputError(
-                    f"column {index}, counted from 0, is {value:.6g} in all of the data, but differs from it by up to "
-                    f"{off:.4g} in {name}; standardized columns show nothing of that: drop the column from both"
-                )
-        return self.scaled(points)
-
-    def scaled(self, points: Tensor) -> Tensor:
-        """`encode` of standardized columns without the look at constant ones, (..., d)."""
+        if name is not None:
+            self._refuse_variety(points, name)
         mean, deviation = self._moments()
         return torch.where(deviation > 0, (points.double() - mean) / deviation, 0.0).float()
 
@@ -156,9 +151,20 @@ class Table:
         mean, deviation = self._moments()
         return torch.addcmul(mean, points.double(), deviation)
 
+    def _refuse_variety(self, points: Tensor, name: str) -> None:
+        for index in self.constant:
+            value = self.columns[index].mean
+            off = float((points[..., index] - value).abs().amax())
+            if off > 1e-6 * abs(value):
+                raise InputError(
+                    f"column {index}, counted from 0, is {value:.6g} in all of the data, but differs from it by up to "
+                    f"{off:.4g} in {name}; standardized columns show nothing of that: drop the column from both"
+                )
+
     def _moments(self) -> tuple[Tensor, Tensor]:
-        mean = torch.tensor([column.mean for column in self.columns], dtype=torch.float64)
-        deviation = torch.tensor([column.deviation or 0.0 for column in self.columns], dtype=torch.float64)
+        """(d,) means and deviations, 0 and 1 of columns that stay as they are."""
+        moments = [(0.0, 1.0) if c.deviation is None else (c.mean, c.deviation) for c in self.columns]
+        mean, deviation = torch.tensor(moments, dtype=torch.float64).T
         return mean, deviation
 
 
