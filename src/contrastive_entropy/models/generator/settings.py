@@ -71,7 +71,7 @@ class GeneratorSettings:
     schedule: str = option(
         ADAPTIVE,
         f"How the variance falls: {' or '.join(SCHEDULES)}. {ADAPTIVE} waits while more than a tenth of the samples have "
-        "no data near them, then catches up, in the first 80% of the steps; it may end above variance_end.",
+        "no data near them, then catches up, in the first 80% of the steps; it may end above `variance_end`.",
         panel=RARE,
         choices=SCHEDULES,
     )
@@ -85,7 +85,7 @@ class GeneratorSettings:
     )
     fine_every: int | None = option(
         None,
-        "With principal_components, every so many steps the objective sees the finer ones alone, so that they are learnt, "
+        "With `principal_components`, every so many steps the objective sees the finer ones alone, so that they are learnt, "
         "too. 0: never, else 2 or more.",
         panel=RARE,
         least=0,
