@@ -83,9 +83,9 @@ def sample(
             shown = GRID**2 if opened.image_shape else SCATTER_POINTS
             only = f", of which it shows {shown}" if number > shown else ""
         elif suffix == ".csv":
-            content = csv_bytes(opened.in_data_units(points), opened.columns)
+            content = csv_bytes(opened.schema.decode(points), opened.schema.names)
         else:
-            points = points.clamp(0, 1) if opened.image_shape else opened.in_data_units(points)
+            points = opened.schema.decode(points)
             stream = io.BytesIO()
             np.savez(stream, samples=points.reshape(number, *(opened.image_shape or (-1,))).numpy())
             content = stream.getvalue()
@@ -216,7 +216,7 @@ def variance(
         from contrastive_entropy.variance.choice import METHODS, median_pair_variance, select
 
         dataset = load(data, seed=seed, data_root=data_root, standardize=standardize)
-        points = dataset.train
+        points = dataset.train.points
         if (uneven := unevenness(dataset)) is not None:
             typer.echo(f"warning: {uneven}", err=True)
         try:

@@ -61,11 +61,13 @@ def reconstruct(
             content = png_bytes(alternatives_figure(inputs, alternatives, opened.image_shape, rows=len(inputs)))
         else:
             shape = opened.image_shape or (opened.dimension,)
+            if opened.image_shape is None:
+                inputs, alternatives = opened.schema.decode(inputs), opened.schema.decode(alternatives)
             stream = io.BytesIO()
             np.savez(
                 stream,
-                inputs=opened.in_data_units(inputs).reshape(-1, *shape).numpy(),
-                alternatives=opened.in_data_units(alternatives).reshape(len(inputs), number, *shape).numpy(),
+                inputs=inputs.reshape(-1, *shape).numpy(),
+                alternatives=alternatives.reshape(len(inputs), number, *shape).numpy(),
             )
             content = stream.getvalue()
         with options.writing(out):

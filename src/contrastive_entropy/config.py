@@ -2,14 +2,14 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
+from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.files import HELD_OUT
-from contrastive_entropy.data.load import Dataset, suggestion
+from contrastive_entropy.data.load import suggestion
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.models import CODES, NOISES, EncoderMixtureDecoder, MixtureDensityNetwork, code_dimensions
 from contrastive_entropy.networks.bodies import MLP, ConvolutionalDecoder, ConvolutionalEncoder, FourierFeatures
@@ -44,9 +44,6 @@ RATE, RATE_WIDTH = 3e-3, 256
 COARSE_EVERY, COARSE_BESIDE_FINE = 2, 4
 """Steps from one that sees a larger variance to the next, by default of debiased_nuclear_norm: where others see all there
 is at the step's own, and where some see the finer principal components alone."""
-
-COARSE_BEFORE = 4
-"""What runs had by default whose settings do not say."""
 
 FINE_EVERY = 4
 """Steps from one that sees the finer principal components alone to the next, by default of debiased_nuclear_norm."""
@@ -369,7 +366,7 @@ class AutoencoderConfig:
         start, end = _chosen_variances(self, dataset)
         if self.variance_end is None and self.centers > 1:
             end = separating_variance(
-                dataset.train,
+                dataset.train.points,
                 most=end,
                 centers=self.centers,
                 features=self.features,
@@ -486,19 +483,6 @@ def emulation(precision: str) -> str | None:
     return "this processor has no bfloat16 arithmetic, so bf16-mixed may be ten times slower here than 32-true"
 
 
-def of_before(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A generator's stored settings, with the defaults that an earlier version did not store.
-
-    Larger variances were seen in every fourth step, the finer components alone, before there was a choice, in none.
-    """
-    known = {"coarse_every": 0, **settings}
-    if known.get("principal_components"):
-        known.setdefault("fine_every", 0)
-    if known["coarse_every"] is None:
-        known["coarse_every"] = COARSE_BEFORE if FitConfig(**known).coarse_period else 0
-    return known
-
-
 def _check_choice(name: str, value: str, known: "tuple[str, ...] | list[str]") -> None:
     if value not in known:
         raise InputError(f"unknown {name} {value!r}{suggestion(value, known)} (known: {', '.join(known)})")
@@ -561,8 +545,8 @@ def _chosen_variances(config: "Config", dataset: Dataset) -> tuple[float, float]
     points = min(config.batch_size, len(dataset.train))
     share, neighbors = (1.0, None) if isinstance(config, FitConfig) else (0.5, min(8, points - 1))
     try:
-        end = config.variance_end or share * neighbor_variance(dataset.train, points=points, neighbors=neighbors)
-        start = config.variance_start or max(end, median_pair_variance(dataset.train))
+        end = config.variance_end or share * neighbor_variance(dataset.train.points, points=points, neighbors=neighbors)
+        start = config.variance_start or max(end, median_pair_variance(dataset.train.points))
     except ValueError as error:
         raise InputError(f"{dataset.name}: {error}; or set variance_start and variance_end") from error
     return start, min(end, start)

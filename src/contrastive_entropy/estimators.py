@@ -13,7 +13,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from contrastive_entropy.config import SEEDS, FitConfig
-from contrastive_entropy.data.load import Dataset, Units
+from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.schema import Table
 from contrastive_entropy.evaluation import NEIGHBORS, SPECTRUM_POINTS
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models import MixtureDensityNetwork
@@ -49,7 +50,7 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
         variance_: of the density, at the end.
         history_: steps, objective, limit, tightness ... of every tenth step, an array each.
         network_: the trained `MixtureDensityNetwork`, on standardized columns if they were asked for.
-        units_: of the columns, or None.
+        schema_: of the columns, and what was subtracted and divided by if they are standardized.
         n_features_in_, feature_names_in_: as in scikit-learn.
 
     >>> X = np.random.default_rng(0).normal(size=(200, 2))
@@ -105,8 +106,10 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
             KeyboardInterrupt: Ctrl-C, at the end of the step.
         """
         points = torch.as_tensor(self._checked(X, reset=True))
-        units = Units.of(points) if self.standardize else None
-        train = points.float() if units is None else units.standardized(points)
+        schema = Table.of(points.shape[1])
+        if self.standardize:
+            schema = schema.standardizing(points)
+        train = schema.encode(points)
         state = self.random_state
         known = {field.name for field in dataclasses.fields(FitConfig)}
         asked: dict[str, Any] = {
@@ -118,7 +121,7 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
         config = FitConfig("X", seed=seed, **asked)
         with tempfile.TemporaryDirectory(prefix="contrastive-entropy-") as folder:
             # none is held out: what is not trained on is the caller's
-            data = Dataset("X", train, train, units=units)
+            data = Dataset.of("X", train, train, schema)
             run = fit(config, Path(folder) / "run", data, progress=self.verbose, accelerator=self.accelerator)
             if not run.finished:
                 raise KeyboardInterrupt
@@ -126,7 +129,7 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
             with (run.folder / METRICS).open(newline="") as file:
                 rows = list(csv.DictReader(file))
         assert isinstance(network, MixtureDensityNetwork)
-        self.network_, self.units_ = network, units
+        self.network_, self.schema_ = network, schema
         self.variance_ = float(network.variance)
         self.history_ = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
         return self
@@ -152,7 +155,7 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
         drawn = check_random_state(self.random_state if random_state is None else random_state).randint(2**31)
         generator = torch.Generator().manual_seed(int(drawn))
         points = self.network_.sample(n_samples, generator=generator, from_density=from_density).double()
-        return np.asarray(points if self.units_ is None else self.units_.restored(points))
+        return np.asarray(self.schema_.decode(points))
 
     def score(self, X: Any, y: None = None) -> float:  # noqa: N803
         """How near the generated law is to that of X, by the objective's own measure, debiased  (E20).
@@ -173,7 +176,7 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
         """
         check_is_fitted(self, "network_")
         points = torch.as_tensor(self._checked(X, reset=False))
-        placed = points.double() if self.units_ is None else self.units_.of_others(points, "X").double()
+        placed = self.schema_.encode(points, "X").double() if self.schema_.standardized else points.double()
         variance = neighbor_variance(placed)
         chosen = torch.randperm(len(placed), generator=torch.Generator().manual_seed(0))[: 2 * SPECTRUM_POINTS]
         half = len(chosen) // 2

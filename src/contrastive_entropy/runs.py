@@ -1,7 +1,6 @@
 """Run folders: what was asked (config.json), what was learnt (weights.safetensors), and opening them again."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import shlex
@@ -12,15 +11,16 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import Tensor
 
 from contrastive_entropy import __version__
-from contrastive_entropy.config import KINDS, Config, FitConfig, Machine, of_before
-from contrastive_entropy.data.load import Dataset, Units, load, located, on_hub
+from contrastive_entropy.config import KINDS, Config, Machine
+from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.load import load, located
+from contrastive_entropy.data.schema import Schema, image_shape_of, schema_from
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.models import EncoderMixtureDecoder, MixtureDensityNetwork
 
-FORMAT = 1
+FORMAT = 2
 """Version of the run folder's layout; a run of another version is refused."""
 
 CONFIG, WEIGHTS, CHECKPOINT, METRICS, BOUNDS, EVALUATION = (
@@ -42,21 +42,15 @@ class Run:
     Args:
         folder: where it is.
         config: with both variances chosen.
-        dimension: d of the data.
-        image_shape: of the data, if images.
+        schema: of the data.
         data_digest: of the data's bytes, so that a changed file is noticed.
-        units: of the data set, if it was standardized.
-        columns: of the data set, if it has names.
         machine: what it was started with.
     """
 
     folder: Path
     config: Config
-    dimension: int
-    image_shape: tuple[int, int, int] | None
+    schema: Schema
     data_digest: str
-    units: Units | None = None
-    columns: tuple[str, ...] | None = None
     machine: Machine = field(default_factory=Machine)
 
     @classmethod
@@ -75,9 +69,10 @@ class Run:
             InputError: it cannot be written, holds other files, or holds a run and overwrite is False; or the data set is
                 not standardized as the config says.
         """
-        if config.standardize != (dataset.units is not None):
+        standardized = dataset.schema.standardized
+        if config.standardize != standardized:
             raise InputError(
-                f"standardize is {config.standardize}, and {dataset.name} {'is' if dataset.units else 'is not'} "
+                f"standardize is {config.standardize}, and {dataset.name} {'is' if standardized else 'is not'} "
                 "standardized: load it with `runs.load_for(config)`"
             )
         folder = Path(folder)
@@ -95,16 +90,7 @@ class Run:
                 _remove_run(folder)
             elif any(folder.iterdir()):
                 raise InputError(f"{folder} is not empty and holds no run; choose another --out")
-            run = cls(
-                folder,
-                resolved,
-                dataset.dimension,
-                dataset.image_shape,
-                digest(dataset),
-                dataset.units,
-                dataset.columns,
-                machine or Machine(),
-            )
+            run = cls(folder, resolved, dataset.schema, dataset.digest, machine or Machine())
             write_atomically(folder / CONFIG, _json_bytes(run._description()))
         except OSError as error:
             raise InputError(f"cannot write to {folder} ({error.strerror}); choose another --out") from error
@@ -142,31 +128,27 @@ class Run:
                     f"{folder} is a run folder of format {found}, written by version {description.get('version')}; "
                     f"this is version {__version__}, which reads format {FORMAT}: use that version, or train again"
                 )
-            shape = description["image_shape"]
-            kind = KINDS[description.get("kind", "mdn")]
-            units, columns = description.get("units"), description.get("columns")
-            settings = dict(description["config"])
-            config = kind(**(of_before(settings) if kind is FitConfig else settings))
-            drawn = description.get("drawn_points", config.batch_size)
-            if drawn != config.drawn_points and not (folder / WEIGHTS).is_file():
-                raise InputError(
-                    f"{folder} holds a run whose steps draw {drawn} data points each, begun by an earlier version; this "
-                    f"one draws {config.drawn_points}: train again with --overwrite, or choose another --out"
-                )
             return cls(
                 folder,
-                config,
-                int(description["dimension"]),
-                None if shape is None else (shape[0], shape[1], shape[2]),
+                KINDS[description["kind"]](**description["config"]),
+                schema_from(description["schema"]),
                 str(description["data_digest"]),
-                None if units is None else Units(tuple(units["mean"]), tuple(units["deviation"])),
-                None if columns is None else tuple(map(str, columns)),
                 Machine(**description["machine"]),
             )
         except InputError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise InputError(f"{path} is damaged ({error}); train again") from error
+
+    @property
+    def dimension(self) -> int:
+        """d of the data."""
+        return self.schema.dimension
+
+    @property
+    def image_shape(self) -> tuple[int, int, int] | None:
+        """(channels, height, width) where the data are images, else None."""
+        return image_shape_of(self.schema)
 
     @property
     def finished(self) -> bool:
@@ -179,22 +161,15 @@ class Run:
         Raises:
             InputError: gone, or changed since.
         """
-        config = self.config
-        if not on_hub(config.data):  # earlier versions took a data_root there, and ignored it
-            config = dataclasses.replace(config, data_root=None)
         try:
-            dataset = load_for(config)
+            dataset = load_for(self.config)
         except InputError as error:
             raise InputError(
                 f"{error}; if the data have moved, correct data or data_root in {self.folder / CONFIG}"
             ) from error
-        if digest(dataset) != self.data_digest:
+        if dataset.digest != self.data_digest:
             raise InputError(f"{self.config.data} has changed since {self.folder} was made; restore it, or train again")
         return dataset
-
-    def in_data_units(self, points: Tensor) -> Tensor:
-        """Points (..., d) of the network as the data's file has them: float64 if they were standardized."""
-        return points if self.units is None else self.units.restored(points)
 
     def save_weights(self, network: MixtureDensityNetwork | EncoderMixtureDecoder) -> None:
         """Write weights.safetensors."""
@@ -231,12 +206,8 @@ class Run:
             "version": __version__,
             "kind": self.config.kind,
             "config": dataclasses.asdict(self.config),
-            "drawn_points": self.config.drawn_points,
-            "dimension": self.dimension,
-            "image_shape": self.image_shape,
+            "schema": dataclasses.asdict(self.schema),
             "data_digest": self.data_digest,
-            "units": None if self.units is None else dataclasses.asdict(self.units),
-            "columns": self.columns,
             "machine": dataclasses.asdict(self.machine),
         }
 
@@ -255,14 +226,6 @@ def load_for(config: Config) -> Dataset:
         points=config.points,
         standardize=config.standardize,
     )
-
-
-def digest(dataset: Dataset) -> str:
-    """SHA-256 of the points."""
-    state = hashlib.sha256()
-    for points in (dataset.train, dataset.test):
-        state.update(points.contiguous().numpy().tobytes())
-    return state.hexdigest()
 
 
 def write_atomically(path: Path, content: bytes) -> None:

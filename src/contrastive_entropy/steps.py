@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from contrastive_entropy.config import ADAPTIVE, ANNEAL_MOST, PAIRED, AutoencoderConfig, Config, FitConfig
-from contrastive_entropy.data.load import Dataset
+from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.errors import TrainingError
 from contrastive_entropy.metrics.diagnosis import share_alone
 from contrastive_entropy.mixtures.joint import JointMixture
@@ -375,7 +375,7 @@ def initial_network(config: Config, dataset: Dataset) -> Network:
         config: with all variances chosen.
         dataset: gives the shape, too.
     """
-    network, data = config.network(dataset.dimension, dataset.image_shape), dataset.train
+    network, data = config.network(dataset.dimension, dataset.image_shape), dataset.train.points
     network.location.copy_(data.mean(0, dtype=torch.float64))
     network.scale.copy_((data.double() - data.double().mean(0)).square().mean().sqrt())
     if network.basis is not None:

@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from contrastive_entropy.checkpoint import SafetensorsCheckpointIO
 from contrastive_entropy.config import AutoencoderConfig, Config, Machine, automatic_device, emulation
-from contrastive_entropy.data.load import Dataset, unevenness
+from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.load import unevenness
 from contrastive_entropy.errors import InputError, TrainingError
 from contrastive_entropy.evaluation import require_enough
 from contrastive_entropy.models import MixtureDensityNetwork
@@ -97,8 +98,9 @@ def _announce_variance(asked: Config, resolved: Config, dataset: Dataset) -> Non
             resolved.batch_size,
             len(dataset.train),
         )
-    if dataset.units is not None and dataset.units.constant:
-        names = [dataset.columns[column] if dataset.columns else str(column) for column in dataset.units.constant]
+    if dataset.schema.constant:
+        columns = dataset.schema.names
+        names = [columns[index] if columns else str(index) for index in dataset.schema.constant]
         logger.info("constant in the training points, and so in all samples: %s", ", ".join(names[:10]))
     if chosen:
         values = " and ".join(f"--{name.replace('_', '-')} {getattr(resolved, name):.4g}" for name in chosen)
@@ -175,7 +177,7 @@ def _train(
             network = initial_network(run.config, dataset)
         else:  # which holds all that the training points give
             network = run.config.network(dataset.dimension, dataset.image_shape)
-        module = Fit(run.config, network, dataset.train)
+        module = Fit(run.config, network, dataset.train.points)
         if isinstance(run.config, AutoencoderConfig):
             recorder.tracker = BoundTracker(dataset, seed=run.config.seed)
         try:
@@ -191,7 +193,7 @@ def _train(
                 raise
             raise InputError(f"{checkpoint} does not fit {folder}/config.json; train again with --overwrite") from error
     if trainer.is_global_zero and trainer.global_step >= steps:
-        _save(run, module.trained(), dataset.train[:64])
+        _save(run, module.trained(), dataset.train.points[:64])
     return run
 
 

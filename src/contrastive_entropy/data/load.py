@@ -11,98 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from contrastive_entropy.data.dataset import Dataset, Part
 from contrastive_entropy.data.files import HELD_OUT, column_names, map_points, read_points, split
 from contrastive_entropy.data.hub import HUB, PREFIX, load_images
+from contrastive_entropy.data.schema import Images, Table
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.variance.choice import neighbor_variance
-
-
-@dataclass(frozen=True)
-class Units:
-    """What standardized coordinates were in the data's own units.
-
-    Args:
-        mean: (d,) of the training points.
-        deviation: (d,) their standard deviation; 0 where they are constant, and so are standardized and restored points.
-    """
-
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-
-    @classmethod
-    def of(cls, points: Tensor) -> "Units":
-        """The units of training points (n, d). Columns that vary by rounding alone are constant."""
-        points = points.double()
-        exact = (points == points.round()).all(0) & (points.abs().amax(0) < 2**24)  # whole numbers that float32 holds
-        rounded = (points == points.float()).all(0) & ~exact  # to float32, as far as can be seen
-        precision = torch.where(rounded, torch.finfo(torch.float32).eps, torch.finfo(torch.float64).eps)
-        mean, deviation = points.mean(0), points.std(0, correction=0)
-        constant = deviation <= 4 * precision * points.abs().amax(0)
-        mean, deviation = torch.where(constant, points[0], mean), torch.where(constant, 0.0, deviation)
-        return cls(tuple(mean.tolist()), tuple(deviation.tolist()))
-
-    @property
-    def constant(self) -> list[int]:
-        """Columns without any variety."""
-        return [column for column, deviation in enumerate(self.deviation) if deviation == 0]
-
-    def standardized(self, points: Tensor) -> Tensor:
-        """(..., d) in the data's units -> float32 with mean 0 and deviation 1 over the training points."""
-        mean, deviation = self._tensors()
-        return torch.where(deviation > 0, (points.double() - mean) / deviation, 0.0).float()
-
-    def restored(self, points: Tensor) -> Tensor:
-        """(..., d) standardized -> float64 in the data's units."""
-        mean, deviation = self._tensors()
-        return torch.addcmul(mean, points.double(), deviation)
-
-    def of_others(self, points: Tensor, name: str) -> Tensor:
-        """`standardized` of points that are no training points.
-
-        Raises:
-            InputError: they vary where the training points do not, which standardized columns cannot show.
-        """
-        for column in self.constant:
-            value, off = self.mean[column], (points[:, column] - self.mean[column]).abs().amax()
-            if off > 1e-6 * abs(value):
-                raise InputError(
-                    f"column {column}, counted from 0, is {value:.6g} in all of the data, but differs from it by up to "
-                    f"{off:.4g} in {name}; standardized columns show nothing of that: drop the column from both"
-                )
-        return self.standardized(points)
-
-    def _tensors(self) -> tuple[Tensor, Tensor]:
-        return torch.tensor(self.mean, dtype=torch.float64), torch.tensor(self.deviation, dtype=torch.float64)
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Points to train on and points held out.
-
-    Args:
-        name: what was loaded.
-        train: (n, d) float32.
-        test: (m, d) float32, held out.
-        image_shape: (channels, height, width) where the points are images with values in [0, 1], else None.
-        train_labels, test_labels: (n,) and (m,) int64 where there are classes, else None.
-        units: of the data before they were standardized, or None.
-        columns: names of the coordinates where the file has them, else None.
-    """
-
-    name: str
-    train: Tensor
-    test: Tensor
-    image_shape: tuple[int, int, int] | None = None
-    train_labels: Tensor | None = None
-    test_labels: Tensor | None = None
-    units: Units | None = None
-    columns: tuple[str, ...] | None = None
-
-    @property
-    def dimension(self) -> int:
-        """D."""
-        return self.train.shape[1]
-
 
 UNEVEN = 10.0
 """Ratio of columns' standard deviations beyond which one variance does not suit them all."""
@@ -141,7 +55,7 @@ def load(
         InputError: no such name or file, a file whose content cannot be used, or a data_root that would be ignored; the
             message says where and why. Images are not standardized: their pixels share one scale.
 
-    >>> load("moons").train.shape
+    >>> load("moons").train.points.shape
     torch.Size([10000, 2])
     """
     name = str(source)
@@ -164,7 +78,7 @@ def _loaded(
         return _subset(_digits(), points, seed)
     if name in TOYS:
         train, test = (sample_toy(name, count, seed=2 * seed + part) for part, count in enumerate((10_000, 5_000)))
-        return _subset(Dataset(name, train, test), points, seed)
+        return _subset(Dataset.of(name, train, test), points, seed)
     if name in HUB or name.startswith(PREFIX):
         return _hub(name, data_root, seed, held_out, points)
     if name == STACKED:
@@ -173,15 +87,18 @@ def _loaded(
         raise InputError(_not_found(name))
     rows, image_shape = read_points(Path(name), double=double)
     train, test = split(name, len(rows), held_out=held_out, most=MOST_HELD_OUT, seed=seed)
-    columns = None if image_shape else column_names(Path(name))
-    return _subset(Dataset(name, rows[train], rows[test], image_shape, columns=columns), points, seed)
+    schema = Images(*image_shape) if image_shape else Table.of(rows.shape[1], column_names(Path(name)))
+    return _subset(Dataset.of(name, rows[train], rows[test], schema), points, seed)
 
 
 def _standardized(dataset: Dataset) -> Dataset:
     _refuse_images(dataset.name, dataset.image_shape)
-    units = Units.of(dataset.train)
-    train, test = (units.standardized(part) for part in (dataset.train, dataset.test))
-    return dataclasses.replace(dataset, train=train, test=test, units=units)
+    assert isinstance(dataset.schema, Table)
+    schema = dataset.schema.standardizing(dataset.train.points)
+    train, held_out = (
+        dataclasses.replace(part, points=schema.encode(part.points)) for part in (dataset.train, dataset.held_out)
+    )
+    return dataclasses.replace(dataset, train=train, held_out=held_out, schema=schema)
 
 
 def _refuse_images(name: str, image_shape: tuple[int, int, int] | None = None) -> None:
@@ -233,10 +150,10 @@ def unevenness(dataset: Dataset) -> str | None:
     """A warning where the columns' standard deviations are too different for one variance, or `coarseness`; else None."""
     if dataset.image_shape is not None:
         return None
-    coarse = coarseness(dataset.train)
+    coarse = coarseness(dataset.train.points)
     if coarse is not None or dataset.dimension < 2:
         return coarse
-    deviations = dataset.train.double().std(0)
+    deviations = dataset.train.points.double().std(0)
     varied = deviations[deviations > 0]
     low, high = (float(edge) for edge in varied.aminmax()) if len(varied) else (0.0, 0.0)
     if high <= UNEVEN * low:
@@ -280,7 +197,7 @@ def load_points(
     name = str(source)
     if name in names() or name.startswith(PREFIX) or not _exists(name):
         dataset = load(source, seed=seed, data_root=data_root)
-        return dataset.train, dataset.image_shape
+        return dataset.train.points, dataset.image_shape
     _check_seed(seed)
     _refuse_root(data_root, name)
     mapped = None if double else map_points(Path(source))
@@ -352,7 +269,7 @@ def load_pair(
         standardize: both to mean 0 and deviation 1 of the first one's columns.
 
     Raises:
-        InputError: as `load`, `refuse_unlike` and, standardized, `Units.of_others`.
+        InputError: as `load`, `refuse_unlike` and, standardized, `Table.encode`.
     """
     if standardize:
         _refuse_images(source)
@@ -368,9 +285,9 @@ def load_pair(
         refuse_unlike(*((p, form, other) if other_shape and not shape else (q, other, form)))
     if standardize:
         _refuse_images(source, shape)
-        units = Units.of(torch.as_tensor(p))
-        q = None if q is None else units.of_others(torch.as_tensor(q), str(against))
-        p = units.standardized(torch.as_tensor(p))
+        schema = Table.of(p.shape[1]).standardizing(torch.as_tensor(p))
+        q = None if q is None else schema.encode(torch.as_tensor(q), str(against))
+        p = schema.encode(torch.as_tensor(p))
     return p, q, shape
 
 
@@ -531,8 +448,8 @@ def _digits() -> Dataset:
     images = torch.from_numpy(digits.data / 16).float()
     labels = torch.from_numpy(digits.target).long()
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-    train, test = order[:1297], order[1297:]
-    return Dataset("digits", images[train], images[test], (1, 8, 8), labels[train], labels[test])
+    train, held_out = (Part(images[rows], labels=labels[rows]) for rows in (order[:1297], order[1297:]))
+    return Dataset("digits", train, held_out, Images(1, 8, 8))
 
 
 def _hub(name: str, data_root: str | Path | None, seed: int, held_out: float, points: int | None) -> Dataset:
@@ -542,7 +459,8 @@ def _hub(name: str, data_root: str | Path | None, seed: int, held_out: float, po
     shape = (channels, height, width)
     if test.pixels.shape[1:] != train.pixels.shape[1:]:
         raise InputError(f"{name}: training images are {shape} and held-out ones {tuple(test.pixels.shape[1:])}")
-    return Dataset(name, train.pixels.flatten(1), test.pixels.flatten(1), shape, train.labels, test.labels)
+    parts = [Part(part.pixels.flatten(1), labels=part.labels) for part in (train, test)]
+    return Dataset(name, parts[0], parts[1], Images(*shape))
 
 
 def _stacked(data_root: str | Path | None, seed: int, points: int | None) -> Dataset:
@@ -550,12 +468,12 @@ def _stacked(data_root: str | Path | None, seed: int, points: int | None) -> Dat
     digits = _hub("mnist", data_root, seed, HELD_OUT, None)
     parts = []
     for index, (images, count) in enumerate(
-        ((digits.train, points or len(digits.train)), (digits.test, len(digits.test)))
+        ((digits.train.points, points or len(digits.train)), (digits.held_out.points, len(digits.held_out)))
     ):
         generator = torch.Generator().manual_seed(2 * seed + index)
         parts.append(stacks(images, count, generator))
     assert digits.image_shape is not None
-    return Dataset(STACKED, parts[0], parts[1], (3, *digits.image_shape[1:]))
+    return Dataset.of(STACKED, parts[0], parts[1], Images(3, *digits.image_shape[1:]))
 
 
 def stacks(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -568,8 +486,8 @@ def _subset(dataset: Dataset, points: int | None, seed: int) -> Dataset:
     if points is None or points >= len(dataset.train):
         return dataset
     chosen = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(seed))[:points].sort().values
-    labels = None if dataset.train_labels is None else dataset.train_labels[chosen]
-    return dataclasses.replace(dataset, train=dataset.train[chosen], train_labels=labels)
+    labels = None if dataset.train.labels is None else dataset.train.labels[chosen]
+    return dataclasses.replace(dataset, train=Part(dataset.train.points[chosen], labels=labels))
 
 
 def located(source: str) -> str:
