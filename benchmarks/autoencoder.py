@@ -18,7 +18,8 @@ import torch
 
 from contrastive_entropy import training
 from contrastive_entropy.config import AutoencoderConfig
-from contrastive_entropy.data.load import Dataset, load
+from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.load import load
 from contrastive_entropy.steps import conditional_step_bound
 
 PARTS = ("encoder", "decoder", "objective", "objective's gradient", "network's gradient", "optimiser")
@@ -91,7 +92,7 @@ def main() -> None:
     for codes in ("one_hot", "learned", "gaussian", "heads"):
         for centers in (1, 10, 30):
             config = AutoencoderConfig(data="mnist", features=1, centers=centers, codes=codes).resolve(dataset)
-            times = measure(config, dataset.train, options.repeats)
+            times = measure(config, dataset.train.points, options.repeats)
             cases.append({"codes": codes, "centers": centers, "milliseconds": times})
     result = {
         **record.origin(0),

@@ -126,13 +126,13 @@ def main() -> None:
     shapes, sets = {}, {}
     for data in names:
         dataset = load(data, data_root=options.data_root)
-        assert dataset.train_labels is not None
+        assert dataset.train.labels is not None
         assert dataset.image_shape is not None
         shapes[data] = dataset.image_shape
-        train_points, labels = dataset.train[:20_000], dataset.train_labels[:20_000]
+        train_points, labels = dataset.train.points[:20_000], dataset.train.labels[:20_000]
         classifier = MLPClassifier(128, max_iter=300, n_iter_no_change=5, tol=1e-3, random_state=0)
         classifier.fit(train_points.numpy(), labels.numpy())
-        test = dataset.test[:SAMPLES]
+        test = dataset.held_out.points[:SAMPLES]
         sets[data] = {"real": figures(train_points[:SAMPLES], test, classifier)}
         sheets[data] = {"real": train_points}
         for name in MATRICES:

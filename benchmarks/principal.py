@@ -40,7 +40,7 @@ class Steps:
         start = time.perf_counter()
         network = initial_network(self.config, dataset)
         self.seconds_to_start = time.perf_counter() - start
-        self.fit = Fit(self.config, network, dataset.train)
+        self.fit = Fit(self.config, network, dataset.train.points)
         self.optimizer = self.fit.configure_optimizers()
         self.step = 0
 

@@ -125,7 +125,7 @@ class Case:
 
 
 def cases(data_root: Path | None, device: torch.device) -> list[Case]:
-    moons, digits = (points.to(device) for points in (sample_toy("moons", 8192, seed=0), load("digits").train))
+    moons, digits = (points.to(device) for points in (sample_toy("moons", 8192, seed=0), load("digits").train.points))
     found = []
 
     def add(name: str, points: Tensor, n: int, variance: float, smoothing: float) -> None:

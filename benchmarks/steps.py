@@ -41,7 +41,7 @@ def measure(name: str, seconds: float) -> float:
     from contrastive_entropy.networks.bodies import MLP
 
     batch, components, variance, objective = CASES[name]
-    data = load(name.split(",")[0]).train
+    data = load(name.split(",")[0]).train.points
     torch.manual_seed(0)
     network = MLP(32, data.shape[1])
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)

@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="for each objective and case")
     options = record.parsed(parser, table)
     start = time.monotonic()
-    moons = load("moons").train
+    moons = load("moons").train.points
     sets = [("moons, variance 0.5 (start)", moons, 0.5, 1e-2), ("moons, variance 0.004 (end)", moons, 0.004, 1e-2)]
     if options.data_root is not None:
         mnist = torch.as_tensor(load_points("mnist", data_root=options.data_root)[0][:8192])

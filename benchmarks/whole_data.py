@@ -69,10 +69,10 @@ def fidelity(data_root: Path, count: int = 2000) -> None:
     dataset = load("mnist", data_root=data_root)
     with tempfile.TemporaryDirectory() as folder:
         others = Path(folder) / "held_out.npy"
-        np.save(others, dataset.test[:count].numpy())
+        np.save(others, dataset.held_out.points[:count].numpy())
         arguments = ["mnist", "--data-root", str(data_root), "--against", str(others), "--fidelity"]
         figures, peak = run(arguments)
-    x, z, variance = dataset.train[:3000], dataset.test[:count], figures["variance"]
+    x, z, variance = dataset.train.points[:3000], dataset.held_out.points[:count], figures["variance"]
     start = time.monotonic()
     exact = singular_values(ce.GaussianMixture(x.double(), variance), ce.GaussianMixture(z.double(), variance))
     dense_seconds = time.monotonic() - start
@@ -104,7 +104,7 @@ def conditional_limit(folder: Path) -> None:
 
     figures, peak = run([str(folder)], "limit")
     opened = Run.open(folder)
-    joint = encoded(load_autoencoder(opened), opened.dataset().train[:SUBSET])
+    joint = encoded(load_autoencoder(opened), opened.dataset().train.points[:SUBSET])
     subset = JointMixture(joint.points, joint.features, joint.variance, joint.feature_variance)
     _, conditions = subset.draw(50, generator=torch.Generator().manual_seed(0))
     x, y = subset.points.double().numpy(), subset.features.double().numpy()

@@ -18,7 +18,9 @@ from PIL import Image
 from commands import call, refused
 from contrastive_entropy import InputError, training
 from contrastive_entropy.config import AutoencoderConfig, FitConfig
-from contrastive_entropy.data.load import Dataset, load
+from contrastive_entropy.data.dataset import Dataset, Part
+from contrastive_entropy.data.load import load
+from contrastive_entropy.data.schema import Images
 from contrastive_entropy.mixtures.joint import JointMixture
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models import CODES, EncoderMixtureDecoder, code_dimensions
@@ -328,7 +330,7 @@ def test_every_objective_trains_and_is_tracked(tmp_path, digits, objective, code
 def test_in_all_principal_components_the_objective_is_that_in_all_coordinates(digits, codes):
     """Up to the normalising constant, log (4 pi v) / 2 for every coordinate that the points do not span."""
     config = dataclasses.replace(SMALL, codes=codes, points=30, principal_components=1000)
-    dataset = dataclasses.replace(digits, train=digits.train[:30])
+    dataset = dataclasses.replace(digits, train=Part(digits.train.points[:30], labels=digits.train.labels[:30]))
     config = config.resolve(dataset)
     assert config.principal_components == 29
     network = initial_network(config, dataset)
@@ -336,7 +338,7 @@ def test_in_all_principal_components_the_objective_is_that_in_all_coordinates(di
     values = []
     for projected in (False, True):
         q = network.mixture(conditions, generator=generator(1), projected=projected)
-        x = network.project(dataset.train) if projected else dataset.train
+        x = network.project(dataset.train.points) if projected else dataset.train.points
         values.append(conditional_step_bound(config, x, q, conditions, conditions, 0.01))
         assert q.dimension == (29 if projected else 64)
     spare = (64 - 29) / 2 * math.log(4 * math.pi * float(q.variance))
@@ -370,7 +372,7 @@ def test_points_that_are_no_images(tmp_path):
 
 def test_flat_images_have_no_sharpness(tmp_path):
     colours = torch.rand(300, 1, generator=generator()).expand(-1, 16).contiguous()
-    dataset = Dataset("flat", colours[:200], colours[200:], image_shape=(1, 4, 4))
+    dataset = Dataset.of("flat", colours[:200], colours[200:], Images(1, 4, 4))
     run = training.fit(dataclasses.replace(SMALL, data="flat"), tmp_path / "run", dataset, accelerator="cpu")
     assert "sharpness" not in evaluate_reconstruction(run, dataset).model
 
@@ -418,13 +420,13 @@ def test_effective_centers_count_those_that_are_apart(digits):
     last.weight.data.zero_()
     for distinct in (1, 2, 3, 6):
         last.bias.data = torch.arange(6).remainder(distinct).repeat_interleave(64) * 10.0
-        assert figures(network, digits.test[:20], seed=0)["effective_centers"] == pytest.approx(distinct)
+        assert figures(network, digits.held_out.points[:20], seed=0)["effective_centers"] == pytest.approx(distinct)
 
 
 @torch.no_grad()
 def test_reconstruction_errors_against_a_loop(digits):
     network = dataclasses.replace(SMALL, feature_variance=1e-14).network(64, digits.image_shape)
-    joint = encoded(network, digits.test[:20])
+    joint = encoded(network, digits.held_out.points[:20])
     best, mean = reconstruction_errors(network, joint, generator=generator())
     squares = [
         (network.mixture(y[None]).centers[0] - x).square().sum(-1)
@@ -436,8 +438,8 @@ def test_reconstruction_errors_against_a_loop(digits):
 
 def test_posterior_draws_are_data_near_in_features(digits):
     network = dataclasses.replace(SMALL, feature_variance=1e-14).network(64, digits.image_shape)
-    draws = posterior_draws(network, digits.test[:50], digits.test[:50], 4, generator=generator())
-    assert torch.equal(draws, digits.test[:50].unsqueeze(1).expand(-1, 4, -1))
+    draws = posterior_draws(network, digits.held_out.points[:50], digits.held_out.points[:50], 4, generator=generator())
+    assert torch.equal(draws, digits.held_out.points[:50].unsqueeze(1).expand(-1, 4, -1))
 
 
 def test_diversity_is_relative_to_the_data():
@@ -447,12 +449,12 @@ def test_diversity_is_relative_to_the_data():
 
 
 def test_the_classifier_knows_the_digits(digits):
-    classifier = Classifier(digits.train, digits.train_labels)
-    assert classifier.accuracy(digits.test, digits.test_labels) > 0.93
-    found = classifier.purity_and_clarity(digits.test[:100, None], digits.test_labels[:100])
+    classifier = Classifier(digits.train.points, digits.train.labels)
+    assert classifier.accuracy(digits.held_out.points, digits.held_out.labels) > 0.93
+    found = classifier.purity_and_clarity(digits.held_out.points[:100, None], digits.held_out.labels[:100])
     assert found["purity"] > 0.9
-    blurred = digits.test.mean(0).expand(100, 1, -1)
-    assert classifier.purity_and_clarity(blurred, digits.test_labels[:100])["purity"] < 0.3
+    blurred = digits.held_out.points.mean(0).expand(100, 1, -1)
+    assert classifier.purity_and_clarity(blurred, digits.held_out.labels[:100])["purity"] < 0.3
 
 
 @pytest.fixture(scope="module")
@@ -523,13 +525,13 @@ def test_reconstruct_writes_pictures_and_arrays(run_folder, tmp_path):
     with np.load(tmp_path / "a.npz") as arrays:
         assert arrays["inputs"].shape == (1, 1, 8, 8)
         assert arrays["alternatives"].shape == (1, 4, 1, 8, 8)
-        np.testing.assert_array_equal(arrays["inputs"][0, 0].ravel(), load("digits").test[3].numpy())
+        np.testing.assert_array_equal(arrays["inputs"][0, 0].ravel(), load("digits").held_out.points[3].numpy())
         np.save(tmp_path / "input.npy", arrays["inputs"])
     result = call("reconstruct", folder, "--input", tmp_path / "input.npy", "-n", 4, "--out", tmp_path / "b.npz")
     assert result.exit_code == 0, result.output
     with np.load(tmp_path / "a.npz") as a, np.load(tmp_path / "b.npz") as b:
         np.testing.assert_array_equal(a["alternatives"], b["alternatives"])
-    pixels = (255 * load("digits").test[3].reshape(8, 8)).round().to(torch.uint8).numpy()
+    pixels = (255 * load("digits").held_out.points[3].reshape(8, 8)).round().to(torch.uint8).numpy()
     Image.fromarray(pixels).save(tmp_path / "one.png")
     result = call("reconstruct", folder, "--input", tmp_path / "one.png", "--out", tmp_path / "c.npz")
     assert result.exit_code == 0, result.output
@@ -557,7 +559,7 @@ def test_limit_is_that_of_the_formula(run_folder, tmp_path):
     assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "limit.json").read_text())
     run = Run.open(folder)
-    joint = encoded(run.load_network(), run.dataset().train)
+    joint = encoded(run.load_network(), run.dataset().train.points)
     assert isinstance(joint, JointMixture)
     nodes, log_weights = joint.quadrature()
     assert found["points"] == 1297
@@ -581,7 +583,7 @@ def test_sample_and_wrong_kinds(run_folder, tmp_path):
     assert result.exit_code == 0, result.output
     with np.load(tmp_path / "s.npz") as arrays:
         assert arrays["samples"].shape == (5, 1, 8, 8)
-    data = Dataset("tiny", torch.randn(50, 2, generator=generator()), torch.randn(20, 2, generator=generator()))
+    data = Dataset.of("tiny", torch.randn(50, 2, generator=generator()), torch.randn(20, 2, generator=generator()))
     training.fit(FitConfig(data="moons", steps=2, width=4, depth=1), tmp_path / "mdn", data, accelerator="cpu")
     refused(call("limit", tmp_path / "mdn"), "holds a run of kind mdn, which has no encoder; train `fit autoencoder`")
     result = call("fit", "autoencoder", "--out", tmp_path / "mdn", "--resume")

@@ -119,7 +119,11 @@ def test_an_image_folder(tmp_path):
     extra = ["--body", "convolutional", "--out", tmp_path / "run", *small]
     result = call("fit", "mdn", "--data", tmp_path / "images", *extra)
     assert result.exit_code == 0, result.output
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["image_shape"] == [3, 6, 5]
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["schema"] == {
+        "channels": 3,
+        "height": 6,
+        "width": 5,
+    }
 
 
 def bad_data(tmp_path, kind):

@@ -70,7 +70,7 @@ def test_sets_of_two_kinds_are_refused(files):
     refused = pytest.raises(InputError, match=r"crossed\.csv has the columns y, x|a\.csv has the columns x, y")
     with refused:
         measure(str(files / "a.csv"), str(files / "crossed.csv"))
-    digits = load("digits").train.numpy()
+    digits = load("digits").train.points.numpy()
     np.save(files / "bright.npy", 255 * digits[:40])
     np.save(files / "rows.npy", digits[:40])
     np.save(files / "images.npy", np.uint8(255 * digits[:40].reshape(40, 8, 8)))

@@ -12,7 +12,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from contrastive_entropy import InputError, training
 from contrastive_entropy.config import FitConfig
-from contrastive_entropy.data.load import Dataset, load, sample_toy
+from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.load import load, sample_toy
 from contrastive_entropy.estimators import MixtureDensityGenerator
 from contrastive_entropy.runs import Run
 
@@ -26,7 +27,7 @@ def test_it_is_an_estimator(estimator, check):
 
 @pytest.fixture(scope="module")
 def moons():
-    return np.asarray(load("moons").train[:3000].double())
+    return np.asarray(load("moons").train.points[:3000].double())
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_it_learns_the_law_and_the_score_says_so(fitted):
 
 def test_the_weights_are_those_of_a_fit(fitted, moons, tmp_path):
     train = torch.from_numpy(moons).float()
-    run = training.fit(FitConfig("X", steps=300, width=64), tmp_path / "run", Dataset("X", train, train))
+    run = training.fit(FitConfig("X", steps=300, width=64), tmp_path / "run", Dataset.of("X", train, train))
     assert isinstance(run, Run)
     for name, tensor in run.load_network().state_dict().items():
         assert torch.equal(tensor, fitted.network_.state_dict()[name]), name

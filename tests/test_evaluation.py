@@ -7,7 +7,8 @@ import torch
 import contrastive_entropy as ce
 from contrastive_entropy import InputError
 from contrastive_entropy.config import FitConfig
-from contrastive_entropy.data.load import Dataset, sample_toy
+from contrastive_entropy.data.dataset import Dataset, Part
+from contrastive_entropy.data.load import sample_toy
 from contrastive_entropy.evaluation import SPECTRUM_POINTS, evaluate, evaluate_files, evaluate_samples
 from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.runs import Run
@@ -41,7 +42,7 @@ def evaluated(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def moons():
-    return Dataset("moons", sample_toy("moons", 3000, seed=0), sample_toy("moons", 1200, seed=1))
+    return Dataset.of("moons", sample_toy("moons", 3000, seed=0), sample_toy("moons", 1200, seed=1))
 
 
 def test_a_perfect_model_scores_as_real_data_do(evaluated, moons):
@@ -61,7 +62,7 @@ def test_the_figures_are_what_they_say(evaluated, moons):
     result = evaluated(points, moons)
     first, again, test, train = (
         ce.GaussianMixture(s.double(), VARIANCE)
-        for s in (points[:1000], points[1200:2200], moons.test[:1000], moons.train[:1000])
+        for s in (points[:1000], points[1200:2200], moons.held_out.points[:1000], moons.train.points[:1000])
     )
     tightness, ceiling = ce.fidelity(test, first).item(), ce.fidelity(test, train).item()
     assert result.settings["spectrum_points"] == SPECTRUM_POINTS
@@ -76,7 +77,7 @@ def test_the_figures_are_what_they_say(evaluated, moons):
 
 def test_a_model_without_variety_is_found_out(tmp_path, evaluated):
     normal = torch.randn(3000, 10, generator=torch.Generator().manual_seed(0))
-    data = Dataset("normal", 0.1 * normal[:2000], 0.1 * normal[2000:])
+    data = Dataset.of("normal", 0.1 * normal[:2000], 0.1 * normal[2000:])
     shrunken = 0.07 * torch.randn(4000, 10, generator=torch.Generator().manual_seed(1))
     result = evaluated(shrunken, data)
     assert result.relative_tightness > 1
@@ -89,14 +90,14 @@ def test_samples_of_a_file_are_judged_as_a_run_is(evaluated, moons, tmp_path, mo
     assert of_samples.model == of_a_run.model
     assert of_samples.reference == of_a_run.reference
     monkeypatch.setattr("contrastive_entropy.evaluation.load", lambda *args, **kwargs: moons)
-    np.save(tmp_path / "sorted.npy", moons.train[moons.train[:, 0].argsort()].numpy())
+    np.save(tmp_path / "sorted.npy", moons.train.points[moons.train.points[:, 0].argsort()].numpy())
     found = evaluate_files(str(tmp_path / "sorted.npy"), "moons", variance=VARIANCE)
     assert found.settings["points"] == 1200
     assert found.model["debiased_tightness"] == pytest.approx(1, abs=0.03)  # its second sample is of the same law
     assert found.model["recall"] > 0.95
     assert found.model["memorization"] == 1.0
     default = evaluate_files(str(tmp_path / "sorted.npy"), "moons").settings["variance"]
-    assert default == pytest.approx(neighbor_variance(moons.train))
+    assert default == pytest.approx(neighbor_variance(moons.train.points))
 
 
 def test_samples_are_not_drawn_as_a_file_is_split(tmp_path):
@@ -141,7 +142,7 @@ def test_of_few_samples_half_are_the_second_sample(moons):
     found = evaluate_samples(few, moons, variance=VARIANCE)
     assert (found.settings["points"], found.settings["spectrum_points"]) == (51, 50)
     first, again = (ce.GaussianMixture(s.double(), VARIANCE) for s in (few[:50], few[-50:]))
-    test, train = (ce.GaussianMixture(s[:50].double(), VARIANCE) for s in (moons.test, moons.train))
+    test, train = (ce.GaussianMixture(s[:50].double(), VARIANCE) for s in (moons.held_out.points, moons.train.points))
     tightness = [ce.fidelity(test, one).item() for one in (first, train)]
     assert found.model["tightness"] == pytest.approx(tightness[0])
     debiased = tightness[0] / (ce.fidelity(first, again).item() * tightness[1]) ** 0.5
@@ -153,15 +154,15 @@ def test_samples_that_cannot_be_judged(moons):
         with pytest.raises(InputError, match=message):
             evaluate_samples(samples, moons, variance=VARIANCE)
 
-    refused(moons.train[:11], "11 samples are too few to evaluate; at least 12 are needed")
-    refused(moons.train[:, :1], r"expected samples of 2 coordinates as moons has, got shape \(3000, 1\)")
-    refused(moons.train[0], r"got shape \(2,\)")
-    refused(moons.train.log(), "samples hold NaN or infinite values")
+    refused(moons.train.points[:11], "11 samples are too few to evaluate; at least 12 are needed")
+    refused(moons.train.points[:, :1], r"expected samples of 2 coordinates as moons has, got shape \(3000, 1\)")
+    refused(moons.train.points[0], r"got shape \(2,\)")
+    refused(moons.train.points.log(), "samples hold NaN or infinite values")
     with pytest.raises(InputError, match="variance must be a positive number, got 0"):
-        evaluate_samples(moons.train, moons, variance=0.0)
+        evaluate_samples(moons.train.points, moons, variance=0.0)
 
 
 def test_too_few_points(evaluated, moons):
-    few = dataclasses.replace(moons, test=moons.test[:5])
+    few = dataclasses.replace(moons, held_out=Part(moons.held_out.points[:5]))
     with pytest.raises(InputError, match="and 5 held out are too few to evaluate; at least 6 of either"):
-        evaluated(moons.train, few)
+        evaluated(moons.train.points, few)

@@ -2,13 +2,12 @@
 
 import dataclasses
 import json
-from contextlib import nullcontext
 
 import pytest
 import torch
 
 from commands import call, refused
-from contrastive_entropy import InputError, training
+from contrastive_entropy import training
 from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data.load import load, sample_toy
 from contrastive_entropy.experiments import arena, compare, variance_sweep
@@ -135,29 +134,6 @@ def test_the_arena_trains_as_the_command_does(tmp_path, schedule, data):
     assert not torch.allclose(*(next(n.body.parameters()) for n in (network, last)), rtol=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("contender", "components", "other"),
-    [
-        ("debiased_nuclear_norm", 8, True),
-        ("debiased_nuclear_norm", 0, True),
-        ("energy", 0, False),
-        ("energy", 8, False),
-        ("log_likelihood", 8, False),
-    ],
-)
-def test_runs_of_before_some_steps_saw_finer_components_alone(tmp_path, contender, components, other):
-    """Those that would be trained otherwise today are refused, the others kept."""
-    fit = Contender.named(contender, 1.0).settings(FitConfig("digits", principal_components=components))
-    asked = {"contender": contender, "fit": arena._recorded(fit)}
-    old = {**asked, "fit": {name: value for name, value in asked["fit"].items() if name != "fine_every"}}
-    if asked["fit"]["coarse_every"]:
-        old["fit"]["coarse_every"] = None
-    (tmp_path / "run.json").write_text(json.dumps(old))
-    (tmp_path / "run.safetensors").write_bytes(b"")
-    with pytest.raises(InputError, match="other settings") if other else nullcontext():
-        assert arena._known(tmp_path / "run", asked) is not None
-
-
 def test_a_plane_law_is_measured_on_more_points_than_are_held_out(monkeypatch):
     monkeypatch.setattr(arena, "LAW", 10_000)
     space = arena.Space(load("moons"))
@@ -169,7 +145,7 @@ def test_a_plane_law_is_measured_on_more_points_than_are_held_out(monkeypatch):
     assert other > 3e-3
     assert arena.Space(load("digits")).law is None
     standardized = load("moons", standardize=True)
-    energy = arena.Space(standardized).figures(standardized.units.standardized(drawn))["energy"]
+    energy = arena.Space(standardized).figures(standardized.schema.encode(drawn))["energy"]
     assert abs(energy) < 6e-4  # the law, too, is brought to the columns of the fit
 
 

@@ -123,7 +123,7 @@ def _evaluate_generator(run: Run, seed: int, from_density: bool, feature_weights
     dataset = run.dataset()
     evaluation = evaluate(run, dataset, seed=seed, from_density=from_density, feature_weights=feature_weights)
     write_json(run.folder / EVALUATION, evaluation.as_dict())
-    paths = write_figures(run, dataset.test, evaluation)
+    paths = write_figures(run, dataset.held_out.points, evaluation)
     print_evaluation(evaluation, f"{run.config.objective} on {Path(run.config.data).name}", fitted=True)
     end, asked = evaluation.settings["variance"], run.config.variance_end
     if asked is not None and end > 1.01 * asked:

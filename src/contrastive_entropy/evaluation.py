@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.files import HELD_OUT
 from contrastive_entropy.data.load import (
-    Dataset,
     Form,
     default_variance,
     load,
@@ -107,9 +107,9 @@ class Evaluation:
 
 def require_enough(dataset: Dataset) -> None:
     """Raise InputError if there are too few points to evaluate on."""
-    if min(len(dataset.test), len(dataset.train)) <= NEIGHBORS:
+    if min(len(dataset.held_out), len(dataset.train)) <= NEIGHBORS:
         raise InputError(
-            f"{dataset.name}: {len(dataset.train)} points to train on and {len(dataset.test)} held out are too few to "
+            f"{dataset.name}: {len(dataset.train)} points to train on and {len(dataset.held_out)} held out are too few to "
             f"evaluate; at least {NEIGHBORS + 1} of either are needed: more points, or another --held-out"
         )
 
@@ -132,7 +132,7 @@ def generate(run: Run, count: int, *, generator: torch.Generator, from_density: 
     network = run.load_network()
     if isinstance(network, MixtureDensityNetwork):
         return network.sample(count, generator=generator, from_density=from_density)
-    features = encoded(network, run.dataset().train).features
+    features = encoded(network, run.dataset().train.points).features
     return network.sample(count, features, generator=generator, from_density=from_density)
 
 
@@ -169,9 +169,8 @@ def evaluate_samples(
     """Compare samples, whatever made them, with the held-out points.
 
     Args:
-        samples: (n, d), in the units of `dataset.train`, standardized if it is; n >= 12. The last ones, up to 1,000, serve
-            as a second sample of their law: rows that are sorted must be shuffled before. Best are 11,000, or as many as
-            are held out and a thousand more.
+        samples: (n, d), encoded as `dataset` is; n >= 12. The last ones, up to 1,000, serve as a second sample of its law:
+            rows that are sorted must be shuffled before. Best are 11,000, or as many as are held out and a thousand more.
         dataset: to compare with.
         variance: of the densities in the spectrum, the tightness and the effective rank, v > 0, in data units squared.
         feature_weights: as in `evaluate`.
@@ -202,7 +201,11 @@ def _judged(samples: Tensor, dataset: Dataset, variance: float, inception: Incep
     """`evaluate_samples` of samples that can be compared."""
     count, few = _counts(dataset, len(samples))
     generated, again = samples[:count], samples[-few:]
-    test, train, train_again = dataset.test[:count], dataset.train[:count], dataset.train[-few:]
+    test, train, train_again = (
+        dataset.held_out.points[:count],
+        dataset.train.points[:count],
+        dataset.train.points[-few:],
+    )
     model, spectrum = _figures(generated, again, test, variance)
     reference, reference_spectrum = _figures(train, train_again, test, variance)
     if model["own_tightness"] < 1e-100 <= min(reference["tightness"], reference["own_tightness"]):
@@ -222,12 +225,12 @@ def _judged(samples: Tensor, dataset: Dataset, variance: float, inception: Incep
     if dataset.image_shape is None:
         of_columns = column_distances(generated, test)
         column = int(of_columns.argmax())
-        worst = dataset.columns[column] if dataset.columns else column
+        worst = dataset.schema.names[column] if dataset.schema.names else column
         model["column_distance"] = float(of_columns[column])
         reference["column_distance"] = float(column_distances(train, test).amax())
-    distances = neighbor_distance(dataset.test, dataset.train)
+    distances = neighbor_distance(dataset.held_out.points, dataset.train.points)
     radius = float(distances.quantile(FAR_QUANTILE))
-    for figures, nearest in ((model, neighbor_distance(generated, dataset.train)), (reference, distances)):
+    for figures, nearest in ((model, neighbor_distance(generated, dataset.train.points)), (reference, distances)):
         # of real points 1 - FAR_QUANTILE and one half by definition
         figures["far_share"] = float((nearest > radius).double().mean())
         figures["memorization"] = smaller_share(nearest, distances)
@@ -296,14 +299,13 @@ def evaluate_files(
         raise InputError(
             f"{samples}: row {min(bad)}, counted from 0, holds NaN or infinite values; remove or fill such rows"
         )
-    form = Form(data, dataset.dimension, dataset.image_shape, dataset.columns)
+    form = Form(data, dataset.dimension, dataset.image_shape, dataset.schema.names)
     refuse_unlike(chosen, Form.of(samples, points, shape), form)
     if (uneven := unevenness(dataset)) is not None:
         logger.warning(uneven)
-    if dataset.units is not None:
-        chosen = dataset.units.of_others(chosen, samples)
+    chosen = dataset.schema.encode(chosen, samples)
     if variance is None:
-        variance = default_variance(dataset.train, data)
+        variance = default_variance(dataset.train.points, data)
     found = evaluate_samples(chosen.float(), dataset, variance=variance, feature_weights=feature_weights)
     given = {"samples": samples, "data": data, "seed": seed, "held_out": held_out, "standardize": standardize}
     return dataclasses.replace(found, settings={**given, **found.settings})
@@ -311,8 +313,8 @@ def evaluate_files(
 
 def _counts(dataset: Dataset, samples: int | None = None) -> tuple[int, int]:
     """How many points a side are compared, and how many further ones are a second sample of the same law."""
-    few = min(len(dataset.test), SPECTRUM_POINTS, len(dataset.train) // 2)
-    count = min(len(dataset.test), len(dataset.train), ENERGY_POINTS)
+    few = min(len(dataset.held_out), SPECTRUM_POINTS, len(dataset.train) // 2)
+    count = min(len(dataset.held_out), len(dataset.train), ENERGY_POINTS)
     if samples is None:
         return count, few
     few = min(few, samples // 2)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.config import AutoencoderConfig
+from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.files import column_names, read_points
-from contrastive_entropy.data.load import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import FAR_QUANTILE, NEIGHBOR_POINTS, NEIGHBORS, require_enough
 from contrastive_entropy.metrics.diagnosis import Diagnosis, diagnose_alternatives
@@ -114,13 +114,15 @@ def evaluate_reconstruction(run: Run, dataset: Dataset, *, seed: int = 1) -> Rec
     """
     network = load_autoencoder(run)
     require_enough(dataset)
-    parts = dict(zip(PARTS, (dataset.train, dataset.test), strict=True))
+    parts = dict(zip(PARTS, (dataset.train.points, dataset.held_out.points), strict=True))
     bounds = {part: figures(network, points[:JOINT_POINTS], seed=seed) for part, points in parts.items()}
     generator = torch.Generator().manual_seed(seed)
-    inputs = dataset.test[:INPUTS]
+    inputs = dataset.held_out.points[:INPUTS]
     alternatives = network.reconstruct(inputs, ALTERNATIVES, generator=generator)
-    posterior = posterior_draws(network, dataset.train[:POSTERIOR_POINTS], inputs, ALTERNATIVES, generator=generator)
-    distances = neighbor_distance(dataset.test, dataset.train)
+    posterior = posterior_draws(
+        network, dataset.train.points[:POSTERIOR_POINTS], inputs, ALTERNATIVES, generator=generator
+    )
+    distances = neighbor_distance(dataset.held_out.points, dataset.train.points)
     radius = float(distances.quantile(FAR_QUANTILE))
     model, reference = (_figures(draws, inputs, dataset, radius) for draws in (alternatives, posterior))
     settings: dict[str, Any] = {
@@ -132,15 +134,15 @@ def evaluate_reconstruction(run: Run, dataset: Dataset, *, seed: int = 1) -> Rec
         "neighbors": NEIGHBORS,
         "far_radius": radius,
     }
-    joint = encoded(network, dataset.train[:JOINT_POINTS])
+    joint = encoded(network, dataset.train.points[:JOINT_POINTS])
     noisy = joint.draw(len(inputs), generator=generator)[1]
     gains = joint.mean_gains(noisy, network.centers)
     model["mean_preferred"] = float((gains > ROUNDING).double().mean())
-    if dataset.train_labels is not None and dataset.test_labels is not None:
-        classifier = Classifier(dataset.train[:POSTERIOR_POINTS], dataset.train_labels[:POSTERIOR_POINTS])
+    if dataset.train.labels is not None and dataset.held_out.labels is not None:
+        classifier = Classifier(dataset.train.points[:POSTERIOR_POINTS], dataset.train.labels[:POSTERIOR_POINTS])
         settings["classifier"] = classifier.name
-        settings["classifier_accuracy"] = classifier.accuracy(dataset.test, dataset.test_labels)
-        labels = dataset.test_labels[: len(inputs)]
+        settings["classifier_accuracy"] = classifier.accuracy(dataset.held_out.points, dataset.held_out.labels)
+        labels = dataset.held_out.labels[: len(inputs)]
         model |= classifier.purity_and_clarity(alternatives, labels)
         reference |= classifier.purity_and_clarity(posterior, labels)
     return ReconstructionEvaluation(
@@ -191,12 +193,14 @@ def _figures(draws: Tensor, inputs: Tensor, dataset: Dataset, radius: float) -> 
     found = {
         "best_error": float(squares.amin(-1).mean()),
         "mean_error": float(squares.mean()),
-        "diversity": diversity(draws, dataset.test),
-        "precision": neighborhood_scores(dataset.test[:NEIGHBOR_POINTS], flat, neighbors=NEIGHBORS).precision,
-        "far_share": far_share(flat, dataset.train, radius=radius),
+        "diversity": diversity(draws, dataset.held_out.points),
+        "precision": neighborhood_scores(
+            dataset.held_out.points[:NEIGHBOR_POINTS], flat, neighbors=NEIGHBORS
+        ).precision,
+        "far_share": far_share(flat, dataset.train.points, radius=radius),
     }
     if dataset.image_shape is not None:
-        detail = sharpness(flat, dataset.test, dataset.image_shape)
+        detail = sharpness(flat, dataset.held_out.points, dataset.image_shape)
         if math.isfinite(detail):  # not so where held-out images are flat
             found["sharpness"] = detail
     return found
@@ -217,13 +221,12 @@ def read_inputs(run: Run, source: Path | None, index: list[int] | None) -> Tenso
         InputError: a file that cannot be used or has another number of coordinates, or no such point.
     """
     if source is not None:
-        points, shape = read_points(source, double=run.units is not None)
+        points, shape = read_points(source, double=run.schema.standardized)
         if shape != run.image_shape or points.shape[1] != run.dimension:
             expected = run.image_shape or (run.dimension,)
             raise InputError(f"{source}: expected inputs of shape {expected}, got {shape or tuple(points.shape[1:])}")
-        points = _in_order(points, source, run.columns)
-        return points if run.units is None else run.units.standardized(points)
-    test = run.dataset().test
+        return run.schema.encode(_in_order(points, source, run.schema.names))
+    test = run.dataset().held_out.points
     if index is None:
         return test[:10]
     outside = [i for i in index if not 0 <= i < len(test)]
@@ -267,7 +270,7 @@ def whole_limit(
         raise InputError(f"--conditions must be at least 1, got {conditions}")
     network = load_autoencoder(run)
     dataset = run.dataset()
-    joint = encoded(network, dataset.train if part == "train" else dataset.test)
+    joint = encoded(network, dataset.train.points if part == "train" else dataset.held_out.points)
     generator = torch.Generator().manual_seed(seed)
     y, log_weights = conditions_of(joint, conditions, generator=generator)
     start = time.monotonic()

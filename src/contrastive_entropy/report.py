@@ -194,9 +194,9 @@ def columns_figure(run: Run, samples: Tensor, data: Tensor) -> Figure:
         samples: (m, d).
         data: (n, d).
     """
-    real, model = (run.in_data_units(points).double() for points in (data, samples))
+    real, model = (run.schema.decode(points).double() for points in (data, samples))
     count = real.shape[1]
-    names = run.columns or [f"column {column}" for column in range(count)]
+    names = run.schema.names or [f"column {column}" for column in range(count)]
     rows = math.ceil(count / 4)
     figure = Figure(figsize=(3.2 * min(count, 4), 2.6 * rows), layout="constrained")
     FigureCanvasAgg(figure)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from contrastive_entropy.data.load import Dataset
+from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.mixtures.joint import ConditionalBound, JointMixture, conditional_bound, iid_tightness
 from contrastive_entropy.mixtures.mixture import GaussianMixture
@@ -35,7 +35,7 @@ class BoundTracker:
     """
 
     def __init__(self, dataset: Dataset, *, points: int = TRACKED_POINTS, seed: int = 0) -> None:
-        self.parts = dict(zip(PARTS, (dataset.train[:points], dataset.test[:points]), strict=True))
+        self.parts = dict(zip(PARTS, (dataset.train.points[:points], dataset.held_out.points[:points]), strict=True))
         self.seed = seed
 
     def measure(self, model: EncoderMixtureDecoder) -> dict[str, dict[str, float]]:

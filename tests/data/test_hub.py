@@ -31,26 +31,26 @@ def test_a_copy_in_the_layout_of_the_hub(copy):
     root, pixels = copy
     data = load("mnist", data_root=root)
     assert data.image_shape == (1, 28, 28)
-    assert (len(data.train), len(data.test)) == (20, 10)
-    torch.testing.assert_close(data.train * 255, torch.from_numpy(pixels[:20]).flatten(1).float())
-    assert data.train_labels.tolist() == [*range(10)] * 2
-    assert data.test_labels.tolist() == [*range(10)]
+    assert (len(data.train), len(data.held_out)) == (20, 10)
+    torch.testing.assert_close(data.train.points * 255, torch.from_numpy(pixels[:20]).flatten(1).float())
+    assert data.train.labels.tolist() == [*range(10)] * 2
+    assert data.held_out.labels.tolist() == [*range(10)]
 
 
 def test_stacked_digits(copy):
     root, pixels = copy
     data = load("stacked_mnist", data_root=root, points=50)
     assert data.image_shape == (3, 28, 28)
-    assert (len(data.train), len(data.test)) == (50, 10)
-    for part, rows in (("train", slice(0, 20)), ("test", slice(20, 30))):
+    assert (len(data.train), len(data.held_out)) == (50, 10)
+    for part, rows in ((data.train, slice(0, 20)), (data.held_out, slice(20, 30))):
         known = {tuple(row) for row in pixels[rows].reshape(-1, 784).tolist()}
-        channels = (getattr(data, part) * 255).round().int().reshape(-1, 3, 784)
+        channels = (part.points * 255).round().int().reshape(-1, 3, 784)
         for channel in range(3):
             drawn = {tuple(row) for row in channels[:, channel].tolist()}
             assert drawn <= known  # whole digits of this part
             assert len(drawn) >= 0.5 * len(known)
             assert not torch.equal(channels[:, channel], channels[:, channel - 1])  # independent of each other
-    torch.testing.assert_close(load("stacked_mnist", data_root=root, points=50).train, data.train)
+    torch.testing.assert_close(load("stacked_mnist", data_root=root, points=50).train.points, data.train.points)
 
 
 def test_modes_of_stacked_digits(copy):
@@ -113,19 +113,19 @@ def test_any_data_set_of_the_hub_by_its_identifier(tmp_path, monkeypatch, caplog
     write_copy(tmp_path / "owner" / "shapes", {"train": 30, "test": 12})
     data = load("hub:owner/shapes", data_root=tmp_path)
     assert data.image_shape == (3, 20, 24)
-    assert (len(data.train), len(data.test)) == (30, 12)
+    assert (len(data.train), len(data.held_out)) == (30, 12)
     assert not caplog.records
-    assert len(load("hub:owner/shapes", data_root=tmp_path, held_out=0.3).test) == 12
+    assert len(load("hub:owner/shapes", data_root=tmp_path, held_out=0.3).held_out) == 12
     load("hub:owner/shapes", data_root=tmp_path, held_out=0.3)
     assert caplog.text.count("hub:owner/shapes comes with held-out images, its part test: they are taken") == 1
-    assert sorted(data.train_labels.tolist()) == [0] * 10 + [1] * 10 + [2] * 10
+    assert sorted(data.train.labels.tolist()) == [0] * 10 + [1] * 10 + [2] * 10
     some = load("hub:owner/shapes", data_root=tmp_path, points=11, seed=3)
     assert len(some.train) == 11
-    rows = [int((data.train == row).all(1).nonzero()[0, 0]) for row in some.train]
-    assert data.train_labels[rows].tolist() == some.train_labels.tolist()
+    rows = [int((data.train.points == row).all(1).nonzero()[0, 0]) for row in some.train.points]
+    assert data.train.labels[rows].tolist() == some.train.labels.tolist()
     write_copy(tmp_path / "single", {"train": 30}, label=False)
     split = load("hub:someone/single", data_root=tmp_path, held_out=0.3)
-    assert (len(split.train), len(split.test), split.train_labels) == (21, 9, None)
+    assert (len(split.train), len(split.held_out), split.train.labels) == (21, 9, None)
 
 
 def test_images_stored_class_by_class_come_mixed(tmp_path, monkeypatch):
@@ -141,11 +141,11 @@ def test_images_stored_class_by_class_come_mixed(tmp_path, monkeypatch):
         table = datasets.Dataset.from_dict({"image": pictures, "label": labels}, features=kinds)
         table.to_parquet(folder / f"{part}-00000-of-00001.parquet")
     data = load("hub:owner/sorted", data_root=tmp_path)
-    for points, labels in ((data.train, data.train_labels), (data.test, data.test_labels)):
+    for points, labels in ((data.train.points, data.train.labels), (data.held_out.points, data.held_out.labels)):
         torch.testing.assert_close((points[:, 0] * 255 / 60).round().long(), labels)  # each image keeps its class
         assert labels[: len(labels) // 2].unique().tolist() == [0, 1, 2, 3]
         assert labels.bincount().tolist() == [len(labels) // 4] * 4
-    torch.testing.assert_close(load("hub:owner/sorted", data_root=tmp_path).train, data.train)
+    torch.testing.assert_close(load("hub:owner/sorted", data_root=tmp_path).train.points, data.train.points)
 
 
 @pytest.mark.parametrize("labels", [[-1] * 20, [2] * 20])
@@ -160,8 +160,8 @@ def test_withheld_or_single_classes_are_none(labels, tmp_path, monkeypatch):
         table = datasets.Dataset.from_dict(columns, features=kinds)
         table.to_parquet(tmp_path / "owner" / "few" / f"{part}-00000-of-00001.parquet")
     data = load("hub:owner/few", data_root=tmp_path)
-    assert data.train_labels.bincount().tolist() == [5, 10, 5]
-    assert data.test_labels is None
+    assert data.train.labels.bincount().tolist() == [5, 10, 5]
+    assert data.held_out.labels is None
 
 
 def test_identifiers_and_contents_that_cannot_be_used(tmp_path, monkeypatch):
@@ -196,14 +196,14 @@ def test_faces_are_cut_to_their_middle_and_resized(tmp_path, monkeypatch):
     write_copy(tmp_path / "celeba", {"train": 12, "test": 12})
     data = load("celeba", data_root=tmp_path)
     assert data.image_shape == (3, 8, 8)
-    assert data.train_labels is None
+    assert data.train.labels is None
     from datasets import load_dataset
 
     picture = np.asarray(load_dataset(str(tmp_path / "celeba"))["train"][0]["picture"], dtype=np.float64) / 255
     middle = picture[2:18, 4:20]
     blocks = middle.reshape(8, 2, 8, 2, 3).mean((1, 3)).transpose(2, 0, 1)
-    assert np.abs(data.train[0].reshape(3, 8, 8).numpy() - blocks).mean() < 0.1  # a tent filter, not a box
-    assert np.corrcoef(data.train[0].numpy(), blocks.ravel())[0, 1] > 0.9
+    assert np.abs(data.train.points[0].reshape(3, 8, 8).numpy() - blocks).mean() < 0.1  # a tent filter, not a box
+    assert np.corrcoef(data.train.points[0].numpy(), blocks.ravel())[0, 1] > 0.9
 
 
 def test_a_download_is_announced_with_its_size(tmp_path, monkeypatch, caplog):
@@ -228,10 +228,10 @@ def test_a_download_is_announced_with_its_size(tmp_path, monkeypatch, caplog):
 
 def test_points_take_a_part_of_any_data_set():
     whole, part = load("digits"), load("digits", points=100, seed=1)
-    assert len(part.train) == len(part.train_labels) == 100
-    assert torch.equal(part.test, whole.test)
-    rows = [int((whole.train == row).all(1).nonzero()[0, 0]) for row in part.train]
-    assert whole.train_labels[rows].tolist() == part.train_labels.tolist()
+    assert len(part.train) == len(part.train.labels) == 100
+    assert torch.equal(part.held_out.points, whole.held_out.points)
+    rows = [int((whole.train.points == row).all(1).nonzero()[0, 0]) for row in part.train.points]
+    assert whole.train.labels[rows].tolist() == part.train.labels.tolist()
     assert rows != list(range(100))
     with pytest.raises(InputError, match="points must be at least 10, got 9"):
         load("digits", points=9)
@@ -248,15 +248,15 @@ def test_sixteen_bits_keep_their_range(tmp_path, monkeypatch):
     table = datasets.Dataset.from_dict(columns, features=datasets.Features({"image": datasets.Image()}))
     table.to_parquet(tmp_path / "deep" / "train-00000-of-00001.parquet")
     data = load("hub:owner/deep", data_root=tmp_path)
-    np.testing.assert_allclose(data.train[0].numpy(), ramp.ravel() / 65535, rtol=1e-6)
+    np.testing.assert_allclose(data.train.points[0].numpy(), ramp.ravel() / 65535, rtol=1e-6)
 
 
 def test_points_are_taken_after_the_split_of_a_single_part(tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     write_copy(tmp_path / "single", {"train": 50})
     data = load("hub:someone/single", data_root=tmp_path, held_out=0.4, points=12)
-    assert (len(data.train), len(data.test)) == (12, 20)
-    rows = {row.numpy().tobytes() for row in torch.cat([data.train, data.test])}
+    assert (len(data.train), len(data.held_out)) == (12, 20)
+    rows = {row.numpy().tobytes() for row in torch.cat([data.train.points, data.held_out.points])}
     assert len(rows) == 32  # nothing is in both
 
 

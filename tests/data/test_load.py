@@ -14,9 +14,11 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from contrastive_entropy import InputError
+from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.files import column_names, csv_bytes, read_points
 from contrastive_entropy.data.hub import HUB
-from contrastive_entropy.data.load import STACKED, TOYS, Dataset, Units, load, names, sample_toy, toy_modes, unevenness
+from contrastive_entropy.data.load import STACKED, TOYS, load, names, sample_toy, toy_modes, unevenness
+from contrastive_entropy.data.schema import Table
 from contrastive_entropy.metrics.modes import mode_scores
 
 RNG = np.random.default_rng(0)
@@ -26,13 +28,13 @@ RNG = np.random.default_rng(0)
 def test_toys_are_drawn_afresh_for_each_seed(name):
     data = load(name)
     dimension = 1200 if name == "modes1200" else 2
-    assert data.train.shape == (10_000, dimension)
-    assert data.test.shape == (5_000, dimension)
-    assert data.train.dtype == torch.float32
+    assert data.train.points.shape == (10_000, dimension)
+    assert data.held_out.points.shape == (5_000, dimension)
+    assert data.train.points.dtype == torch.float32
     assert data.image_shape is None
-    assert torch.equal(load(name).train, data.train)
-    assert not torch.equal(load(name, seed=1).train, data.train)
-    assert not torch.equal(data.train[:5000], data.test)
+    assert torch.equal(load(name).train.points, data.train.points)
+    assert not torch.equal(load(name, seed=1).train.points, data.train.points)
+    assert not torch.equal(data.train.points[:5000], data.held_out.points)
 
 
 def test_the_mode_benchmarks_have_their_modes():
@@ -96,12 +98,12 @@ def test_the_other_toys_are_where_they_belong():
 
 def test_digits_are_split_once_and_for_all():
     data = load("digits")
-    assert (len(data.train), len(data.test), data.image_shape) == (1297, 500, (1, 8, 8))
-    assert data.train.min() == 0
-    assert data.train.max() == 1
-    assert torch.equal(load("digits", seed=5).test, data.test)
-    assert sorted(data.train_labels.unique().tolist()) == list(range(10))
-    assert len(torch.cat([data.train, data.test]).unique(dim=0)) == 1797
+    assert (len(data.train), len(data.held_out), data.image_shape) == (1297, 500, (1, 8, 8))
+    assert data.train.points.min() == 0
+    assert data.train.points.max() == 1
+    assert torch.equal(load("digits", seed=5).held_out.points, data.held_out.points)
+    assert sorted(data.train.labels.unique().tolist()) == list(range(10))
+    assert len(torch.cat([data.train.points, data.held_out.points]).unique(dim=0)) == 1797
 
 
 def write(path, array):
@@ -119,12 +121,12 @@ def write(path, array):
 def test_files_hold_one_point_per_row(tmp_path, suffix):
     array = RNG.standard_normal((50, 3))
     data = load(write(tmp_path / f"x{suffix}", array), held_out=0.2)
-    assert (len(data.train), len(data.test)) == (40, 10)
-    whole = torch.cat([data.train, data.test])
+    assert (len(data.train), len(data.held_out)) == (40, 10)
+    whole = torch.cat([data.train.points, data.held_out.points])
     expected = torch.from_numpy(array).float()
     torch.testing.assert_close(whole[whole[:, 0].argsort()], expected[expected[:, 0].argsort()])
-    assert torch.equal(load(tmp_path / f"x{suffix}").test, data.test)
-    assert not torch.equal(load(tmp_path / f"x{suffix}", seed=1).test, data.test)
+    assert torch.equal(load(tmp_path / f"x{suffix}").held_out.points, data.held_out.points)
+    assert not torch.equal(load(tmp_path / f"x{suffix}", seed=1).held_out.points, data.held_out.points)
 
 
 def test_csv_without_header_integers_and_booleans(tmp_path):
@@ -132,7 +134,7 @@ def test_csv_without_header_integers_and_booleans(tmp_path):
     assert len(load(tmp_path / "plain.csv").train) == 16
     table = pd.DataFrame({"a": pd.array(range(20), dtype="Int64"), "b": [True, False] * 10})
     table.to_parquet(tmp_path / "t.parquet")
-    assert load(tmp_path / "t.parquet").train[:, 1].unique().tolist() == [0, 1]
+    assert load(tmp_path / "t.parquet").train.points[:, 1].unique().tolist() == [0, 1]
 
 
 def test_numbers_that_may_name_columns_are_pointed_at(tmp_path):
@@ -155,9 +157,9 @@ def test_arrays_of_images(tmp_path, shape, image_shape):
     data = load(write(tmp_path / "x.npy", array))
     assert data.image_shape == image_shape
     assert data.dimension == 6 * 5 * image_shape[0]
-    assert 0 <= data.train.min() < data.train.max() <= 1
+    assert 0 <= data.train.points.min() < data.train.points.max() <= 1
     first = array[0].transpose(2, 0, 1) if shape[-1] == 3 else array[0]
-    whole = torch.cat([data.train, data.test])
+    whole = torch.cat([data.train.points, data.held_out.points])
     assert (whole == torch.from_numpy(first.reshape(-1) / 255).float()).all(1).any()
 
 
@@ -177,7 +179,7 @@ def test_folders_of_images(tmp_path, mode):
     (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
     (tmp_path / "1" / "other").symlink_to(tmp_path / "0", target_is_directory=True)
     (tmp_path / "2").symlink_to(tmp_path / "1", target_is_directory=True)
-    assert len(read_points(tmp_path)[0]) == len(data.train) + len(data.test)
+    assert len(read_points(tmp_path)[0]) == len(data.train) + len(data.held_out)
 
 
 def bad_file(folder, kind):
@@ -305,7 +307,8 @@ def test_toys_have_the_moments_of_their_law(name):
 
 @pytest.mark.parametrize("name", list(TOYS))
 def test_no_part_of_a_toy_shares_a_draw_with_another(name):
-    parts = [part[:5000] for seed in range(2) for part in (load(name, seed=seed).train, load(name, seed=seed).test)]
+    loaded = [load(name, seed=seed) for seed in range(2)]
+    parts = [part.points[:5000] for data in loaded for part in (data.train, data.held_out)]
     parts += [sample_toy(name, 5000, seed=0), sample_toy(name, 5000, seed=2)]
     assert len({part.numpy().tobytes() for part in parts}) == len(parts)
 
@@ -314,12 +317,12 @@ def test_digits_keep_their_labels():
     digits = load_digits()
     label_of = {image.tobytes(): label for image, label in zip(digits.data, digits.target, strict=True)}
     data = load("digits")
-    for images, labels in ((data.train, data.train_labels), (data.test, data.test_labels)):
+    for images, labels in ((data.train.points, data.train.labels), (data.held_out.points, data.held_out.labels)):
         assert [label_of[image.tobytes()] for image in (16 * images.double()).numpy()] == labels.tolist()
 
 
 def all_rows(data):
-    return torch.cat([data.train, data.test])
+    return torch.cat([data.train.points, data.held_out.points])
 
 
 def load_unless_refused(path):
@@ -344,13 +347,13 @@ NUMBERS = "\n".join(f"{i},{100 + i}" for i in range(20))
 @pytest.mark.parametrize("held_out", [0.1, 0.25, 0.5])
 def test_the_share_that_is_held_out(tmp_path, held_out):
     data = load(write(tmp_path / "x.npy", RNG.random((40, 2))), held_out=held_out)
-    assert (len(data.train), len(data.test)) == (40 - 40 * held_out, 40 * held_out)
+    assert (len(data.train), len(data.held_out)) == (40 - 40 * held_out, 40 * held_out)
 
 
 @pytest.mark.parametrize("held_out", [0.001, 0.99])
 def test_both_parts_of_a_split_hold_points(tmp_path, held_out):
     data = load(write(tmp_path / "x.npy", RNG.random((10, 2))), held_out=held_out)
-    assert min(len(data.train), len(data.test)) >= 1
+    assert min(len(data.train), len(data.held_out)) >= 1
 
 
 def test_an_archive_may_hold_one_array_of_any_name(tmp_path):
@@ -370,7 +373,7 @@ def test_upper_case_suffixes_and_float_images_are_kept(tmp_path):
 def test_images_lie_between_0_and_1_or_are_refused(tmp_path, dtype):
     path = write(tmp_path / "x.npy", RNG.integers(0, 256, (12, 4, 5)).astype(dtype))
     data = load_unless_refused(path)
-    assert data is None or data.train.max() <= 1
+    assert data is None or data.train.points.max() <= 1
 
 
 @pytest.mark.parametrize(("dtype", "expected"), [("Int64", [0, 1]), ("boolean", [0, 1]), ("Float32", [0, 1])])
@@ -689,16 +692,16 @@ def test_standardized_columns_have_mean_0_and_deviation_1_and_know_their_units(t
     path = tmp_path / f"table{suffix}"
     table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
     dataset = load(path, standardize=True)
-    assert load(path).units is None
-    assert dataset.columns == ("time", "price", "none")
-    assert dataset.units.constant == [2]
-    torch.testing.assert_close(dataset.train.mean(0), torch.zeros(3), atol=1e-6, rtol=0)
-    torch.testing.assert_close(dataset.train.std(0, correction=0), torch.tensor([1.0, 1, 0]))
-    assert len(dataset.train[:, 0].unique()) == 240  # in float32 the times would have been four
-    restored = np.sort(dataset.units.restored(torch.cat([dataset.train, dataset.test])), 0)
+    assert not load(path).schema.standardized
+    assert dataset.schema.names == ("time", "price", "none")
+    assert dataset.schema.constant == (2,)
+    torch.testing.assert_close(dataset.train.points.mean(0), torch.zeros(3), atol=1e-6, rtol=0)
+    torch.testing.assert_close(dataset.train.points.std(0, correction=0), torch.tensor([1.0, 1, 0]))
+    assert len(dataset.train.points[:, 0].unique()) == 240  # in float32 the times would have been four
+    restored = np.sort(dataset.schema.decode(torch.cat([dataset.train.points, dataset.held_out.points])), 0)
     assert (np.abs(restored - np.sort(table, 0)).max(0) <= [1e-4, 1e-9, 0]).all()
     few = load(path, points=20, standardize=True)
-    torch.testing.assert_close(few.train.std(0, correction=0), torch.tensor([1.0, 1, 0]))
+    torch.testing.assert_close(few.train.points.std(0, correction=0), torch.tensor([1.0, 1, 0]))
 
 
 def test_columns_that_vary_by_rounding_are_constant(tmp_path):
@@ -707,11 +710,11 @@ def test_columns_that_vary_by_rounding_are_constant(tmp_path):
         values /= values.sum(1, keepdim=True)
         assert values.sum(1).std() > 0
         np.save(tmp_path / "shares.npy", torch.cat([values, values.sum(1, keepdim=True)], 1).numpy())
-        units = load(tmp_path / "shares.npy", standardize=True).units
-        assert units.constant == [4]
-    held_out = units.standardized(torch.full((1, 5), 7.0))
+        schema = load(tmp_path / "shares.npy", standardize=True).schema
+        assert schema.constant == (4,)
+    held_out = schema.encode(torch.full((1, 5), 7.0))
     assert float(held_out[0, 4]) == 0  # in points to come, too
-    assert float(units.restored(held_out)[0, 4]) == pytest.approx(1)
+    assert float(schema.decode(held_out)[0, 4]) == pytest.approx(1)
 
 
 def test_large_whole_numbers_do_not_vary_by_rounding():
@@ -720,20 +723,20 @@ def test_large_whole_numbers_do_not_vary_by_rounding():
     stored = torch.full((100,), 1e9).nextafter(torch.tensor(2e9) * (torch.arange(100) % 2))  # whole by their size alone
     assert stored.std() > 0
     points = torch.stack([days, counts, stored], 1)
-    units = Units.of(points)
-    assert units.constant == [2]
-    assert torch.equal(units.restored(units.standardized(points))[:, 0], days.double())
+    schema = Table.of(3).standardizing(points)
+    assert schema.constant == (2,)
+    assert torch.equal(schema.decode(schema.encode(points))[:, 0], days.double())
 
 
 def test_columns_whose_rounding_shows_are_pointed_at(tmp_path):
     points = torch.randn(200, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    near, far = (Dataset("x", *(2 * [(points + offset).float()])) for offset in (1e3, 1e7))
+    near, far = (Dataset.of("x", *(2 * [(points + offset).float()])) for offset in (1e3, 1e7))
     assert unevenness(near) is None
     assert "column 0, counted from 0, lies near 1e+07 with a deviation of" in str(unevenness(far))
     assert "steps of 1.2: subtract an offset from it, or give --standardize" in str(unevenness(far))
     np.savetxt(tmp_path / "far.csv", points + 1e7, delimiter=",", fmt="%.18g")
     assert unevenness(load(tmp_path / "far.csv", standardize=True)) is None
-    assert "column 0" in str(unevenness(Dataset("x", *(2 * [(points[:, :1] + 1e7).float()]))))
+    assert "column 0" in str(unevenness(Dataset.of("x", *(2 * [(points[:, :1] + 1e7).float()]))))
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist", STACKED, "hub:ylecun/mnist"])
@@ -747,8 +750,8 @@ def test_images_are_not_standardized(name, tmp_path):
 
 def test_columns_without_names_have_none(tmp_path):
     np.savetxt(tmp_path / "plain.csv", np.eye(12), delimiter=",")
-    assert load(tmp_path / "plain.csv").columns is None
-    assert load("moons").columns is None
+    assert load(tmp_path / "plain.csv").schema.names is None
+    assert load("moons").schema.names is None
 
 
 @pytest.mark.parametrize("columns", [None, ("a", "b c"), ('comma, "quoted"', "2"), ("2019", "2020")])

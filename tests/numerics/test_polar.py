@@ -24,7 +24,7 @@ def moons(n, m, variance):
 
 
 def digits(n, m, variance):
-    points = load("digits").train
+    points = load("digits").train.points
     return gram(points[:n], points[n : n + m], variance)
 
 

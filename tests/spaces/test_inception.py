@@ -123,8 +123,8 @@ def test_evaluate_adds_figures_in_inception_features(digits_run, weights):
     assert all(name in result.stdout for name in INCEPTION_MEANINGS)
     dataset, network = load("digits"), Inception(weights, (1, 8, 8))
     samples = Run.open(digits_run).load_network().sample(12, generator=torch.Generator().manual_seed(1))[:6]
-    held_out = network.features(dataset.test[:6], "held out")
-    for column, points in (("model", samples), ("reference", dataset.train[:6])):
+    held_out = network.features(dataset.held_out.points[:6], "held out")
+    for column, points in (("model", samples), ("reference", dataset.train.points[:6])):
         features = network.features(points, column)
         shown = {name: found[column].pop(name) for name in INCEPTION_MEANINGS}
         scores = neighborhood_scores(held_out, features, neighbors=5)

@@ -94,7 +94,7 @@ def test_codes_that_belong_to_one_point_do_not_count(monkeypatch):
 
 
 def test_moons_fill_a_code_evenly():
-    assert separating(load("moons").train, most=1e-3, feature_variance=0.0025) == 1e-3
+    assert separating(load("moons").train.points, most=1e-3, feature_variance=0.0025) == 1e-3
 
 
 def test_a_code_that_tells_all_data_apart_needs_no_smaller_variance():
@@ -110,8 +110,8 @@ def test_a_code_that_tells_all_data_apart_needs_no_smaller_variance():
 def test_an_autoencoder_ends_where_alternatives_can_be_apart(centers, capped):
     config = AutoencoderConfig("digits", features=1, centers=centers)
     data = load("digits")
-    most = neighbor_variance(data.train, neighbors=8) / 2
-    expected = separating(data.train, most=most, centers=2, feature_variance=0.0025)
+    most = neighbor_variance(data.train.points, neighbors=8) / 2
+    expected = separating(data.train.points, most=most, centers=2, feature_variance=0.0025)
     assert expected < most
     assert config.resolve(data).variance_end == pytest.approx(expected if capped else most)
     assert dataclasses.replace(config, variance_end=0.5).resolve(data).variance_end == 0.5
@@ -120,7 +120,7 @@ def test_an_autoencoder_ends_where_alternatives_can_be_apart(centers, capped):
 @pytest.mark.parametrize(("batch", "neighbors"), [(32, 8), (100, 16), (3, 1)])
 def test_the_kernel_of_a_fit_reaches_16_neighbours_or_a_quarter_of_a_small_batch(batch, neighbors):
     data = load("moons")
-    expected = neighbor_variance(data.train, points=batch, neighbors=neighbors)
+    expected = neighbor_variance(data.train.points, points=batch, neighbors=neighbors)
     assert FitConfig("moons", batch_size=batch).resolve(data).variance_end == expected
 
 
@@ -408,7 +408,7 @@ def test_distances_by_products_are_those_by_differences(offset, monkeypatch):
 
 @pytest.mark.parametrize(("points", "rank"), [(64, 2), (256, 8), (1024, 16)])
 def test_modes_of_few_points_of_a_batch_are_not_taken_for_neighbours(points, rank):
-    grid = load("grid25").train  # of deviation .05 and distance 2
+    grid = load("grid25").train.points  # of deviation .05 and distance 2
     variance = neighbor_variance(grid, points=points)
     assert 0.0004 < variance < 0.016
     choice = select(grid, points=points)

@@ -448,8 +448,8 @@ def _digits() -> Dataset:
     images = torch.from_numpy(digits.data / 16).float()
     labels = torch.from_numpy(digits.target).long()
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-    parts = (Part(images[rows], labels=labels[rows]) for rows in (order[:1297], order[1297:]))
-    return Dataset("digits", *parts, Images(1, 8, 8))
+    train, held_out = (Part(images[rows], labels=labels[rows]) for rows in (order[:1297], order[1297:]))
+    return Dataset("digits", train, held_out, Images(1, 8, 8))
 
 
 def _hub(name: str, data_root: str | Path | None, seed: int, held_out: float, points: int | None) -> Dataset:
@@ -459,8 +459,8 @@ def _hub(name: str, data_root: str | Path | None, seed: int, held_out: float, po
     shape = (channels, height, width)
     if test.pixels.shape[1:] != train.pixels.shape[1:]:
         raise InputError(f"{name}: training images are {shape} and held-out ones {tuple(test.pixels.shape[1:])}")
-    parts = (Part(part.pixels.flatten(1), labels=part.labels) for part in (train, test))
-    return Dataset(name, *parts, Images(*shape))
+    parts = [Part(part.pixels.flatten(1), labels=part.labels) for part in (train, test)]
+    return Dataset(name, parts[0], parts[1], Images(*shape))
 
 
 def _stacked(data_root: str | Path | None, seed: int, points: int | None) -> Dataset:

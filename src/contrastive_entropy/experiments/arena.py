@@ -12,8 +12,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from contrastive_entropy.config import OBJECTIVES_OWN, FitConfig, Machine, automatic_device, emulation, of_before
-from contrastive_entropy.data.load import TOYS, Dataset, sample_toy
+from contrastive_entropy.config import OBJECTIVES_OWN, FitConfig, Machine, automatic_device, emulation
+from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.load import TOYS, sample_toy
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import require_enough
 from contrastive_entropy.experiments.contenders import Loss
@@ -31,7 +32,7 @@ from contrastive_entropy.metrics.distances import (
 from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.numerics.principal import principal_directions
 from contrastive_entropy.progress import progress_line
-from contrastive_entropy.runs import Run, digest, load_for, write_atomically, write_json
+from contrastive_entropy.runs import Run, load_for, write_atomically, write_json
 from contrastive_entropy.spaces.classifier import Classifier
 from contrastive_entropy.steps import Fit, initial_network
 
@@ -103,7 +104,7 @@ class Arena:
         self.folder, self.clock = folder / "runs", clock
         self.space = Space(self.dataset, self.device)
         self.real = self.space.real()
-        self.data_digest = digest(self.dataset)
+        self.data_digest = self.dataset.digest
         self.expected, self.asked = expected, 0
         self.spent: list[float] = []
 
@@ -179,8 +180,7 @@ def _known(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
     known = read_json(file)
     if known is None or not path.with_name(f"{path.name}.safetensors").is_file():
         return None
-    known.setdefault("drawn_points", known.get("fit", {}).get("batch_size"))  # before there were pairs
-    if {name: _with_defaults(name, known.get(name)) for name in asked} != asked:
+    if {name: known.get(name) for name in asked} != asked:
         raise InputError(f"{file} holds a run with other settings; choose another --out")
     return known
 
@@ -188,13 +188,6 @@ def _known(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 def _recorded(config: FitConfig) -> dict[str, Any]:
     """What a run's file says of its settings; `data`, beside them, says what was read."""
     return {**dataclasses.asdict(config.decided()), "data_root": None}
-
-
-def _with_defaults(name: str, value: Any) -> Any:
-    """What an older version wrote, with the settings that it did not know, and wherever the data lay."""
-    if name != "fit":
-        return value
-    return {**dataclasses.asdict(FitConfig("")), "fine_every": 0, **of_before(value or {}), "data_root": None}
 
 
 def train(
@@ -218,7 +211,7 @@ def train(
     """
     network = initial_network(config, dataset)
     assert isinstance(network, MixtureDensityNetwork)
-    fit = Fit(config, network, dataset.train).to(automatic_device())
+    fit = Fit(config, network, dataset.train.points).to(automatic_device())
     optimizer = fit.configure_optimizers()
     half = HALVES[precision]
     start = time.monotonic()
@@ -266,27 +259,30 @@ class Space:
     """
 
     def __init__(self, dataset: Dataset, device: torch.device = CPU) -> None:
-        self.dataset, self.device = dataset, device if dataset.train.numel() <= ON_DEVICE else CPU
+        self.dataset, self.device = dataset, device if dataset.train.points.numel() <= ON_DEVICE else CPU
         self.classifier: Classifier | None = None
         self.axes: Tensor | None = None
         self.name, self.digest = POINTS, ""
-        if dataset.train_labels is not None and dataset.test_labels is not None:
-            self.classifier = Classifier(dataset.train, dataset.train_labels, hidden=(256, 64), epochs=10)
-            accuracy = self.classifier.accuracy(dataset.test, dataset.test_labels)
+        if dataset.train.labels is not None and dataset.held_out.labels is not None:
+            self.classifier = Classifier(dataset.train.points, dataset.train.labels, hidden=(256, 64), epochs=10)
+            accuracy = self.classifier.accuracy(dataset.held_out.points, dataset.held_out.labels)
             self.name = f"the 64 last features of {self.classifier.name}, accuracy {accuracy:.3f}"
             self.digest = self.classifier.digest
         elif dataset.dimension > MOST_COORDINATES:
             self.name = f"the {COMPONENTS} leading principal components of the training points"
-            self.mean = dataset.train.mean(0)
-            self.axes = principal_directions(dataset.train, COMPONENTS).T
-        self.test = self._placed(dataset.test[:EVALUATED]).to(self.device)
+            self.mean = dataset.train.points.mean(0)
+            self.axes = principal_directions(dataset.train.points, COMPONENTS).T
+        self.test = self._placed(dataset.held_out.points[:EVALUATED]).to(self.device)
         self.law: Tensor | None = None
         if dataset.name in TOYS and dataset.dimension == 2:
             law = sample_toy(dataset.name, LAW, seed=LAW_SEED)
-            self.law = (law if dataset.units is None else dataset.units.standardized(law)).to(self.device)
+            self.law = (dataset.schema.encode(law)).to(self.device)
         self.wanted = EVALUATED if self.law is None else len(self.law)
         """Samples that the figures take."""
-        self.few, self.train = dataset.test[:NEIGHBORED].to(self.device), dataset.train.to(self.device)
+        self.few, self.train = (
+            dataset.held_out.points[:NEIGHBORED].to(self.device),
+            dataset.train.points.to(self.device),
+        )
         self.held_out_distance = neighbor_distance(self.few, self.train)
 
     def _placed(self, points: Tensor) -> Tensor:
@@ -302,7 +298,7 @@ class Space:
             points: (n, d).
             nearest: distances to the nearest training point for the memorisation; None is those of the points.
         """
-        every, points = points, points[: min(EVALUATED, len(self.dataset.test))]
+        every, points = points, points[: min(EVALUATED, len(self.dataset.held_out.points))]
         placed, few = self._placed(points).to(self.device), points[:NEIGHBORED].to(self.device)
         scores = neighborhood_scores(self.test[:NEIGHBORED], placed[:NEIGHBORED])
         if nearest is None:
@@ -325,4 +321,4 @@ class Space:
 
     def real(self) -> dict[str, float]:
         """What training points reach in the samples' place; their memorisation is that of held-out points, one half."""
-        return self.figures(self.dataset.train, nearest=self.held_out_distance)
+        return self.figures(self.dataset.train.points, nearest=self.held_out_distance)

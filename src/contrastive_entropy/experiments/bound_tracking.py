@@ -55,7 +55,7 @@ def run(config: BoundTrackingConfig, folder: Path) -> dict[str, Any]:
                 for name in ("tightness", "gap", "neighbors", "iid_tightness", "best_error", "mean_error"):
                     row[f"{part}_{name}"] = mean_and_error([table[part][name][-1] for table in tables])
             if config.free and features == 1:
-                row["free_tightness"] = free_tightness(runs[0], datasets[config.seeds[0]].train, centers)
+                row["free_tightness"] = free_tightness(runs[0], datasets[config.seeds[0]].train.points, centers)
             rows.append(row)
             curves.append(
                 {"features": features, "centers": centers, "runs": [curve(table["train"]) for table in tables]}

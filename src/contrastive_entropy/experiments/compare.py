@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from contrastive_entropy.data.load import Dataset
+from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.experiments.arena import Arena
 from contrastive_entropy.experiments.contenders import PEERS, Contender
@@ -66,7 +66,7 @@ def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
     contenders = [Contender.named(name, arena.variance_start) for name in config.contenders]
     losses = [contender.loss() for contender in contenders]
     rows: list[dict[str, Any]] = []
-    samples: list[tuple[str, Tensor]] = [("held out", dataset.test)]
+    samples: list[tuple[str, Tensor]] = [("held out", dataset.held_out.points)]
     settings = dataclasses.asdict(config)
     shared = dataclasses.asdict(dataclasses.replace(base, data=config.data, data_root=None))
     found = {"fit": shared, "space": space.name, "space_digest": space.digest, "real": arena.real, "rows": rows}
@@ -86,7 +86,7 @@ def figure(samples: list[tuple[str, Tensor]], dataset: Dataset) -> Figure:
     result = Figure(figsize=(3.2 * columns, 3.4 * rows), layout="constrained")
     FigureCanvasAgg(result)
     axes = result.subplots(rows, columns, squeeze=False).flatten()
-    basis = None if dataset.image_shape else principal_axes(dataset.test)
+    basis = None if dataset.image_shape else principal_axes(dataset.held_out.points)
     for axis in axes[len(samples) :]:
         axis.set_axis_off()
     for axis, (name, points) in zip(axes, samples, strict=False):

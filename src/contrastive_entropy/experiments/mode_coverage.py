@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from contrastive_entropy.config import FitConfig
-from contrastive_entropy.data.load import MODES, STACKED, Dataset, load, sample_toy, stacks, suggestion, toy_modes
+from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.load import MODES, STACKED, load, sample_toy, stacks, suggestion, toy_modes
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import generate
 from contrastive_entropy.experiments.record import (
@@ -174,25 +175,26 @@ def judge(law: str, config: ModeCoverageConfig) -> Judge:
             lambda seed: sample_toy(law, count, seed=seed),
         )
     digits = load("mnist", data_root=config.data_root)
-    assert digits.train_labels is not None
-    assert digits.test_labels is not None
-    classifier = Classifier(digits.train, digits.train_labels, epochs=10)
+    assert digits.train.labels is not None
+    assert digits.held_out.labels is not None
+    classifier = Classifier(digits.train.points, digits.train.labels, epochs=10)
     kinds = len(classifier.classes)
 
     def scores(points: Tensor) -> ModeScores:
         hundreds, tens, ones = classifier.positions(points.reshape(-1, digits.dimension)).reshape(-1, 3).T
         return class_mode_scores((hundreds * kinds + tens) * kinds + ones, modes=kinds**3)
 
+    accuracy = classifier.accuracy(digits.held_out.points, digits.held_out.labels)
     description = {
         "modes": kinds**3,
-        "classifier": f"{classifier.name}, accuracy {classifier.accuracy(digits.test, digits.test_labels):.3f}",
+        "classifier": f"{classifier.name}, accuracy {accuracy:.3f}",
         "classifier_digest": classifier.digest,
     }
     count = config.samples or 26_000
 
     def real(seed: int) -> Tensor:
         """Of held-out digits, which the classifier has not seen."""
-        return stacks(digits.test, count, torch.Generator().manual_seed(seed))
+        return stacks(digits.held_out.points, count, torch.Generator().manual_seed(seed))
 
     return Judge(count, description, scores, real)
 

@@ -16,7 +16,7 @@ import torch
 
 from contrastive_entropy import __version__, training
 from contrastive_entropy.config import Config, Machine, automatic_device
-from contrastive_entropy.data.load import Dataset
+from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.runs import CONFIG, Run, write_json
 

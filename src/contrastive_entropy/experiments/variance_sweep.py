@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
-from contrastive_entropy.data.load import Dataset
+from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import FAR_QUANTILE
 from contrastive_entropy.experiments.arena import POINTS, Arena
@@ -73,7 +73,7 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
             drawn = [arena.samples(label, fit, SHOWN) for fit in fits]
             strips[name].append((end, *drawn[0]))
             ranks = [
-                (effective_rank_of(samples, reached), effective_rank_of(arena.dataset.test, reached))
+                (effective_rank_of(samples, reached), effective_rank_of(arena.dataset.held_out.points, reached))
                 for samples, reached in drawn
             ]
             seen = [
@@ -118,7 +118,7 @@ def diagnosed(
         ranks: effective rank of the samples and of real points.
         variance: that the run ended at, with an adaptive schedule above what was asked for where that is too small.
     """
-    train, base = arena.dataset.train, arena.base
+    train, base = arena.dataset.train.points, arena.base
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
     p, q = (
         GaussianMixture(points, variance) for points in (train[order[: base.batch_size]], samples[: base.components])
@@ -168,8 +168,8 @@ def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor, fl
     objectives = [name for name, strip in strips.items() if strip]
     by_objective = _by_objective(found)
     columns = max(len(strips[name]) for name in objectives)
-    basis = None if dataset.image_shape else principal_axes(dataset.test)
-    limits = [] if basis is None else [_limits(axis) for axis in (dataset.test[:2000] @ basis).T]
+    basis = None if dataset.image_shape else principal_axes(dataset.held_out.points)
+    limits = [] if basis is None else [_limits(axis) for axis in (dataset.held_out.points[:2000] @ basis).T]
     panel = 1.6
     if limits and dataset.dimension > 1:
         wide, high = (end - start for start, end in limits)
