@@ -1,6 +1,6 @@
 """What is going wrong with a fit, seen from its figures, and what to change."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from contrastive_entropy.metrics.monitors import ALONE
@@ -16,33 +16,67 @@ UNLIKE = 0.15
 """Of `metrics.column_distances`, in the worst column: half as much again as data with half or twice the deviation have."""
 
 FAR_FROM_DONE = 0.75
-"""A debiased tightness below this share of what real points reach is said to be unfinished, if nothing else is said."""
+"""A tightness below this share of what real points reach is said to be unfinished, if nothing else is said."""
 
 HALF = 0.5
 """A figure below this share of what real points reach is called low."""
 
 
 @dataclass(frozen=True)
+class Remedy:
+    """Something to change.
+
+    Args:
+        action: what to do, e.g. raise or lower.
+        setting: with what, by its name; None: with nothing that can be set.
+        value: what to set it to, if that is known.
+
+    >>> print(Remedy("lower", "variance_end"))
+    lower `variance_end`
+    >>> print(Remedy("train longer", "steps", 4000))
+    train longer: `steps` 4000
+    """
+
+    action: str
+    setting: str | None = None
+    value: float | str | None = None
+
+    def __str__(self) -> str:
+        if self.setting is None:
+            return self.action
+        return f"{self.action} `{self.setting}`" if self.value is None else f"{self.action}: `{self.setting}` {self.value}"
+
+
+@dataclass(frozen=True)
 class Diagnosis:
-    """A failure and its remedy.
+    """A failure and its remedies.
 
     Args:
         name: of `SIGNATURES`.
         seen: the figures that show it.
-        change: what to do.
+        remedies: any of which may help.
+
+    >>> print(Diagnosis("unsharp", "sharpness 0.4 against 1", (Remedy("raise", "centers"), Remedy("raise", "batch_size"))))
+    alternatives are blurred (sharpness 0.4 against 1): raise `centers` or raise `batch_size`
     """
 
     name: str
     seen: str
-    change: str
+    remedies: tuple[Remedy, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.finding}: {self.change}"
+        return f"{self.finding}: {_any_of([str(remedy) for remedy in self.remedies])}" if self.remedies else self.finding
 
     @property
     def finding(self) -> str:
-        """What is wrong and the figures that show it, without the remedy."""
+        """What is wrong and the figures that show it, without the remedies."""
         return f"{SIGNATURES[self.name]} ({self.seen})"
+
+
+def _any_of(parts: Sequence[str]) -> str:
+    *first, last = parts
+    comma = "," if len(first) > 1 else ""
+    return f"{', '.join(first)}{comma} or {last}" if first else last
 
 
 SIGNATURES = {
@@ -60,91 +94,118 @@ SIGNATURES = {
 }
 """What the diagnoses say, by name."""
 
+_SMALLER = Remedy("lower", "variance_end")
 
-def diagnose_training(figures: Mapping[str, float], *, at_end: bool) -> list[Diagnosis]:
+
+def _longer(steps: int | None) -> Remedy:
+    """Twice the steps that there were, if they are known."""
+    return Remedy("raise", "steps") if steps is None else Remedy("train longer", "steps", 2 * steps)
+
+
+def diagnose_training(
+    figures: Mapping[str, float], *, at_end: bool, steps: int | None = None, better: str | None = None
+) -> list[Diagnosis]:
     """Failures that `monitors` shows.
 
     Args:
         figures: of `monitors`.
         at_end: the variance has reached its end; a wide window before that is how annealing starts.
+        steps: of the fit, if known.
+        better: an objective that keeps samples apart, if the fit has another one.
     """
     found = []
     if figures["spread"] < 1e-3:
-        seen = f"their variance is {figures['spread']:.2g} of the data's"
-        change = "lower --variance-end, or take debiased_nuclear_norm: likelihood and inner products can want this"
-        found.append(Diagnosis("constant", seen, change))
+        seen = f"their variance is {figures['spread']:.2g} of the data's; likelihood and inner products can want this"
+        found.append(Diagnosis("constant", seen, (_SMALLER, _debiased(better))))
     if figures["alone"] > HALF:
         seen = f"{figures['alone']:.0%} of them have none within {ALONE:g} standard deviations"
-        found.append(
-            Diagnosis("vanishing", seen, "raise --variance-start or --variance-end, or anneal over more --steps")
-        )
+        remedies = (Remedy("raise", "variance_start"), Remedy("raise", "variance_end"), _longer(steps))
+        found.append(Diagnosis("vanishing", seen, remedies))
     if at_end and figures["window"] > WIDE:
         seen = f"a sample's kernel spreads over {figures['window']:.0%} of the data"
-        found.append(Diagnosis("blurred", seen, "lower --variance-end"))
+        found.append(Diagnosis("blurred", seen, (_SMALLER,)))
     return found
 
 
+def _debiased(better: str | None) -> Remedy:
+    return Remedy("take a debiased", "objective") if better is None else Remedy("train with", "objective", better)
+
+
 def diagnose_samples(
-    model: Mapping[str, float], reference: Mapping[str, float], *, column: str | int | None = None
+    model: Mapping[str, float],
+    reference: Mapping[str, float],
+    *,
+    column: str | int | None = None,
+    fit: bool = True,
+    steps: int | None = None,
+    better: str | None = None,
 ) -> list[Diagnosis]:
     """Failures that an evaluation's figures show against what real points reach.
 
     Args:
         model: precision, recall, coverage, effective_rank, far_share and memorization of the samples; where they are known,
-            debiased_tightness, copies and column_distance, too.
+            tightness, copies and column_distance, too.
         reference: the same of training points in their place.
         column: the name or the number of the one that column_distance is of.
+        fit: whether the samples are of a fit; else there is nothing to change but the variance of the comparison.
+        steps: of the fit, if known.
+        better: an objective that covers the data better, if the fit had another one.
     """
-    found = []
     if reference["effective_rank"] < ONE_DIRECTION:
-        seen = f"real points have an effective rank of {reference['effective_rank']:.3g} at it"
-        return [Diagnosis("blurred", seen, "lower --variance-end; tightness means little here")]
-    low = {
-        name for name in ("precision", "recall", "coverage", "effective_rank") if model[name] < HALF * reference[name]
-    }
-    shown = {name: f"{name.replace('_', ' ')} {model[name]:.3g} against {reference[name]:.3g}" for name in low}
-    off = model["far_share"] > max(0.25, 5 * reference["far_share"])
-    if "precision" in low or off:
-        seen = shown.get("precision") or f"{model['far_share']:.0%} lie farther from data than 99% of data do"
-        found.append(
-            Diagnosis(
-                "gibberish",
-                seen,
-                "train anew for more --steps, or look at what `contrastive-entropy variance` says of --variance-end",
-            )
-        )
-    elif low:
-        found.append(
-            Diagnosis(
-                "collapse",
-                ", ".join(shown[name] for name in sorted(low)),
-                "train anew for more --steps, with debiased_nuclear_norm if it was another objective, with a larger "
-                "--batch-size and --components, or a lower --variance-end",
-            )
-        )
+        seen = f"real points have an effective rank of {reference['effective_rank']:.3g} at it; tightness means little here"
+        return [Diagnosis("blurred", seen, (_SMALLER if fit else Remedy("lower", "variance"),))]
+    found = _unlike_data(model, reference, steps, better)
     unlike = model.get("column_distance", 0.0)
     if not found and unlike > max(UNLIKE, 3 * reference.get("column_distance", 0.0)):
         name = f"column {column}, counted from 0" if isinstance(column, int) else repr(column)
         seen = f"column distance {unlike:.3g} against {reference['column_distance']:.3g}, of {name}"
-        change = "train anew with --standardize, if columns have units of their own, or for more --steps"
-        found.append(Diagnosis("uneven", seen, change))
+        apart = Remedy("bring columns that have units of their own to one scale:", "standardize")
+        found.append(Diagnosis("uneven", seen, (apart, _longer(steps))))
     copies = model.get("copies", 0.0)
     copied = copies > HALF and copies > 2 * reference.get("copies", 0.0)
-    if copied or (model["memorization"] > 0.9 and not low):  # blurred samples, too, lie near to everything
+    if copied or (model["memorization"] > 0.9 and not _low(model, reference)):  # blurred samples, too, lie near to everything
         nearer = f"{model['memorization']:.0%} of them lie nearer to one than a held-out point does"
         seen = f"{copies:.0%} of them equal one" if copied else nearer
-        found.append(
-            Diagnosis("memorization", seen, "train on more data, with fewer --steps, or with a higher --variance-end")
-        )
-    tightness, real = (figures.get("debiased_tightness", 1.0) for figures in (model, reference))
+        remedies = (Remedy("train on more data"), Remedy("lower", "steps"), Remedy("raise", "variance_end"))
+        found.append(Diagnosis("memorization", seen, remedies))
+    tightness, real = (figures.get("tightness", 1.0) for figures in (model, reference))
     if not found and tightness < FAR_FROM_DONE * real:
-        seen = f"debiased tightness {tightness:.3g} against {real:.3g}"
-        found.append(Diagnosis("unfinished", seen, "train anew for more --steps"))
-    return found
+        seen = f"tightness {tightness:.3g} against {real:.3g}"
+        found.append(Diagnosis("unfinished", seen, (_longer(steps),)))
+    return found if fit else [Diagnosis(one.name, one.seen) for one in found]
+
+
+def _low(model: Mapping[str, float], reference: Mapping[str, float]) -> list[str]:
+    """Figures that are far below those of real points."""
+    names = ("coverage", "effective_rank", "precision", "recall")
+    return [name for name in names if model[name] < HALF * reference[name]]
+
+
+def _unlike_data(
+    model: Mapping[str, float], reference: Mapping[str, float], steps: int | None, better: str | None
+) -> list[Diagnosis]:
+    """Samples off the data, or with little of their variety."""
+    low = _low(model, reference)
+    shown = {name: f"{name.replace('_', ' ')} {model[name]:.3g} against {reference[name]:.3g}" for name in low}
+    if "precision" in low or model["far_share"] > max(0.25, 5 * reference["far_share"]):
+        far = f"{model['far_share']:.0%} lie farther from data than 99% of data do"
+        return [Diagnosis("gibberish", shown.get("precision", far), (_longer(steps), Remedy("choose another", "variance_end")))]
+    if not low:
+        return []
+    remedies = [_longer(steps), Remedy("raise", "batch_size"), Remedy("raise", "components"), _SMALLER]
+    if better is not None:
+        remedies.insert(1, _debiased(better))
+    return [Diagnosis("collapse", ", ".join(shown[name] for name in low), tuple(remedies))]
 
 
 def diagnose_alternatives(
-    model: Mapping[str, float], reference: Mapping[str, float], bounds: Mapping[str, float], *, centers: int
+    model: Mapping[str, float],
+    reference: Mapping[str, float],
+    bounds: Mapping[str, float],
+    *,
+    centers: int,
+    steps: int | None = None,
+    better: Sequence[Remedy] = (),
 ) -> list[Diagnosis]:
     """Failures of an autoencoder's alternatives.
 
@@ -153,6 +214,8 @@ def diagnose_alternatives(
         reference: the same of draws from the posterior.
         bounds: neighbors and effective_centers.
         centers: C.
+        steps: of the fit, if known.
+        better: what keeps centers apart, if the fit does without it.
     """
     found = []
     expected = min(centers, bounds["neighbors"])
@@ -160,14 +223,13 @@ def diagnose_alternatives(
     unsharp = model.get("sharpness", 1.0) < HALF * reference.get("sharpness", 1.0)
     if (merged or unsharp) and model["mean_preferred"] > HALF:
         seen = f"for {model['mean_preferred']:.0%} of codes"
-        change = "lower --variance-end, or --feature-variance, so that fewer share a code"
-        return [Diagnosis("averaged", seen, change)]
+        fewer = Remedy("let fewer share a code: lower", "feature_variance")
+        return [Diagnosis("averaged", seen, (_SMALLER, fewer))]
     if merged:
         seen = f"{bounds['effective_centers']:.3g} of {centers} are apart, for {bounds['neighbors']:.3g} neighbours"
-        change = "train anew with normalized_inner_product and codes heads, or a lower --variance-end"
-        found.append(Diagnosis("merged", seen, change))
+        found.append(Diagnosis("merged", seen, (*better, _SMALLER)))
     if unsharp:
         seen = f"sharpness {model['sharpness']:.2g} against {reference['sharpness']:.2g}"
-        change = "train anew for more --steps, with more --centers, a larger --batch-size or more --frequencies"
-        found.append(Diagnosis("unsharp", seen, change))
+        remedies = (_longer(steps), *(Remedy("raise", name) for name in ("centers", "batch_size", "frequencies")))
+        found.append(Diagnosis("unsharp", seen, remedies))
     return found

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.metrics.distances import frechet_distance, kernel_distance, neighborhood_scores
 from contrastive_entropy.progress import progress_line
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
@@ -40,11 +39,13 @@ class Inception:
         InputError: no such images, torch-fidelity is not installed, or the file is missing or holds no such weights.
     """
 
+    name = "inception"
+
     def __init__(self, weights: Path, image_shape: tuple[int, int, int] | None) -> None:
         if image_shape is None or image_shape[0] not in (1, 3):
             found = "points" if image_shape is None else f"{image_shape[0]} channels"
             raise InputError(
-                f"--feature-weights: Inception features are of images with 1 or 3 channels, and the data are {found}; "
+                f"`feature_weights`: Inception features are of images with 1 or 3 channels, and the data are {found}; "
                 "leave it out"
             )
         self.image_shape = image_shape
@@ -53,7 +54,7 @@ class Inception:
             self.version = str(import_alone("version").__version__)
         except ImportError as error:
             raise InputError(
-                f"--feature-weights needs torch-fidelity ({error}): pip install '.[features]' in this project's folder"
+                f"`feature_weights` needs torch-fidelity ({error}): pip install '.[features]' in this project's folder"
             ) from error
         try:
             content = weights.read_bytes()
@@ -80,6 +81,13 @@ class Inception:
             "published_weights": self.digest.startswith(WEIGHTS_DIGEST),
         }
 
+    @property
+    def note(self) -> str | None:
+        """What must be said of other weights than the published ones."""
+        if self.settings["published_weights"]:
+            return None
+        return f"The weights are not {WEIGHTS}: figures in their features are no FID and no KID."
+
     def features(self, points: Tensor, name: str) -> Tensor:
         """The last pool's features, with a progress line.
 
@@ -100,7 +108,7 @@ class Inception:
                 show(sum(map(len, found)))
         features = torch.cat(found)
         if not torch.isfinite(features).all():
-            raise InputError(f"--feature-weights: NaN or infinite features; the weights are damaged, give {WEIGHTS}")
+            raise InputError(f"`feature_weights`: NaN or infinite features; the weights are damaged, give {WEIGHTS}")
         return features
 
 
@@ -119,26 +127,6 @@ def as_bytes(points: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
     """
     images = points.reshape(-1, *image_shape).clamp(0, 1).mul(255).round().to(torch.uint8)
     return images.expand(-1, 3, -1, -1)
-
-
-def inception_figures(features: Tensor, real: Tensor, *, neighbors: int) -> dict[str, float]:
-    """The figures that FID, KID, precision and recall are the names of, on all points at once.
-
-    Args:
-        features: (n, 2048) of the points that are judged.
-        real: (m, 2048) of held-out points.
-        neighbors: k of precision and recall.
-
-    Returns:
-        By name: `frechet_distance`, `kernel_distance` and two of `neighborhood_scores`.
-    """
-    scores = neighborhood_scores(real, features, neighbors=neighbors)
-    return {
-        "inception_frechet": frechet_distance(features, real),
-        "inception_kernel": kernel_distance(features, real),
-        "inception_precision": scores.precision,
-        "inception_recall": scores.recall,
-    }
 
 
 def import_alone(module: str) -> ModuleType:

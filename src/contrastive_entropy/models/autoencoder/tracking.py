@@ -2,7 +2,6 @@
 
 import csv
 import math
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,7 +11,7 @@ from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.mixtures.joint import ConditionalBound, JointMixture, conditional_bound, iid_tightness
 from contrastive_entropy.mixtures.mixture import GaussianMixture
-from contrastive_entropy.models import EncoderMixtureDecoder
+from contrastive_entropy.models.autoencoder.network import EncoderMixtureDecoder
 
 TRACKED_POINTS = 1000
 """Most points of a joint whose bound is tracked while training; value and limit are of the same joint."""
@@ -23,29 +22,26 @@ QUADRATURE_NODES = 20_000
 PARTS = ("train", "held_out")
 
 
-class BoundTracker:
+def track(model: EncoderMixtureDecoder, dataset: Dataset, seed: int) -> dict[str, dict[str, float]]:
     """Value and limit of (E15), reconstruction errors and posterior neighbours of a model, at fixed noise.
 
     With one feature the expectation over p(y) is a quadrature; otherwise as many draws as points, the same at every step.
 
     Args:
-        dataset: its first training and held-out points are looked at.
-        points: how many of either, at most.
+        model: at the variances of the moment; it is looked at as it would be in evaluation, and left as it was.
+        dataset: its first 1,000 training and held-out points are looked at.
         seed: of the draws.
+
+    Returns:
+        `figures` by part, `train` and `held_out`.
     """
-
-    def __init__(self, dataset: Dataset, *, points: int = TRACKED_POINTS, seed: int = 0) -> None:
-        self.parts = dict(zip(PARTS, (dataset.train.points[:points], dataset.held_out.points[:points]), strict=True))
-        self.seed = seed
-
-    def measure(self, model: EncoderMixtureDecoder) -> dict[str, dict[str, float]]:
-        """Figures by part, `train` and `held_out`; the model is as it would be in evaluation, and then as it was."""
-        training = model.training
-        try:
-            model.eval()
-            return {part: figures(model, points, seed=self.seed) for part, points in self.parts.items()}
-        finally:
-            model.train(training)
+    training = model.training
+    try:
+        model.eval()
+        parts = zip(PARTS, (dataset.train.points, dataset.held_out.points), strict=True)
+        return {part: figures(model, points[:TRACKED_POINTS], seed=seed) for part, points in parts}
+    finally:
+        model.train(training)
 
 
 def read_bounds(path: Path) -> dict[str, dict[str, list[float]]]:
@@ -107,8 +103,7 @@ def figures(model: EncoderMixtureDecoder, points: Tensor, *, seed: int) -> dict[
     generator = torch.Generator().manual_seed(seed)
     joint = encoded(model, points)
     conditions, log_weights = conditions_of(joint, None, generator=generator)
-    mixture = partial(model.mixture, generator=generator)
-    bound = conditional_bound(joint, mixture, conditions, log_weights=log_weights)
+    bound = conditional_bound(joint, model.mixture, conditions, log_weights=log_weights)
     best, mean = reconstruction_errors(model, joint, generator=generator)
     return {
         "value": bound.value,
@@ -139,7 +134,7 @@ def reconstruction_errors(
     """Mean squared distance from a point to the nearest of the C centers at its noisy features, and to all of them."""
     best, mean = 0.0, 0.0
     for index in torch.arange(len(joint.points)).split(256):
-        centers = model.mixture(joint.near(index, generator=generator), generator=generator).centers
+        centers = model.mixture(joint.near(index, generator=generator)).centers
         squares = (centers - joint.points[index].unsqueeze(1)).square().sum(-1).double()
         best += float(squares.amin(-1).sum())
         mean += float(squares.mean(-1).sum())

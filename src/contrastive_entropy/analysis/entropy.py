@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from contrastive_entropy import __version__
 from contrastive_entropy.data.load import NOWHERE_NEAR, Points, coarseness, default_variance, load_pair
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.mixtures.operator import effective_rank
@@ -26,9 +25,30 @@ from contrastive_entropy.mixtures.streaming import (
     streamed_singular_values,
 )
 from contrastive_entropy.progress import progress_line
-from contrastive_entropy.runs import write_json
+from contrastive_entropy.storage import write_json
+from contrastive_entropy.version import VERSION
 
 logger = logging.getLogger("contrastive_entropy")
+
+MEANINGS = {
+    "points": "n",
+    "dimension": "d",
+    "variance": "v, of each point's Gaussian",
+    "log_norm": "log <p,p>, nats",
+    "renyi_entropy": "minus that, Renyi's quadratic entropy",
+    "effective_points": "that stand alone at this v, 1 to n",
+    "against_points": "m of the second set",
+    "against_log_norm": "log <q,q>",
+    "against_effective_points": "1 to m",
+    "log_inner": "log <p,q>",
+    "cauchy_schwarz_divergence": "log <p,p> + log <q,q> - 2 log <p,q>; 0 = equal",
+    "mmd": "kernel exp(-|x-y|^2 / 4v); 0 = equal",
+    "fidelity": "F, of the nuclear norm; 1 = equal",
+    "bures_distance": "sqrt(2 - 2 F)",
+    "cross_effective_rank": "directions that the two sets share",
+    "seconds": "for the sums, and F",
+}
+"""What the figures are, for people, in this order."""
 
 MOST_COLUMNS = 8192
 """Points of the second set whose Gram matrix, squared, is held for the fidelity: 512 MiB."""
@@ -69,12 +89,12 @@ def measure(
     if batch_size < 1:
         raise InputError(f"batch must be at least 1, got {batch_size}")
     if fidelity and against is None:
-        raise InputError("--fidelity compares two data sets: give the second one with --against")
+        raise InputError("`fidelity` compares two data sets: give the second one with `against`")
     start = time.monotonic()
     p, q, _ = load_pair(data, against, seed=seed, data_root=data_root, standardize=standardize)
     if fidelity and q is not None and len(q) > MOST_COLUMNS:
         raise InputError(
-            f"--fidelity takes at most {MOST_COLUMNS:,} points of {against} in memory, and it has {len(q):,}: "
+            f"`fidelity` takes at most {MOST_COLUMNS:,} points of {against} in memory, and it has {len(q):,}: "
             f"swap the two, or give a part of it"
         )
     for points in (p, q):
@@ -154,7 +174,7 @@ class _Sums:
             out.parent.mkdir(parents=True, exist_ok=True)
             found = json.loads(self.partial.read_text()) if self.partial.exists() else None
         except (OSError, ValueError) as error:
-            raise InputError(f"cannot use {self.partial} ({error}); remove it, or choose another --out") from error
+            raise InputError(f"cannot use {self.partial} ({error}); remove it, or choose another `out`") from error
         if isinstance(found, dict) and found.get("settings") == settings:
             self.states = {name: Progress(*state) for name, state in found["sums"].items()}
         self._save()  # finds out now whether the folder can be written
@@ -179,12 +199,12 @@ class _Sums:
         if self.out is None or self.partial is None:
             return
         description = {key: value for key, value in self.settings.items() if key != "digest"}
-        machine = {"version": __version__, "torch": torch.__version__, "threads": torch.get_num_threads()}
+        machine = {"version": VERSION, "torch": torch.__version__, "threads": torch.get_num_threads()}
         try:
             write_json(self.out, description | figures | machine)
             self.partial.unlink(missing_ok=True)
         except OSError as error:
-            raise InputError(f"cannot write {self.out} ({error.strerror}); choose another --out") from error
+            raise InputError(f"cannot write {self.out} ({error.strerror}); choose another `out`") from error
 
     def _save(self) -> None:
         if self.partial is None:
@@ -194,7 +214,7 @@ class _Sums:
         try:
             write_json(self.partial, {"settings": self.settings, "sums": sums})
         except OSError as error:
-            raise InputError(f"cannot write {self.partial} ({error.strerror}); choose another --out") from error
+            raise InputError(f"cannot write {self.partial} ({error.strerror}); choose another `out`") from error
 
 
 def _digest(points: Points) -> str:

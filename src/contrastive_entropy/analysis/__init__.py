@@ -1,0 +1,1 @@
+"""Whole data sets, without a run: entropies, singular functions, and samples of any generator."""

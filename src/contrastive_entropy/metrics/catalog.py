@@ -1,0 +1,219 @@
+"""Every figure of an evaluation once: its name, what it says, how it is read, and how it is computed.
+
+Evaluation, terminal and evaluation.json follow. A new figure is one entry of a tuple.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from contrastive_entropy.metrics.alternatives import Alternatives, diversity
+from contrastive_entropy.metrics.distances import energy_distance, frechet_distance, kernel_distance, smaller_share
+from contrastive_entropy.metrics.samples import Side
+from contrastive_entropy.mixtures.operator import effective_rank
+
+HIGH, LOW, AS_REAL, ONE = GOALS = ("high", "low", "as real", "1")
+"""What a figure should be; `as real`: what it is of real points."""
+
+class HasParts(Protocol):
+    """What a metric is of: it knows what it has."""
+
+    @property
+    def has(self) -> frozenset[str]:
+        """What figures may need."""
+
+
+Of = TypeVar("Of", bound=HasParts)
+
+
+@dataclass(frozen=True)
+class Metric(Generic[Of]):
+    """A figure.
+
+    Args:
+        name: in tables, JSON and Python.
+        says: what it is, in a few words.
+        of: computes it of a `Side` or of `Alternatives`; a figure that is not finite is left out.
+        goal: of `GOALS`.
+        needs: what a side must have: images, a table, labels, features ...
+        source: where it is from.
+        shown: in the table that people read; the others are in JSON alone.
+    """
+
+    name: str
+    says: str
+    of: Callable[[Of], float]
+    goal: str = HIGH
+    needs: frozenset[str] = frozenset()
+    source: str = ""
+    shown: bool = True
+
+
+_TABLE, _IMAGES, _LABELS, _FEATURES, _GAINS, _CEILING = (
+    frozenset({name}) for name in ("table", "images", "labels", "features", "gains", "ceiling")
+)
+
+SAMPLE_METRICS: tuple[Metric[Side], ...] = (
+    Metric(
+        "tightness",
+        "about 1: as close as a second real sample",
+        lambda side: side.fidelity / (side.own_fidelity * side.ceiling) ** 0.5,
+        source="(E20)",
+    ),
+    Metric("fidelity", "F(model, data), variety not counted", lambda side: side.fidelity, source="(E10)"),
+    Metric(
+        "fidelity_over_ceiling",
+        "fidelity over that of real points; typical points without variety exceed 1",
+        lambda side: side.fidelity / side.ceiling,
+        goal=ONE,
+        needs=_CEILING,
+        shown=False,
+    ),
+    Metric(
+        "energy_distance",
+        "between the laws; about 0 = equal",
+        lambda side: energy_distance(side.points, side.held_out),
+        goal=LOW,
+        source="Szekely and Rizzo 2013",
+    ),
+    Metric(
+        "precision",
+        "samples that lie on the data",
+        lambda side: side.scores.precision,
+        source="Kynkaanniemi et al. 2019, arXiv 1904.06991",
+    ),
+    Metric(
+        "recall",
+        "data that the samples reach",
+        lambda side: side.scores.recall,
+        source="Kynkaanniemi et al. 2019, arXiv 1904.06991",
+    ),
+    Metric(
+        "density",
+        "real neighbourhoods per sample",
+        lambda side: side.scores.density,
+        source="Naeem et al. 2020, arXiv 2002.09797",
+    ),
+    Metric(
+        "coverage",
+        "data with a sample close by",
+        lambda side: side.scores.coverage,
+        source="Naeem et al. 2020, arXiv 2002.09797",
+    ),
+    Metric(
+        "effective_rank",
+        "kernel directions that are filled",
+        lambda side: float(effective_rank(side.own_spectrum)),
+        goal=AS_REAL,
+    ),
+    Metric(
+        "column_distance",
+        "that of the worst column by itself",
+        lambda side: float(side.columns.amax()),
+        goal=LOW,
+        needs=_TABLE,
+    ),
+    Metric(
+        "far_share",
+        "farther off than 99% of data",
+        lambda side: float((side.distances > side.radius).double().mean()),
+        goal=LOW,
+    ),
+    Metric(
+        "memorization",
+        "nearer to training points than held-out ones",
+        lambda side: smaller_share(side.distances, side.real_distances),
+        goal=AS_REAL,
+    ),
+    Metric("copies", "equal to a training point", lambda side: float((side.distances == 0).double().mean()), goal=LOW),
+    Metric(
+        "inception_frechet",
+        "FID, at this many points",
+        lambda side: frechet_distance(side.features, side.held_out_features),
+        goal=LOW,
+        needs=_FEATURES,
+        source="Heusel et al. 2017, arXiv 1706.08500",
+    ),
+    Metric(
+        "inception_kernel",
+        "KID; 0 = equal laws",
+        lambda side: kernel_distance(side.features, side.held_out_features),
+        goal=LOW,
+        needs=_FEATURES,
+        source="Binkowski et al. 2018, arXiv 1801.01401",
+    ),
+    Metric(
+        "inception_precision",
+        "samples on the data, same features",
+        lambda side: side.feature_scores.precision,
+        needs=_FEATURES,
+    ),
+    Metric(
+        "inception_recall",
+        "data reached, same features",
+        lambda side: side.feature_scores.recall,
+        needs=_FEATURES,
+    ),
+)
+"""Of samples, whatever made them, beside held-out points."""
+
+ALTERNATIVE_METRICS: tuple[Metric[Alternatives], ...] = (
+    Metric(
+        "best_error",
+        "squared distance of an input to its nearest alternative",
+        lambda side: float(side.squares.amin(-1).mean()),
+        goal=LOW,
+    ),
+    Metric("mean_error", "and to all of them", lambda side: float(side.squares.mean()), goal=AS_REAL),
+    Metric(
+        "diversity",
+        "distance between alternatives, over that of any two points",
+        lambda side: diversity(side.draws, side.held_out),
+        goal=AS_REAL,
+    ),
+    Metric("precision", "alternatives that lie on the data", lambda side: side.precision),
+    Metric("far_share", "farther off than 99% of data", lambda side: side.far_share, goal=LOW),
+    Metric(
+        "mean_preferred",
+        "codes of training points at which a blur beats draws (E19)",
+        lambda side: side.mean_preferred,
+        goal=LOW,
+        needs=_GAINS,
+    ),
+    Metric(
+        "purity",
+        "alternatives of the input's own class",
+        lambda side: side.classes["purity"],
+        goal=AS_REAL,
+        needs=_LABELS,
+    ),
+    Metric(
+        "sharpness",
+        "mean squared Laplacian over that of held-out images: 1 as sharp, near 0 a blur",
+        lambda side: side.sharpness,
+        goal=ONE,
+        needs=_IMAGES,
+    ),
+    Metric(
+        "clarity",
+        "the classifier's confidence: blurs and superpositions lower it",
+        lambda side: side.classes["clarity"],
+        needs=_LABELS,
+    ),
+)
+"""Of an autoencoder's alternatives, beside draws from the data's own posterior."""
+
+
+def figures(metrics: Sequence[Metric[Of]], side: Of) -> dict[str, float]:
+    """The figures of one column.
+
+    Args:
+        metrics: of this module's tuples.
+        side: what they are of; a metric that needs more than it has is left out.
+
+    Returns:
+        Name -> figure, in the metrics' order; those that are not finite are left out.
+    """
+    found = {metric.name: metric.of(side) for metric in metrics if metric.needs <= side.has}
+    return {name: value for name, value in found.items() if math.isfinite(value)}

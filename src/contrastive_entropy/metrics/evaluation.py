@@ -1,0 +1,215 @@
+"""How good a trained run is, or any samples: one value for all kinds of model, which terminal, JSON and pictures render."""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from contrastive_entropy.metrics.catalog import SAMPLE_METRICS, Metric, figures
+from contrastive_entropy.metrics.diagnosis import Diagnosis, diagnose_samples
+from contrastive_entropy.metrics.neighborhoods import NEIGHBORS
+from contrastive_entropy.metrics.samples import Comparison
+
+FEW = 100
+"""Points a side below which figures are said to be rough."""
+
+READING = "about 1 is as close to the held-out points as a second real sample."
+"""How the headline of samples is read."""
+
+MODEL, REFERENCE = "model", "reference"
+"""Columns of a table: the model's figures, and those of real points in their place."""
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The one figure to look at first.
+
+    Args:
+        name: of the figure.
+        value: of the model.
+        says: how to read it, after the value and a colon.
+
+    >>> print(Headline("tightness", 0.9371, "about 1 is as close to the held-out points as a second real sample."))
+    Tightness 0.937: about 1 is as close to the held-out points as a second real sample.
+    """
+
+    name: str
+    value: float
+    says: str
+
+    def __str__(self) -> str:
+        return f"{self.name.replace('_', ' ').capitalize()} {self.value:.3f}: {self.says}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Figures side by side.
+
+    Args:
+        name: of the table.
+        title: for people.
+        columns: by name, each name -> figure.
+        metrics: what the figures say, in the order of the rows; none: all rows are of the first column, without words.
+
+    >>> Table("bounds", "bound", {"train": {"gap": 0.5}})["train"]["gap"]
+    0.5
+    """
+
+    name: str
+    title: str
+    columns: Mapping[str, Mapping[str, float]]
+    metrics: Sequence[Metric[Any]] = ()
+
+    def __getitem__(self, column: str) -> Mapping[str, float]:
+        return self.columns[column]
+
+    @property
+    def rows(self) -> list[str]:
+        """Names of the figures that people are shown."""
+        first = next(iter(self.columns.values()))
+        if not self.metrics:
+            return list(first)
+        return [metric.name for metric in self.metrics if metric.shown and metric.name in first]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What was found, and what it was computed from.
+
+    Args:
+        headline: the figure to look at first.
+        tables: all figures.
+        diagnoses: what they say is wrong, and what to change.
+        settings: seed, numbers of points, variance ...
+        arrays: by name, the points and spectra that pictures show.
+        notes: sentences that belong to the figures.
+    """
+
+    headline: Headline
+    tables: tuple[Table, ...]
+    diagnoses: tuple[Diagnosis, ...]
+    settings: Mapping[str, Any]
+    arrays: Mapping[str, Tensor] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def table(self, name: str) -> Table:
+        """A table by its name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        known = {table.name: table for table in self.tables}
+        if name not in known:
+            raise KeyError(f"no table {name!r} (there are {', '.join(known)})")
+        return known[name]
+
+    @property
+    def model(self) -> Mapping[str, float]:
+        """Name -> figure of the model.
+
+        Raises:
+            KeyError: no table has them.
+        """
+        return self._column(MODEL)
+
+    @property
+    def reference(self) -> Mapping[str, float]:
+        """Name -> figure of real points in the place of the model's.
+
+        Raises:
+            KeyError: no table has them.
+        """
+        return self._column(REFERENCE)
+
+    def _column(self, name: str) -> Mapping[str, float]:
+        for table in self.tables:
+            if name in table.columns:
+                return table[name]
+        raise KeyError(f"no table has a column {name!r}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a JSON file: numbers that are not finite become None."""
+        value = {
+            "headline": dataclasses.asdict(self.headline),
+            "settings": self.settings,
+            "tables": {table.name: table.columns for table in self.tables},
+            "diagnoses": [dataclasses.asdict(found) for found in self.diagnoses],
+        }
+        return {name: _finite(part) for name, part in value.items()}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def evaluate_comparison(
+    comparison: Comparison,
+    title: str,
+    *,
+    settings: Mapping[str, Any],
+    names: Sequence[str] | None = None,
+    fit: bool = True,
+    steps: int | None = None,
+    better: str | None = None,
+) -> Evaluation:
+    """The evaluation of samples, whatever made them.
+
+    Args:
+        comparison: of samples and real points.
+        title: what is compared, for people.
+        settings: of the caller.
+        names: of a table's columns; None: it has none.
+        fit: whether the samples are of a fit, whose settings may be changed.
+        steps: of the fit, if known.
+        better: an objective that covers the data better, if the fit had another one.
+
+    Returns:
+        Evaluation with one table, `samples`.
+
+    Raises:
+        InputError: the variance shows no overlap.
+    """
+    comparison.check()
+    model, real = (figures(SAMPLE_METRICS, side) for side in (comparison.model, comparison.real))
+    counts, variance = comparison.counts, comparison.variance
+    worst = None if comparison.images else int(comparison.model.columns.argmax())
+    column = worst if worst is None or names is None else names[worst]
+    found = diagnose_samples(model, real, column=column, fit=fit, steps=steps, better=better)
+    space = comparison.space
+    title = f"{title}, {counts.points} points a side, variance {variance:.4g}"
+    return Evaluation(
+        Headline("tightness", model["tightness"], READING),
+        (Table("samples", title, {MODEL: model, REFERENCE: real}, SAMPLE_METRICS),),
+        tuple(found),
+        {
+            **settings,
+            "points": counts.points,
+            "spectrum_points": counts.again,
+            "neighbors": NEIGHBORS,
+            "variance": variance,
+            "far_radius": comparison.real.radius,
+            "column": column,
+            **({} if space is None else {space.name: space.settings}),
+        },
+        {
+            "generated": comparison.model.points,
+            "spectrum": comparison.model.spectrum,
+            "reference_spectrum": comparison.real.spectrum,
+        },
+        tuple(_notes(comparison)),
+    )
+
+
+def _notes(comparison: Comparison) -> Iterator[str]:
+    yield "real: training points in the samples' place."
+    if comparison.space is not None and comparison.space.note is not None:
+        yield comparison.space.note
+    if comparison.counts.points < FEW:
+        yield f"All of it is rough: {comparison.counts.points} points a side are few."

@@ -1,0 +1,60 @@
+"""Points to reconstruct, from a file or from a run's held-out points."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from contrastive_entropy.data.files import column_names, read_points
+from contrastive_entropy.data.schema import Images, Table
+from contrastive_entropy.errors import InputError
+from contrastive_entropy.fitting.run import Run
+
+
+def read_inputs(run: Run, source: Path | None, index: list[int] | None) -> Tensor:
+    """Points to reconstruct: from a file, or held-out points of the run's data.
+
+    Args:
+        run: says what an input looks like.
+        source: a file of points or images, or None.
+        index: of held-out points, if source is None; None is the first ten.
+
+    Returns:
+        (n, d).
+
+    Raises:
+        InputError: a file that cannot be used or has another number of coordinates, or no such point.
+    """
+    if source is not None:
+        return _read(source, run.schema)
+    held_out = run.dataset().held_out.points
+    if index is None:
+        return held_out[:10]
+    outside = [i for i in index if not 0 <= i < len(held_out)]
+    if outside:
+        raise InputError(f"`index` must lie from 0 to {len(held_out) - 1}, got {outside[0]}")
+    return held_out[index]
+
+
+def _read(source: Path, schema: Images | Table) -> Tensor:
+    standardized = isinstance(schema, Table) and schema.standardized
+    points, shape = read_points(source, double=standardized)
+    expected = schema.shape if isinstance(schema, Images) else None
+    if shape != expected or points.shape[1] != schema.dimension:
+        raise InputError(
+            f"{source}: expected inputs of shape {expected or (schema.dimension,)}, got {shape or tuple(points.shape[1:])}"
+        )
+    if isinstance(schema, Images):
+        return points
+    points = _in_order(points, source, schema.names)
+    return schema.encode(points) if standardized else points
+
+
+def _in_order(points: Tensor, source: Path, expected: tuple[str, ...] | None) -> Tensor:
+    """Columns as the run knows them, by their names where both have names."""
+    found = column_names(source)
+    if expected is None or found is None or found == expected:
+        return points
+    if sorted(found) != sorted(expected):
+        missing = [name for name in expected if name not in found]
+        raise InputError(f"{source}: columns differ from the run's; missing: {', '.join(missing[:5])}")
+    return points[:, [found.index(name) for name in expected]]
