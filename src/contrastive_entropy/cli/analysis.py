@@ -114,7 +114,7 @@ def variance(
     from contrastive_entropy.variance import METHODS, median_pair_variance, select
 
     dataset = load(data, seed=seed, data_root=data_root, standardize=standardize)
-    points = dataset.train
+    points = dataset.train.points
     if (uneven := unevenness(dataset)) is not None:
         typer.echo(f"warning: {uneven}", err=True)
     try:
@@ -128,7 +128,8 @@ def variance(
         f"`fit generator{' --standardize' if standardize else ''}` takes the first: it starts near --variance-start {scale:.4g} and ends near --variance-end {choices[0].variance:.4g}"
     )
     if out is not None:
-        from contrastive_entropy.report.drawing import png_bytes, variance_figure
+        from contrastive_entropy.report.drawing import png_bytes
+    from contrastive_entropy.report.spectra import variance_figure
 
         with writing(out):
             write_atomically(out, png_bytes(variance_figure(choices)))

@@ -16,6 +16,7 @@ from contrastive_entropy.mixtures.operator import effective_rank
 HIGH, LOW, AS_REAL, ONE = GOALS = ("high", "low", "as real", "1")
 """What a figure should be; `as real`: what it is of real points."""
 
+
 class HasParts(Protocol):
     """What a metric is of: it knows what it has."""
 

@@ -44,7 +44,9 @@ class Remedy:
     def __str__(self) -> str:
         if self.setting is None:
             return self.action
-        return f"{self.action} `{self.setting}`" if self.value is None else f"{self.action}: `{self.setting}` {self.value}"
+        return (
+            f"{self.action} `{self.setting}`" if self.value is None else f"{self.action}: `{self.setting}` {self.value}"
+        )
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ class Diagnosis:
     remedies: tuple[Remedy, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.finding}: {_any_of([str(remedy) for remedy in self.remedies])}" if self.remedies else self.finding
+        return (
+            f"{self.finding}: {_any_of([str(remedy) for remedy in self.remedies])}" if self.remedies else self.finding
+        )
 
     @property
     def finding(self) -> str:
@@ -163,7 +167,9 @@ def diagnose_samples(
         found.append(Diagnosis("uneven", seen, (apart, _longer(steps))))
     copies = model.get("copies", 0.0)
     copied = copies > HALF and copies > 2 * reference.get("copies", 0.0)
-    if copied or (model["memorization"] > 0.9 and not _low(model, reference)):  # blurred samples, too, lie near to everything
+    if copied or (
+        model["memorization"] > 0.9 and not _low(model, reference)
+    ):  # blurred samples, too, lie near to everything
         nearer = f"{model['memorization']:.0%} of them lie nearer to one than a held-out point does"
         seen = f"{copies:.0%} of them equal one" if copied else nearer
         remedies = (Remedy("train on more data"), Remedy("lower", "steps"), Remedy("raise", "variance_end"))
@@ -189,7 +195,11 @@ def _unlike_data(
     shown = {name: f"{name.replace('_', ' ')} {model[name]:.3g} against {reference[name]:.3g}" for name in low}
     if "precision" in low or model["far_share"] > max(0.25, 5 * reference["far_share"]):
         far = f"{model['far_share']:.0%} lie farther from data than 99% of data do"
-        return [Diagnosis("gibberish", shown.get("precision", far), (_longer(steps), Remedy("choose another", "variance_end")))]
+        return [
+            Diagnosis(
+                "gibberish", shown.get("precision", far), (_longer(steps), Remedy("choose another", "variance_end"))
+            )
+        ]
     if not low:
         return []
     remedies = [_longer(steps), Remedy("raise", "batch_size"), Remedy("raise", "components"), _SMALLER]

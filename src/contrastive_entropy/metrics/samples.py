@@ -184,7 +184,9 @@ class Side:
     def held_out_features(self) -> Tensor:
         """(n, k) of the held-out points."""
         assert self.space is not None
-        return self.space.features(self.held_out, "held-out points") if self.real is None else self.real.held_out_features
+        return (
+            self.space.features(self.held_out, "held-out points") if self.real is None else self.real.held_out_features
+        )
 
     @cached_property
     def feature_scores(self) -> NeighborhoodScores:

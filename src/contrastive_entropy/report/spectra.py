@@ -117,5 +117,3 @@ def variance_figure(choices: list[VarianceChoice]) -> Figure:
                 axis.set_ylim(inner, top + 0.05 * (top - inner))
         axis.spines[["top", "right"]].set_visible(False)
     return figure
-
-

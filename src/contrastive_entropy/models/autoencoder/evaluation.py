@@ -105,7 +105,9 @@ def evaluate(
     return Evaluation(
         Headline("tightness", bounds["held_out"]["tightness"], READING),
         (
-            Table("bounds", f"bound (E15) of {network.centers} centers on {Path(run.settings.data).name}, nats", bounds),
+            Table(
+                "bounds", f"bound (E15) of {network.centers} centers on {Path(run.settings.data).name}, nats", bounds
+            ),
             Table("alternatives", what, dict(zip((MODEL, REFERENCE), found, strict=True)), ALTERNATIVE_METRICS),
         ),
         tuple(diagnoses),

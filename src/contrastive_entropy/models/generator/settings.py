@@ -85,8 +85,8 @@ class GeneratorSettings:
     )
     fine_every: int | None = option(
         None,
-        "With `principal_components`, every so many steps the objective sees the finer ones alone, so that they are learnt, "
-        "too. 0: never, else 2 or more.",
+        "With `principal_components`, every so many steps the objective sees the finer ones alone, so that they are "
+        "learnt, too. 0: never, else 2 or more.",
         panel=RARE,
         least=0,
         chosen="4 for the default objective, else 0",
