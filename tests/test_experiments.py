@@ -206,9 +206,7 @@ def test_compare_points_without_classes(tmp_path):
     assert "smallest class" not in (tmp_path / "out" / "compare.md").read_text()
     (file,) = (tmp_path / "out" / "runs").glob("*.json")
     known = json.loads(file.read_text())
-    del known["fit"]["standardize"]  # as a version before it wrote it,
-    known["fit"]["data_root"] = "/elsewhere"  # from data that lay there
-    file.write_text(json.dumps(known))
+    assert known["fit"]["data_root"] is None  # the data may lie elsewhere when the runs are taken up again
     assert call("experiment", "compare", "--out", tmp_path / "out", *arguments).exit_code == 0
     assert json.loads(file.read_text()) == known
     again = call("experiment", "compare", "--out", tmp_path / "out", *arguments, "--standardize")

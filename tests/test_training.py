@@ -724,8 +724,9 @@ def test_the_network_starts_at_the_mean_and_spread_of_the_data(tmp_path, moons):
     shifted = Dataset.of("x", moons.train.points * 5 + 100, moons.held_out.points * 5 + 100)
     run = Run.create(tmp_path / "run", SMALL, shifted)
     network = initial_network(run.config, shifted)
-    torch.testing.assert_close(network.location, shifted.train.mean(0))
-    assert network.scale.item() == pytest.approx((shifted.train - shifted.train.mean(0)).square().mean().sqrt().item())
+    torch.testing.assert_close(network.location, shifted.train.points.mean(0))
+    spread = shifted.train.points - shifted.train.points.mean(0)
+    assert network.scale.item() == pytest.approx(spread.square().mean().sqrt().item())
 
 
 def test_the_global_generator_is_left_alone(tmp_path, moons):
