@@ -17,7 +17,7 @@ from contrastive_entropy.runs import load_for
 from contrastive_entropy.training import fit
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TABLES = [
     (page, names, text)
     for page in PAGES
