@@ -34,7 +34,8 @@ def figure(one: dict, name: str) -> float:
 
 def table(result: dict) -> str:
     """The markdown table that docs/spectrum.md shows: mean and standard error over the seeds."""
-    lines = ["| data | method | " + " | ".join(FIGURES).replace("_", " ") + " | seconds |", "|---" * 9 + "|"]
+    names = " | ".join(FIGURES).replace("relative_tightness", "fidelity / ceiling").replace("_", " ")
+    lines = [f"| data | method | {names} | seconds |", "|---" * 9 + "|"]
     for data, methods in result["sets"].items():
         for method, runs in methods.items():
             cells = []

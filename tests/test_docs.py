@@ -17,12 +17,19 @@ from contrastive_entropy.runs import load_for
 from contrastive_entropy.training import fit
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TABLES = [
     (page, names, text)
     for page in PAGES
     for names, text in re.findall(r"<!-- (results/.+?) -->\n(.*?)\n\n", page.read_text(), re.DOTALL)
 ]
+SHORT = {
+    "debiased nuclear norm (ours)": "debiased_nuclear_norm",
+    "Sinkhorn, as in OT-GAN": "sinkhorn_debiased:0.005",
+    "MMD": "mmd:0.3",
+    "energy distance": "energy",
+}
+"""Rows of excerpts, and as recorded."""
 RESULTS = sorted(path.name for path in (ROOT / "results").glob("objectives_*.json"))
 
 
@@ -50,6 +57,62 @@ def test_published_tables_are_the_recorded_results(page, names, text):
     assert text == table(names)
 
 
+@pytest.mark.parametrize(
+    ("page", "name", "text"),
+    [
+        (page, name, text)
+        for page in PAGES
+        for name, text in re.findall(r"<!-- from results/(\S+) -->\n(.*?)\n\n", page.read_text(), re.DOTALL)
+    ],
+)
+def test_excerpts_hold_the_recorded_figures(page, name, text):
+    """Rows are named as in SHORT or as recorded, columns as recorded."""
+    full, excerpt = cells(table(f"results/{name}")), cells(text)
+    assert len(excerpt) > 1
+    for row, columns in excerpt.items():
+        recorded = full[SHORT.get(row, row)]
+        for column, cell in columns.items():
+            assert cell == recorded[column], (page.name, row, column)
+
+
+def cells(text):
+    """A markdown table by row and column."""
+    header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines())
+    return {row[0]: dict(zip(header[1:], row[1:], strict=True)) for row in rows}
+
+
+def prose(text):
+    """The sentences outside code, tables, headings and comments."""
+    text = re.sub(r"```.*?```", "\n\n", text, flags=re.DOTALL)
+    lines = [
+        "" if re.match(r"\s*(\||#|<|!\[|    )", line) else re.sub(r"^\s*[-*] ", "\n", line)
+        for line in text.splitlines()
+    ]
+    text = re.sub(r"\]\([^)]*\)", "]", "\n".join(lines))
+    return [
+        sentence
+        for paragraph in re.split(r"\n\s*\n", text)
+        for sentence in re.split(r"(?<=[.!?])[*)\"]*\s+", " ".join(paragraph.split()))
+        if sentence
+    ]
+
+
+def test_the_readme_is_short():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 150
+    assert len(text.split()) <= 900
+    for sentence in prose(text):
+        assert len(sentence.split()) <= 40, sentence
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_lines_of_the_documentation_fit_the_screen(page):
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for line in text.splitlines():
+        longest = max(map(len, line.split()), default=0)  # an address cannot be broken
+        assert len(line) <= 120 or longest > 100 or line.startswith(("|", "<!--")), line
+
+
 def test_every_result_is_published():
     recorded = {path.name for path in (ROOT / "results").glob("*.json")}
     published = {name for page in PAGES for name in re.findall(r"results/(\w+\.json)", page.read_text())}
@@ -69,7 +132,7 @@ def test_results_say_how_to_repeat_them(name):
     assert {"command", "seed", "commit", "device", "torch", "runs"} <= set(result)
     for run in result["runs"].values():
         assert run["wall_seconds"] > 0
-        assert run["command"].startswith("contrastive-entropy fit mdn")
+        assert re.match("contrastive-entropy fit (mdn|generator) ", run["command"])
 
 
 def test_links_in_the_documentation_lead_somewhere():
