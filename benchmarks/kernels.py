@@ -19,9 +19,10 @@ from sklearn.neural_network import MLPClassifier
 from torch import Tensor
 
 from contrastive_entropy.data.load import load
-from contrastive_entropy.metrics.distances import energy_distance, neighborhood_scores
-from contrastive_entropy.mixtures.operator import effective_rank, matrix_nuclear_norm
+from contrastive_entropy.metrics.distances import energy_distance
+from contrastive_entropy.metrics.neighborhoods import neighborhood_scores
 from contrastive_entropy.networks.bodies import MLP
+from contrastive_entropy.numerics.nuclear import effective_rank, matrix_nuclear_norm
 from contrastive_entropy.report import draw_sheet, png_bytes
 from contrastive_entropy.variance import geometric_schedule, median_pair_variance, neighbor_variance
 

@@ -24,16 +24,12 @@ from contrastive_entropy.data.load import (
 )
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.metrics.diagnosis import Diagnosis, diagnose_samples
-from contrastive_entropy.metrics.distances import (
-    column_distances,
-    energy_distance,
-    neighbor_distance,
-    neighborhood_scores,
-    smaller_share,
-)
+from contrastive_entropy.metrics.distances import column_distances, energy_distance
+from contrastive_entropy.metrics.neighborhoods import neighbor_distance, neighborhood_scores, smaller_share
 from contrastive_entropy.mixtures.mixture import GaussianMixture
-from contrastive_entropy.mixtures.operator import effective_rank, singular_values
+from contrastive_entropy.mixtures.operator import singular_values
 from contrastive_entropy.models import MixtureDensityNetwork
+from contrastive_entropy.numerics.nuclear import effective_rank
 from contrastive_entropy.objectives.density import fidelity
 from contrastive_entropy.runs import Run
 from contrastive_entropy.spaces.inception import Inception, inception_figures

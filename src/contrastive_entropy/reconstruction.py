@@ -17,8 +17,9 @@ from contrastive_entropy.data.load import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import FAR_QUANTILE, NEIGHBOR_POINTS, NEIGHBORS, require_enough
 from contrastive_entropy.metrics.diagnosis import Diagnosis, diagnose_alternatives
-from contrastive_entropy.metrics.distances import far_share, neighbor_distance, neighborhood_scores, sharpness
-from contrastive_entropy.mixtures.joint import ConditionalBound, iid_tightness
+from contrastive_entropy.metrics.neighborhoods import far_share, neighbor_distance, neighborhood_scores
+from contrastive_entropy.metrics.pictures import sharpness
+from contrastive_entropy.mixtures.limits import ConditionalBound, iid_tightness
 from contrastive_entropy.models import EncoderMixtureDecoder
 from contrastive_entropy.progress import progress_line
 from contrastive_entropy.runs import Run

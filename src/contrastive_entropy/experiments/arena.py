@@ -19,15 +19,9 @@ from contrastive_entropy.evaluation import require_enough
 from contrastive_entropy.experiments.contenders import Loss
 from contrastive_entropy.experiments.record import Clock, StoppedError, device_name, read_json, shared_settings
 from contrastive_entropy.experiments.settings import CompareConfig, VarianceSweepConfig
-from contrastive_entropy.metrics.distances import (
-    energy_distance,
-    frechet_distance,
-    kernel_distance,
-    neighbor_distance,
-    neighborhood_scores,
-    sliced_energy_distance,
-    smaller_share,
-)
+from contrastive_entropy.metrics.distances import energy_distance, sliced_energy_distance
+from contrastive_entropy.metrics.moments import frechet_distance, kernel_distance
+from contrastive_entropy.metrics.neighborhoods import neighbor_distance, neighborhood_scores, smaller_share
 from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.numerics.principal import principal_directions
 from contrastive_entropy.progress import progress_line

@@ -25,7 +25,8 @@ from contrastive_entropy.experiments.record import (
 )
 from contrastive_entropy.experiments.settings import VarianceSweepConfig
 from contrastive_entropy.metrics.diagnosis import SIGNATURES, diagnose_samples, diagnose_training, monitors
-from contrastive_entropy.metrics.distances import far_share, vendi_score
+from contrastive_entropy.metrics.neighborhoods import far_share
+from contrastive_entropy.metrics.scores import vendi_score
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.report import DATA_COLOR, draw_points, draw_sheet, png_bytes, principal_axes
 from contrastive_entropy.runs import write_atomically

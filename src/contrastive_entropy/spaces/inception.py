@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.metrics.distances import frechet_distance, kernel_distance, neighborhood_scores
+from contrastive_entropy.metrics.moments import frechet_distance, kernel_distance
+from contrastive_entropy.metrics.neighborhoods import neighborhood_scores
 from contrastive_entropy.progress import progress_line
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
