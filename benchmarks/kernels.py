@@ -19,10 +19,11 @@ from sklearn.neural_network import MLPClassifier
 from torch import Tensor
 
 from contrastive_entropy.data.load import load
-from contrastive_entropy.metrics.distances import energy_distance, neighborhood_scores
-from contrastive_entropy.mixtures.operator import effective_rank, matrix_nuclear_norm
+from contrastive_entropy.metrics.distances import energy_distance
+from contrastive_entropy.metrics.neighborhoods import neighborhood_scores
 from contrastive_entropy.networks.bodies import MLP
-from contrastive_entropy.report import draw_sheet, png_bytes
+from contrastive_entropy.numerics.nuclear import effective_rank, matrix_nuclear_norm
+from contrastive_entropy.report.drawing import draw_sheet, png_bytes
 from contrastive_entropy.variance import geometric_schedule, median_pair_variance, neighbor_variance
 
 STEPS, BATCH, SMOOTHING, SAMPLES = 1000, 256, 1e-3, 1000

@@ -17,7 +17,8 @@ import torch
 
 from contrastive_entropy.config import AutoencoderConfig, Config, FitConfig
 from contrastive_entropy.data.load import load
-from contrastive_entropy.steps import Fit, initial_network
+from contrastive_entropy.steps import initial_network
+from contrastive_entropy.fitting.loop import Fit
 
 AUTOENCODER = AutoencoderConfig(
     "celeba", features=1, centers=8, codes="heads", body="convolutional", width=8, decoder="mlp", decoder_width=512,

@@ -23,7 +23,8 @@ from torch import Tensor
 
 from contrastive_entropy.data.load import load, load_points, sample_toy
 from contrastive_entropy.mixtures.mixture import GaussianMixture
-from contrastive_entropy.mixtures.operator import log_nuclear_norm, matrix_nuclear_norm
+from contrastive_entropy.mixtures.operator import log_nuclear_norm
+from contrastive_entropy.numerics.nuclear import matrix_nuclear_norm
 from contrastive_entropy.numerics.polar import TOLERANCE, smoothed_polar
 
 Pair = tuple[float, Tensor]

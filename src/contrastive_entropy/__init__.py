@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 from contrastive_entropy import metrics, variance
 from contrastive_entropy.errors import InputError, NumericalWarning, TrainingError
 from contrastive_entropy.mixtures.decomposition import Decomposition, decompose
-from contrastive_entropy.mixtures.joint import ConditionalBound, JointMixture, conditional_bound, iid_tightness
+from contrastive_entropy.mixtures.joint import JointMixture, conditional_bound
+from contrastive_entropy.mixtures.limits import ConditionalBound, iid_tightness
 from contrastive_entropy.mixtures.mixture import GaussianMixture
-from contrastive_entropy.mixtures.operator import effective_rank
 from contrastive_entropy.mixtures.streaming import (
     effective_points,
     squared_mmd,
@@ -16,6 +16,7 @@ from contrastive_entropy.mixtures.streaming import (
     streamed_log_norm,
     streamed_singular_values,
 )
+from contrastive_entropy.numerics.nuclear import effective_rank
 from contrastive_entropy.objectives.bound import Bound
 from contrastive_entropy.objectives.conditional import (
     conditional_log_likelihood,

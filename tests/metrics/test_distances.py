@@ -7,14 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contrastive_entropy.metrics import distances as metrics
-from contrastive_entropy.metrics.distances import (
-    column_distances,
-    energy_distance,
-    far_share,
-    neighbor_distance,
-    neighborhood_scores,
-)
+from contrastive_entropy.metrics import pairs
+from contrastive_entropy.metrics.distances import column_distances, energy_distance, mean_pair_distance
+from contrastive_entropy.metrics.neighborhoods import far_share, neighbor_distance, neighborhood_scores
 
 
 def points(n, d, seed, dtype=torch.float64):
@@ -69,7 +64,7 @@ def test_energy_distance_equals_the_reference(sets):
 def test_column_distances_equal_the_reference(sets):
     x, y = sets
     expected = [
-        slow_energy_distance(x[:, [k]].numpy(), y[:, [k]].numpy()) / metrics.mean_pair_distance(y[:, [k]])
+        slow_energy_distance(x[:, [k]].numpy(), y[:, [k]].numpy()) / mean_pair_distance(y[:, [k]])
         for k in range(y.shape[1])
     ]
     found = column_distances(x, y)
@@ -88,7 +83,7 @@ def test_column_distances_of_known_laws(monkeypatch):
     expected = [0.0, math.sqrt(2.5) - 1.5, math.sqrt(10) - 3, shifted, math.sqrt(2) - 1]
     assert found.tolist() == pytest.approx(expected, abs=0.01)
     assert column_distances(x, torch.zeros_like(y)).tolist() == [0] * 5
-    monkeypatch.setattr(metrics, "_TILE", 1)
+    monkeypatch.setattr(pairs, "TILE", 1)
     assert torch.equal(column_distances(x, y), found)
 
 
@@ -131,7 +126,7 @@ def test_scores_at_the_extremes():
 def test_tiles_change_nothing(monkeypatch):
     x, y = points(37, 3, 0), points(41, 3, 1)
     whole = neighborhood_scores(x, y), energy_distance(x, y), neighbor_distance(x, y, rank=3)
-    monkeypatch.setattr(metrics, "_TILE", 100)
+    monkeypatch.setattr(pairs, "TILE", 100)
     assert neighborhood_scores(x, y) == whole[0]
     assert energy_distance(x, y) == pytest.approx(whole[1])
     torch.testing.assert_close(neighbor_distance(x, y, rank=3), whole[2])
@@ -194,7 +189,7 @@ def test_identical_sets_with_duplicates_are_perfect(copies):
 def test_tiles_of_any_size_change_nothing(monkeypatch, tile):
     x, y = points(7, 3, 0), points(41, 3, 1)
     whole = neighborhood_scores(x, y), energy_distance(x, y)
-    monkeypatch.setattr(metrics, "_TILE", tile)
+    monkeypatch.setattr(pairs, "TILE", tile)
     assert neighborhood_scores(x, y) == whole[0]
     assert energy_distance(x, y) == pytest.approx(whole[1])
 
@@ -242,6 +237,6 @@ def test_many_coordinates_by_products_are_as_good_as_differences(monkeypatch):
         lambda: torch.tensor(list(dataclasses.astuple(neighborhood_scores(x, y[5:], neighbors=3)))),
     ]
     fast = [call() for call in calls]
-    monkeypatch.setattr(metrics, "_DIFFERENCES", 1000)
+    monkeypatch.setattr(pairs, "DIFFERENCES", 1000)
     for call, value in zip(calls, fast, strict=True):
         torch.testing.assert_close(value, call(), atol=1e-9, rtol=1e-9)

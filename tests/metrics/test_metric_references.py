@@ -17,23 +17,19 @@ import torch
 from torchmetrics.image.kid import poly_mmd
 from vendi_score import vendi
 
-from contrastive_entropy.metrics import distances as metrics
+from contrastive_entropy.metrics import pairs
 from contrastive_entropy.metrics.distances import (
     energy_distance,
-    frechet_distance,
     gaussian_mmd,
-    kernel_distance,
     mean_pair_distance,
-    memorization,
-    neighbor_distance,
-    neighborhood_scores,
-    parzen_log_likelihood,
-    sharpness,
     sliced_energy_distance,
     sliced_wasserstein,
-    vendi_score,
 )
 from contrastive_entropy.metrics.modes import ModeScores, class_mode_scores, clustering_purity, mode_scores
+from contrastive_entropy.metrics.moments import frechet_distance, kernel_distance
+from contrastive_entropy.metrics.neighborhoods import memorization, neighbor_distance, neighborhood_scores
+from contrastive_entropy.metrics.pictures import sharpness
+from contrastive_entropy.metrics.scores import parzen_log_likelihood, vendi_score
 from contrastive_entropy.spaces.inception import import_alone
 
 with contextlib.redirect_stdout(io.StringIO()):
@@ -234,7 +230,7 @@ def test_tiles_of_any_size_change_nothing(monkeypatch):
         ]
 
     whole = all_of_them()
-    monkeypatch.setattr(metrics, "_TILE", 97)
+    monkeypatch.setattr(pairs, "TILE", 97)
     assert all_of_them() == pytest.approx(whole, rel=1e-12)
 
 

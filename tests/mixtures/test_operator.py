@@ -4,15 +4,9 @@ from hypothesis import given
 
 import contrastive_entropy as ce
 import references
-from contrastive_entropy.mixtures import operator as spectrum
-from contrastive_entropy.mixtures.operator import (
-    effective_rank,
-    log_nuclear_norm,
-    matrix_nuclear_norm,
-    singular_values,
-    weighted_gram,
-)
-from contrastive_entropy.numerics import polar
+from contrastive_entropy.mixtures.operator import log_nuclear_norm, singular_values, weighted_gram
+from contrastive_entropy.numerics import nuclear, polar
+from contrastive_entropy.numerics.nuclear import effective_rank, matrix_nuclear_norm
 from strategies import Problem, as_arrays, problems
 
 
@@ -204,7 +198,7 @@ def test_points_that_do_not_meet_have_a_finite_gradient():
 
 def test_no_entry_is_so_small_that_products_are_slow():
     x = torch.linspace(0, 30, 50)[:, None]
-    gram, _ = spectrum._unit_gram(x, x, torch.zeros(50), torch.zeros(50), differences=True, dtype=torch.float32)
+    gram, _ = nuclear.unit_gram(x, x, torch.zeros(50), torch.zeros(50), differences=True, dtype=torch.float32)
     smallest = gram[gram > 0].min()
     assert smallest.square() >= torch.finfo(torch.float32).tiny
     torch.testing.assert_close(gram, torch.exp(-(x - x.T).square() / 2), atol=1e-6, rtol=0)

@@ -9,24 +9,24 @@ from hypothesis import strategies as st
 
 import contrastive_entropy as ce
 import references as ref
-from contrastive_entropy.numerics import pairwise
+from contrastive_entropy.numerics import engines
 from contrastive_entropy.numerics.pairwise import log_sum_over_components, log_sum_over_own_pairs, log_sum_over_pairs
 
-ENGINES = ["_automatic", "_fused", "_products", "_differences"]
+ENGINES = ["automatic", "fused", "products", "differences"]
 
 
 @pytest.fixture(params=ENGINES)
 def engine(request, monkeypatch):
-    if request.param == "_fused" and pairwise._fused_kernel() is None:
+    if request.param == "fused" and engines.fused_kernel() is None:
         pytest.skip("this build of torch lacks the CPU attention kernel")
-    monkeypatch.setattr(pairwise, "_automatic", getattr(pairwise, request.param))
+    monkeypatch.setattr(engines, "automatic", getattr(engines, request.param))
     return request.param
 
 
 @pytest.fixture(params=[7, 64, 1 << 20])
 def tile(request, monkeypatch):
     """Tiles that are ragged at both edges, and one that holds everything."""
-    monkeypatch.setattr(pairwise, "TILE", request.param)
+    monkeypatch.setattr(engines, "TILE", request.param)
     return request.param
 
 
@@ -101,10 +101,10 @@ def test_tiles_of_any_shape_hold_every_pair_once(n, m, d, seed):
     x, z, b = points(n, d, seed), points(m, d, seed + 1), log_weights(m, seed)
     right = torch.logsumexp(b - torch.cdist(x, z).square() / 2, -1)
     mean = torch.softmax(b - torch.cdist(x, z).square() / 2, -1) @ z
-    for size, name in itertools.product((1, 3, 8, 1000), ("_products", "_differences")):
+    for size, name in itertools.product((1, 3, 8, 1000), ("products", "differences")):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pairwise, "TILE", size)
-            rows, average = getattr(pairwise, name)(x[None], z[None], b[None], with_mean=True)
+            patch.setattr(engines, "TILE", size)
+            rows, average = getattr(engines, name)(x[None], z[None], b[None], with_mean=True)
         torch.testing.assert_close(rows[0], right)
         torch.testing.assert_close(average[0], mean)
 
@@ -113,8 +113,8 @@ def test_results_do_not_depend_on_the_tile(monkeypatch):
     x, z, b = points(300, 40, 0, torch.float32), points(200, 40, 1, torch.float32), log_weights(200)
     results = []
     for size in (64, 1000, 1 << 20):
-        monkeypatch.setattr(pairwise, "TILE", size)
-        results.append(pairwise._products(x[None], z[None], b[None].float(), with_mean=False)[0])
+        monkeypatch.setattr(engines, "TILE", size)
+        results.append(engines.products(x[None], z[None], b[None].float(), with_mean=False)[0])
     for other in results[1:]:
         torch.testing.assert_close(other, results[0], rtol=1e-6, atol=0)
 
@@ -226,7 +226,7 @@ def test_without_the_private_kernel(monkeypatch):
     x, z = points(40, 2), points(30, 2, 1)
     arguments = (x, shared(0.5), log_weights(40), z, shared(0.2), log_weights(30))
     fused = everything(*arguments)
-    monkeypatch.setattr(pairwise, "_fused_kernel", lambda: None)
+    monkeypatch.setattr(engines, "fused_kernel", lambda: None)
     for value, right in zip(everything(*arguments), fused, strict=True):
         torch.testing.assert_close(value, right)
 
@@ -238,9 +238,9 @@ def test_a_private_kernel_that_changed_is_not_used():
     def other_meaning(q, k, v, dropout, causal, *, attn_mask, scale):
         return q, torch.zeros(1, 1, 2)
 
-    assert not pairwise._works(other_arguments)
-    assert not pairwise._works(other_meaning)
-    assert pairwise._fused_kernel() is not None  # of the torch that the tests are pinned to
+    assert not engines._works(other_arguments)
+    assert not engines._works(other_meaning)
+    assert engines.fused_kernel() is not None  # of the torch that the tests are pinned to
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3)])
@@ -256,7 +256,7 @@ def test_precision_is_raised_where_it_must_be():
     calls = []
 
     def spy(name):
-        real = getattr(pairwise, name)
+        real = getattr(engines, name)
 
         def engine(queries, *rest, **keywords):
             calls.append((name, queries.dtype))
@@ -266,16 +266,16 @@ def test_precision_is_raised_where_it_must_be():
 
     x = points(50, 3, dtype=torch.float32)
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("_automatic", "_differences"):
-            patch.setattr(pairwise, name, spy(name))
+        for name in ("automatic", "differences"):
+            patch.setattr(engines, name, spy(name))
         for variance in (10.0, 0.01, 1e-13):
             ce.GaussianMixture(x, variance).log_norm()
         ce.GaussianMixture(x.double(), 1e-6).log_norm()
     assert calls == [
-        ("_automatic", torch.float32),
-        ("_automatic", torch.float64),
-        ("_differences", torch.float64),
-        ("_differences", torch.float64),
+        ("automatic", torch.float32),
+        ("automatic", torch.float64),
+        ("differences", torch.float64),
+        ("differences", torch.float64),
     ]
 
 

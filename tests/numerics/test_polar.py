@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contrastive_entropy.data.load import load, sample_toy
-from contrastive_entropy.numerics import polar, polynomials
+from contrastive_entropy.numerics import krylov, polar, polynomials
 from contrastive_entropy.numerics.polar import TOLERANCE, smoothed_polar
 
 
@@ -156,7 +156,7 @@ def test_automatic_choice():
 
 def test_the_krylov_method_gives_up_where_it_would_not_be_exact(monkeypatch):
     """Too short an interval makes the polynomial explode; a probe along the largest singular vectors sees it."""
-    monkeypatch.setattr(polar, "ladder", lambda top: top / 4)
+    monkeypatch.setattr(krylov, "ladder", lambda top: top / 4)
     found, _, factor_error = errors(digits(512, 400, 10.0), 1e-3, method="krylov")
     assert found.method == "eigh"
     assert factor_error < TOLERANCE

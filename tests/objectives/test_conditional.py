@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 import contrastive_entropy as ce
 import references
-from contrastive_entropy.mixtures.joint import JointMixture, conditional_bound, iid_tightness
+from contrastive_entropy.mixtures.joint import JointMixture, conditional_bound
+from contrastive_entropy.mixtures.limits import iid_tightness
 from contrastive_entropy.objectives import conditional
 from contrastive_entropy.objectives.conditional import (
     conditional_log_likelihood,

@@ -15,7 +15,6 @@ import torch
 
 from contrastive_entropy.data.load import NOWHERE_NEAR, Points, coarseness, default_variance, load_pair
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.mixtures.operator import effective_rank
 from contrastive_entropy.mixtures.streaming import (
     Progress,
     effective_points,
@@ -24,6 +23,7 @@ from contrastive_entropy.mixtures.streaming import (
     streamed_log_norm,
     streamed_singular_values,
 )
+from contrastive_entropy.numerics.nuclear import effective_rank
 from contrastive_entropy.progress import progress_line
 from contrastive_entropy.storage import write_json
 from contrastive_entropy.version import VERSION

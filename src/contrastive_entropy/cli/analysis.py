@@ -116,7 +116,7 @@ def variance(
     dataset = load(data, seed=seed, data_root=data_root, standardize=standardize)
     points = dataset.train.points
     if (uneven := unevenness(dataset)) is not None:
-        typer.echo(f"warning: {uneven}", err=True)
+        typer.echo(f"warning: {options.with_flags(uneven)}", err=True)
     try:
         choices = [select(points, method=method, points=batch, seed=seed) for method in METHODS]
     except ValueError as error:
@@ -129,7 +129,7 @@ def variance(
     )
     if out is not None:
         from contrastive_entropy.report.drawing import png_bytes
-    from contrastive_entropy.report.spectra import variance_figure
+        from contrastive_entropy.report.spectra import variance_figure
 
         with writing(out):
             write_atomically(out, png_bytes(variance_figure(choices)))

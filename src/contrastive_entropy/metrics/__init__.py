@@ -1,24 +1,12 @@
 """Quality of samples: distances, neighbourhoods, modes, and what is diagnosed from them."""
 
 from contrastive_entropy.metrics.distances import (
-    NeighborhoodScores,
     column_distances,
     energy_distance,
-    far_share,
-    frechet_distance,
     gaussian_mmd,
-    kernel_distance,
     mean_pair_distance,
-    memorization,
-    nearest_neighbor,
-    neighbor_distance,
-    neighborhood_scores,
-    parzen_log_likelihood,
-    sharpness,
     sliced_energy_distance,
     sliced_wasserstein,
-    smaller_share,
-    vendi_score,
 )
 from contrastive_entropy.metrics.modes import (
     ModeScores,
@@ -26,6 +14,18 @@ from contrastive_entropy.metrics.modes import (
     clustering_purity,
     mode_scores,
 )
+from contrastive_entropy.metrics.moments import frechet_distance, kernel_distance
+from contrastive_entropy.metrics.neighborhoods import (
+    NeighborhoodScores,
+    far_share,
+    memorization,
+    nearest_neighbor,
+    neighbor_distance,
+    neighborhood_scores,
+    smaller_share,
+)
+from contrastive_entropy.metrics.pictures import sharpness
+from contrastive_entropy.metrics.scores import parzen_log_likelihood, vendi_score
 
 __all__ = [
     "ModeScores",

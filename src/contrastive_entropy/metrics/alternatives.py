@@ -6,8 +6,8 @@ from functools import cached_property
 
 from torch import Tensor
 
-from contrastive_entropy.metrics.distances import far_share, neighborhood_scores, sharpness
-from contrastive_entropy.metrics.neighborhoods import NEIGHBORS
+from contrastive_entropy.metrics.neighborhoods import NEIGHBORS, far_share, neighborhood_scores
+from contrastive_entropy.metrics.pictures import sharpness
 from contrastive_entropy.metrics.samples import NEIGHBOR_POINTS
 
 ROUNDING = 1e-6

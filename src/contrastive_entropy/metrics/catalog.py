@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from contrastive_entropy.metrics.alternatives import Alternatives, diversity
-from contrastive_entropy.metrics.distances import energy_distance, frechet_distance, kernel_distance, smaller_share
+from contrastive_entropy.metrics.distances import energy_distance
+from contrastive_entropy.metrics.moments import frechet_distance, kernel_distance
+from contrastive_entropy.metrics.neighborhoods import smaller_share
 from contrastive_entropy.metrics.samples import Side
-from contrastive_entropy.mixtures.operator import effective_rank
+from contrastive_entropy.numerics.nuclear import effective_rank
 
 HIGH, LOW, AS_REAL, ONE = GOALS = ("high", "low", "as real", "1")
 """What a figure should be; `as real`: what it is of real points."""

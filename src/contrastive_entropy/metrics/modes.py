@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from contrastive_entropy.metrics.distances import nearest_neighbor
+from contrastive_entropy.metrics.neighborhoods import nearest_neighbor
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.metrics.distances import (
+from contrastive_entropy.metrics.distances import column_distances
+from contrastive_entropy.metrics.neighborhoods import (
+    NEIGHBORS,
     NeighborhoodScores,
-    column_distances,
     neighbor_distance,
     neighborhood_scores,
 )
-from contrastive_entropy.metrics.neighborhoods import NEIGHBORS
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.mixtures.operator import singular_values
 from contrastive_entropy.objectives.density import fidelity

@@ -1,154 +1,13 @@
-"""The nuclear norm of Gaussian cross-Gram matrices, exact and smoothed, with a well-posed gradient (E10, E12)."""
-
-import math
-import warnings
-from typing import Any
+"""The cross-Gram matrix of two mixtures: its singular values and its nuclear norm, exact and smoothed (E10, E12)."""
 
 import torch
 from torch import Tensor
 
-from contrastive_entropy.errors import NumericalWarning
 from contrastive_entropy.mixtures.mixture import GaussianMixture
-from contrastive_entropy.numerics.gaussian import exact_products, log_kernel
+from contrastive_entropy.numerics.gaussian import log_kernel
+from contrastive_entropy.numerics.nuclear import LogNuclearNorm, check_smoothing, matrix_nuclear_norm
 from contrastive_entropy.numerics.pairwise import flat_batches, shared_variance, standardized_for_matrix
-from contrastive_entropy.numerics.polar import TOLERANCE, check_options, smoothed_polar, smoothed_sum
-
-
-class _NuclearNorm(torch.autograd.Function):
-    """sum_k sqrt(s_k^2 + e^2) - e of (b, n, m) matrices, with the smoothed polar factor as its gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, matrices: Tensor, smoothing: float, tolerance: float, method: str) -> Tensor:
-        with exact_products(matrices.device):
-            if not ctx.needs_input_grad[0]:
-                return _norms(matrices, smoothing).to(matrices.dtype)
-            found = [smoothed_polar(m, smoothing, tolerance=tolerance, method=method) for m in matrices]
-        if any(float(polar.norm) == 0 for polar in found):
-            warnings.warn(
-                "the matrix is 0, and so are its nuclear norm and gradient: no point is near any other at this variance",
-                NumericalWarning,
-                stacklevel=3,
-            )
-        first = found[0].factor  # one matrix is the common case, and a copy of it would cost a page fault every 4 KiB
-        ctx.save_for_backward(first.unsqueeze(0) if len(found) == 1 else torch.stack([p.factor for p in found]))
-        return torch.stack([polar.norm for polar in found]).to(matrices.dtype)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor, None, None, None]:
-        (factors,) = ctx.saved_tensors
-        return grad_outputs[0][:, None, None] * factors, None, None, None
-
-
-def matrix_nuclear_norm(
-    matrix: Tensor, *, smoothing: float = 0.0, tolerance: float = TOLERANCE, method: str = "auto"
-) -> Tensor:
-    """(Smoothed) nuclear norm: sum_k sqrt(s_k^2 + e^2) - e with e = smoothing * s_max held constant  (E12).
-
-    Smoothing lowers the value by at most e per singular value, so an upper limit on the exact norm still holds; it
-    makes the gradient well-posed on smooth kernel matrices, whose many tiny singular values otherwise count fully, and
-    fast: see `polar.smoothed_polar`, whose arguments these are.
-
-    Args:
-        matrix: (..., n, m).
-        smoothing: eps >= 0, relative to the largest singular value; 0 is the exact norm.
-        tolerance: relative error that the value and the gradient (Frobenius norm) may have in float32.
-        method: of `polar.METHODS`. Where no gradient is wanted, it is by singular values in any case.
-
-    Returns:
-        (...). O(n m min(n, m)) at most.
-
-    Raises:
-        ValueError: smoothing is negative or not finite, tolerance not positive, or an unknown method.
-
-    >>> matrix_nuclear_norm(torch.tensor([[3.0, 0.0], [0.0, 4.0]])).item()
-    7.0
-    """
-    _check_smoothing(smoothing)
-    check_options(tolerance, method)
-    if matrix.numel() == 0:
-        return matrix.sum((-2, -1))
-    flat = matrix.reshape(-1, *matrix.shape[-2:])
-    norms: Tensor = _NuclearNorm.apply(flat, smoothing, tolerance, method)
-    return norms.reshape(matrix.shape[:-2])
-
-
-def _norms(matrices: Tensor, smoothing: float) -> Tensor:
-    s = torch.linalg.svdvals(matrices)
-    return smoothed_sum(s, smoothing * s[..., :1])
-
-
-class _LogNuclearNorm(torch.autograd.Function):
-    """Log of the smoothed nuclear norm of exp(a_i + b_j - |x_i - z_j|^2 / 2), (b,), with W * K contracted onto the points.
-
-    x (b, n, d), z (b, m, d), a (b, n), b (b, m); the matrix itself is in `dtype` and does not outlive the forward pass.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        z: Tensor,
-        a: Tensor,
-        b: Tensor,
-        options: tuple[bool, torch.dtype, float, float, str],
-    ) -> Tensor:
-        differences, dtype, smoothing, tolerance, method = options
-        wanted = any(ctx.needs_input_grad)
-        values, gradients = [], []
-        with exact_products(x.device):
-            for entry in zip(x, z, a, b, strict=True):
-                kernel, shift = _unit_gram(*entry, differences=differences, dtype=dtype)
-                if not wanted:
-                    values.append(_norms(kernel, smoothing).log() + shift)
-                    continue
-                polar = smoothed_polar(kernel, smoothing, tolerance=tolerance, method=method)
-                values.append(polar.norm.log() + shift)
-                weights = polar.factor.mul_(kernel).div_(polar.norm.to(dtype))
-                gradients.append(_contracted(weights, *entry[:2]))
-        if wanted:
-            ctx.save_for_backward(*(torch.stack(parts) for parts in zip(*gradients, strict=True)))
-        return torch.stack(values)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, ...]:
-        (grad,) = grad_outputs
-        x, z, a, b = ctx.saved_tensors
-        scaled = [(grad.to(g.dtype).reshape(-1, *(1,) * (g.ndim - 1)) * g) for g in (x, z, a, b)]
-        return (*(g if needed else None for g, needed in zip(scaled, ctx.needs_input_grad, strict=False)), None)
-
-
-def _unit_gram(
-    x: Tensor, z: Tensor, a: Tensor, b: Tensor, *, differences: bool, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """exp(a_i + b_j - |x_i - z_j|^2 / 2) / its largest entry, (n, m), and the log of that entry.
-
-    Entries below the root of the smallest normal number are 0: what a product of two of them yields is denormal, which
-    makes a CPU's products a hundred times slower, and lies far below the rounding error of the others. The exponential
-    is taken before, because one that underflows is twenty times slower than one that does not.
-    """
-    if differences:
-        exponent = torch.zeros((), dtype=x.dtype, device=x.device).expand(len(x), len(z))
-        for left, right in zip(x.unbind(1), z.unbind(1), strict=True):
-            exponent = torch.sub(left.unsqueeze(1), right).square_().add_(exponent)
-        exponent.mul_(-0.5).add_(a.unsqueeze(1)).add_(b)
-    else:
-        exponent = torch.addmm(b - z.square().sum(1) / 2, x, z.mT)
-        exponent.add_((a - x.square().sum(1) / 2).unsqueeze(1))
-    shift = exponent.amax()
-    cut = 0.5 * math.log(torch.finfo(dtype).tiny)
-    gram = exponent.sub_(shift).to(dtype).clamp_min_(cut).exp_()
-    return gram.mul_(gram > 1.001 * math.exp(cut)), shift.double()
-
-
-def _contracted(weights: Tensor, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients in x, z, a and b of a function whose gradient in the exponents is given, (n, m)."""
-    weights = weights.to(x.dtype)
-    by_x, by_z = (torch.cat([points, torch.ones_like(points[:, :1])], 1) for points in (x, z))
-    on_x, on_z = weights @ by_z, weights.mT @ by_x
-    rows, columns = on_x[:, -1], on_z[:, -1]
-    return on_x[:, :-1] - rows.unsqueeze(1) * x, on_z[:, :-1] - columns.unsqueeze(1) * z, rows, columns
+from contrastive_entropy.numerics.polar import TOLERANCE, check_options
 
 
 def log_nuclear_norm(
@@ -173,7 +32,7 @@ def log_nuclear_norm(
     Raises:
         ValueError: as `matrix_nuclear_norm`, or the dimensions differ.
     """
-    _check_smoothing(smoothing)
+    check_smoothing(smoothing)
     check_options(tolerance, method)
     if not shared_variance(p.variance, q.variance):
         gram, log_scale = weighted_gram(p, q)
@@ -186,13 +45,8 @@ def log_nuclear_norm(
     halves = [(0.5 * mixture.log_weights).to(x.dtype) for mixture in (p, q)]
     entries, batch = flat_batches([x, z], halves)
     options = (differences, dtype, smoothing, tolerance, method)
-    values: Tensor = _LogNuclearNorm.apply(*entries, options)
+    values: Tensor = LogNuclearNorm.apply(*entries, options)
     return values.reshape(batch) + constant
-
-
-def _check_smoothing(smoothing: float) -> None:
-    if not 0 <= smoothing < math.inf:
-        raise ValueError(f"smoothing must be a finite number >= 0, got {smoothing}")
 
 
 def weighted_gram(p: GaussianMixture, q: GaussianMixture) -> tuple[Tensor, Tensor]:
@@ -231,21 +85,3 @@ def singular_values(p: GaussianMixture, q: GaussianMixture) -> Tensor:
     gram, log_scale = weighted_gram(p, q)
     log_trace = 0.5 * (p.log_trace() + q.log_trace())
     return torch.linalg.svdvals(gram).double() * (log_scale - log_trace).exp().unsqueeze(-1)
-
-
-def effective_rank(singular_values: Tensor) -> Tensor:
-    """Exp of the entropy of the normalised singular values: how many directions share the spectrum evenly.
-
-    Source: Roy and Vetterli, "The effective rank", EUSIPCO 2007.
-
-    Args:
-        singular_values: (..., k), not negative, not all zero.
-
-    Returns:
-        (...), between 1 and k.
-
-    >>> effective_rank(torch.tensor([1.0, 1.0, 0.0])).item()  # doctest: +ELLIPSIS
-    2.0...
-    """
-    share = singular_values / singular_values.sum(-1, keepdim=True)
-    return torch.special.entr(share).sum(-1).exp()

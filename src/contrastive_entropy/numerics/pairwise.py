@@ -8,10 +8,8 @@ whose softmax mean of the keys is the gradient in q. So one primitive serves val
 torch's fused attention kernel, tiles of matrix products, and tiles of coordinate differences.
 """
 
-import functools
 import math
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,27 +17,21 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from contrastive_entropy.errors import NumericalWarning
+from contrastive_entropy.numerics import engines
+from contrastive_entropy.numerics.engines import Engine
 from contrastive_entropy.numerics.gaussian import (
     DIRECT_DIMENSIONS,
     EXPONENT_TOLERANCE,
-    exact_products,
     log_kernel,
     log_normalizer,
     product_error,
 )
-
-TILE = 1 << 20
-"""Pairs whose exponents are held at once: 4 MiB in float32, which stays in a core's cache."""
 
 FAST_TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 """Acceptable absolute error of an exponent, in nats, by the precision of the points; beyond it, precision is raised."""
 
 WARNED_ERROR = 1e-3
 """From here on the change of precision is worth a warning, unless few coordinates make it cheap."""
-
-_PADDED = 16  # products of so many float32 coordinates are faster than those of 2 to 15: 1.5 times at d = 2
-
-_LOWEST = -1e30  # stands for -inf in biases: a fused kernel that meets a first block of -inf only returns NaN
 
 
 def log_sum_over_components(
@@ -123,8 +115,6 @@ def log_sum_over_own_pairs(x: Tensor, variance: Tensor, log_weights: Tensor, *, 
 
 
 # Sums with their gradients. Points (b, n, d), keys (b, m, d), biases (b, n) and (b, m).
-
-Engine = Callable[..., tuple[Tensor, Tensor]]
 
 
 class _ComponentSum(torch.autograd.Function):
@@ -216,123 +206,6 @@ class _OwnPairSum(torch.autograd.Function):
         return share.unsqueeze(-1) * (mean - x) if needs_x else None, share if needs_bias else None, None, None
 
 
-# Engines: queries (b, n, d), keys (b, m, d), bias (b, m) -> LSE_j[bias_j - |q_i - k_j|^2 / 2], (b, n), and, where asked
-# for, the mean of the keys under the softmax, (b, n, d), else an empty tensor.
-
-
-def _automatic(
-    queries: Tensor, keys: Tensor, bias: Tensor, *, with_mean: bool, skip_diagonal: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Fused where that saves work: it always computes the mean, and cannot skip a diagonal."""
-    fused = queries.device.type == "cpu" and not skip_diagonal and (with_mean or queries.shape[-1] <= 64)
-    if fused and _fused_kernel() is not None:
-        return _fused(queries, keys, bias, with_mean=with_mean)
-    return _products(queries, keys, bias, with_mean=with_mean, skip_diagonal=skip_diagonal)
-
-
-def _fused(
-    queries: Tensor, keys: Tensor, bias: Tensor, *, with_mean: bool, skip_diagonal: bool = False
-) -> tuple[Tensor, Tensor]:
-    """torch's CPU attention kernel, which returns the log-sum-exp."""
-    if skip_diagonal:
-        raise NotImplementedError("the fused kernel cannot leave a diagonal out")
-    kernel = _fused_kernel()
-    if kernel is None:
-        raise NotImplementedError("this build of torch lacks the CPU attention kernel")
-    dimension = queries.shape[-1]
-    if queries.dtype == torch.float32 and 1 < dimension < _PADDED:
-        queries, keys = (torch.nn.functional.pad(points, (0, _PADDED - dimension)) for points in (queries, keys))
-    mask = (bias - keys.square().sum(-1) / 2).clamp_min(_LOWEST)[:, None, None, :]
-    mask = mask.expand(-1, -1, queries.shape[1], -1)
-    heads = keys.unsqueeze(1).contiguous()
-    mean, rows = kernel(queries.unsqueeze(1).contiguous(), heads, heads, 0.0, False, attn_mask=mask, scale=1.0)
-    rows = rows.squeeze(1) - queries.square().sum(-1) / 2
-    return rows, mean.squeeze(1)[..., :dimension] if with_mean else rows.new_empty(0)
-
-
-@functools.cache
-def _fused_kernel() -> Callable[..., tuple[Tensor, Tensor]] | None:
-    """torch's private operator, if this version has it and it does what is expected of it."""
-    kernel = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
-    return kernel if kernel is not None and _works(kernel) else None
-
-
-def _works(kernel: Callable[..., tuple[Tensor, Tensor]]) -> bool:
-    points, bias = torch.eye(2), torch.tensor([0.5, -0.5])
-    heads = points[None, None]
-    try:
-        mean, rows = kernel(heads, heads, heads, 0.0, False, attn_mask=bias.expand(1, 1, 2, 2), scale=1.0)
-        expected = torch.logsumexp(points + bias, -1), torch.softmax(points + bias, -1) @ points
-        return torch.allclose(rows[0, 0], expected[0]) and torch.allclose(mean[0, 0], expected[1])
-    except Exception:  # a private operator may change in any way
-        return False
-
-
-def _products(
-    queries: Tensor, keys: Tensor, bias: Tensor, *, with_mean: bool, skip_diagonal: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Tiles of matrix products."""
-    bias = (bias - keys.square().sum(-1) / 2).unsqueeze(1)
-
-    def exponents(rows: slice, columns: slice) -> Tensor:
-        return torch.baddbmm(bias[:, :, columns], queries[:, rows], keys[:, columns].mT)
-
-    sums, mean = _tiled(exponents, queries, keys, with_mean=with_mean, skip_diagonal=skip_diagonal)
-    return sums - queries.square().sum(-1) / 2, mean
-
-
-def _differences(
-    queries: Tensor, keys: Tensor, bias: Tensor, *, with_mean: bool, skip_diagonal: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Tiles of coordinate differences: slower, and exact for near points however far from the origin."""
-
-    def exponents(rows: slice, columns: slice) -> Tensor:
-        distances = torch.cdist(queries[:, rows], keys[:, columns], compute_mode="donot_use_mm_for_euclid_dist")
-        return distances.square_().mul_(-0.5).add_(bias[:, None, columns])
-
-    return _tiled(exponents, queries, keys, with_mean=with_mean, skip_diagonal=skip_diagonal)
-
-
-def _tiled(
-    exponents: Callable[[slice, slice], Tensor], queries: Tensor, keys: Tensor, *, with_mean: bool, skip_diagonal: bool
-) -> tuple[Tensor, Tensor]:
-    """Softmax over tiles of columns with a running maximum, as flash attention does it."""
-    batch, n, d = queries.shape
-    m = keys.shape[1]
-    budget = TILE if queries.device.type == "cpu" else 16 * TILE  # accelerators want larger products
-    columns_at_once = min(m, max(1, math.isqrt(budget)))
-    rows_at_once = max(1, budget // (columns_at_once * batch))
-    sums, means = [], []
-    with exact_products(queries.device):
-        for row in range(0, n, rows_at_once):
-            rows = slice(row, min(row + rows_at_once, n))
-            peak = queries.new_full((batch, rows.stop - row, 1), _LOWEST)
-            total = torch.zeros_like(peak)
-            mean = queries.new_zeros((batch, rows.stop - row, d)) if with_mean else None
-            for column in range(0, m, columns_at_once):
-                columns = slice(column, min(column + columns_at_once, m))
-                tile = exponents(rows, columns)
-                if skip_diagonal:
-                    _fill_diagonal(tile, column - row)
-                higher = torch.maximum(peak, tile.amax(-1, keepdim=True))
-                shrink = (peak - higher).exp_()
-                tile = tile.sub_(higher).exp_()
-                total = total.mul_(shrink).add_(tile.sum(-1, keepdim=True))
-                if mean is not None:
-                    mean = torch.baddbmm(mean.mul_(shrink), tile, keys[:, columns])
-                peak = higher
-            sums.append((peak + total.log()).squeeze(-1))
-            if mean is not None:
-                means.append(mean / total.clamp_min(torch.finfo(total.dtype).tiny))  # 0 where all biases are -inf
-    return torch.cat(sums, 1), torch.cat(means, 1) if with_mean else queries.new_empty(0)
-
-
-def _fill_diagonal(tile: Tensor, offset: int) -> None:
-    """-inf where column + offset = row; the tile's columns start `offset` after its rows."""
-    if -tile.shape[-1] < offset < tile.shape[-2]:
-        tile.diagonal(-offset, -2, -1).fill_(-math.inf)
-
-
 # Choosing the precision and the shape
 
 
@@ -353,7 +226,7 @@ def _standardized(x: Tensor, z: Tensor, variance: Tensor) -> tuple[Tensor, Tenso
     points, keys = _scaled(x, z, variance, dtype)
     error = product_error(points, keys)
     if error <= FAST_TOLERANCE[dtype]:
-        return points, keys, _automatic, constant
+        return points, keys, engines.automatic, constant
     if dtype == torch.float32 and error > WARNED_ERROR and x.shape[-1] > DIRECT_DIMENSIONS:
         warnings.warn(
             f"distances are so large against the variance that float32 would err by {error:.0e} nats in the exponent; "
@@ -363,8 +236,8 @@ def _standardized(x: Tensor, z: Tensor, variance: Tensor) -> tuple[Tensor, Tenso
         )
     points, keys = _scaled(x, z, variance, torch.float64)
     if product_error(points, keys) <= FAST_TOLERANCE[dtype]:
-        return points, keys, _automatic, constant
-    return points, keys, _differences, constant
+        return points, keys, engines.automatic, constant
+    return points, keys, engines.differences, constant
 
 
 def _scaled(x: Tensor, z: Tensor, variance: Tensor, precision: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -389,7 +262,7 @@ def standardized_for_matrix(x: Tensor, z: Tensor, variance: Tensor) -> tuple[Ten
         if 10 * torch.finfo(dtype).eps * largest <= EXPONENT_TOLERANCE:
             return points, keys, True, log_normalizer(variance, x.shape[-1]).squeeze(-1)
     points, keys, engine, constant = _standardized(x, z, variance)
-    return points, keys, engine is _differences, constant
+    return points, keys, engine is engines.differences, constant
 
 
 def flat_batches(points: list[Tensor], biases: list[Tensor]) -> tuple[list[Tensor], torch.Size]:
@@ -415,12 +288,12 @@ def _component_rows(
         exponent, constant = log_kernel(x, x_variance, z, z_variance)
         terms = exponent + constant[..., None, None] + weights.double().unsqueeze(-2)
         if skip_diagonal:
-            _fill_diagonal(terms, offset)
+            engines.fill_diagonal(terms, offset)
         return torch.logsumexp(terms, -1)
 
     n, m = x.shape[-2], z.shape[-2]
     batch = torch.broadcast_shapes(x.shape[:-2], z.shape[:-2], log_weights.shape[:-1])
-    budget = max(1, TILE // (x.shape[-1] * max(1, batch.numel())))
+    budget = max(1, engines.TILE // (x.shape[-1] * max(1, batch.numel())))
     columns_at_once = min(m, max(1, math.isqrt(budget)))
     rows_at_once = min(n, max(1, budget // columns_at_once))
     whole = columns_at_once == m and rows_at_once == n

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from contrastive_entropy.mixtures.joint import log_mean
+from contrastive_entropy.mixtures.limits import log_mean
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.numerics.gaussian import EXPONENT_TOLERANCE, exact_products, log_normalizer
 from contrastive_entropy.numerics.pairwise import FAST_TOLERANCE

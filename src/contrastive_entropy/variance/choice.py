@@ -2,13 +2,14 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from contrastive_entropy.mixtures.joint import JointMixture
-from contrastive_entropy.mixtures.operator import effective_rank
+from contrastive_entropy.numerics.nuclear import effective_rank
 from contrastive_entropy.numerics.principal import principal_directions
 
 METHODS = ("neighbors", "effective_rank", "leave_one_out")
@@ -106,23 +107,7 @@ def select(data: Tensor, *, method: str = "neighbors", points: int = 256, seed: 
     dimension = varied.shape[1]
     scale = median_pair_variance(varied, seed=seed)
     variances = scale * torch.logspace(-5, 1, CURVE, dtype=torch.float64)
-    curve, choose, what = {
-        "neighbors": (
-            _within_reach,
-            _reach,
-            "an eighth of the median squared distance to neighbour {} in a batch",
-        ),
-        "effective_rank": (
-            _rank_shares,
-            _half_rank,
-            "where the Gram matrix of a batch has an effective rank of half its points",
-        ),
-        "leave_one_out": (
-            _all_left_out,
-            _likeliest,
-            "where points are likeliest under Gaussians on the others of their batch",
-        ),
-    }[method]
+    curve, choose, what = _WAYS[method]
     rows, chosen = [], []
     for draw in range(DRAWS):
         squares = _different_squares(_subset(varied, points, seed + draw))
@@ -160,6 +145,9 @@ def _squares(points: Tensor) -> Tensor:
 
 
 # Curves and choices of the methods, each of the squared distances of a batch (n, n) and the number of coordinates
+
+Curve = Callable[[Tensor, int, list[float]], list[float]]
+Choice = Callable[[Tensor, int, float], float]
 
 
 def _within_reach(squares: Tensor, dimension: int, variances: list[float]) -> list[float]:
@@ -209,6 +197,26 @@ def _likeliest(squares: Tensor, dimension: int, scale: float) -> float:
         left, right = (_left_out(squares, dimension, math.exp(at)) for at in (low + third, high - third))
         low, high = (low + third, high) if left < right else (low, high - third)
     return math.exp((low + high) / 2)
+
+
+_WAYS: dict[str, tuple[Curve, Choice, str]] = {
+    "neighbors": (
+        _within_reach,
+        _reach,
+        "an eighth of the median squared distance to neighbour {} in a batch",
+    ),
+    "effective_rank": (
+        _rank_shares,
+        _half_rank,
+        "where the Gram matrix of a batch has an effective rank of half its points",
+    ),
+    "leave_one_out": (
+        _all_left_out,
+        _likeliest,
+        "where points are likeliest under Gaussians on the others of their batch",
+    ),
+}
+"""Curve and choice of every method, and what the choice is."""
 
 
 def median_pair_variance(data: Tensor, *, points: int = 2000, seed: int = 0) -> float:

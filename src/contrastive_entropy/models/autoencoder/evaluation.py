@@ -14,9 +14,8 @@ from contrastive_entropy.metrics.alternatives import Alternatives
 from contrastive_entropy.metrics.catalog import ALTERNATIVE_METRICS
 from contrastive_entropy.metrics.catalog import figures as figures_of
 from contrastive_entropy.metrics.diagnosis import Remedy, diagnose_alternatives
-from contrastive_entropy.metrics.distances import neighbor_distance
 from contrastive_entropy.metrics.evaluation import MODEL, REFERENCE, Evaluation, Headline, Table
-from contrastive_entropy.metrics.neighborhoods import NEIGHBORS, require_enough
+from contrastive_entropy.metrics.neighborhoods import NEIGHBORS, neighbor_distance, require_enough
 from contrastive_entropy.metrics.samples import FAR_QUANTILE
 from contrastive_entropy.models.autoencoder.network import CODES, EncoderMixtureDecoder
 from contrastive_entropy.models.autoencoder.settings import AutoencoderPlan

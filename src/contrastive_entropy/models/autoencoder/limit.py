@@ -7,7 +7,7 @@ import torch
 
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.run import Run
-from contrastive_entropy.mixtures.joint import ConditionalBound, iid_tightness
+from contrastive_entropy.mixtures.limits import ConditionalBound, iid_tightness
 from contrastive_entropy.models.autoencoder.evaluation import load_autoencoder
 from contrastive_entropy.models.autoencoder.tracking import PARTS, conditions_of, encoded
 from contrastive_entropy.progress import progress_line

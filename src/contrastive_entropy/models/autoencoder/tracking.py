@@ -9,7 +9,8 @@ from torch import Tensor
 
 from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.mixtures.joint import ConditionalBound, JointMixture, conditional_bound, iid_tightness
+from contrastive_entropy.mixtures.joint import JointMixture, conditional_bound
+from contrastive_entropy.mixtures.limits import ConditionalBound, iid_tightness
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models.autoencoder.network import EncoderMixtureDecoder
 
