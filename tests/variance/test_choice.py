@@ -1,26 +1,19 @@
-import dataclasses
-import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from contrastive_entropy.config import AutoencoderConfig, FitConfig
 from contrastive_entropy.data.load import load
-from contrastive_entropy.mixtures.joint import JointMixture
+from contrastive_entropy.models.generator.settings import GeneratorSettings, plan
 from contrastive_entropy.variance.choice import (
     METHODS,
     median_pair_variance,
     neighbor_variance,
     select,
-    separating_variance,
 )
 from contrastive_entropy.variance.schedule import geometric_schedule
-
-
-def points(n=200, d=3, seed=0):
-    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+from samples import points, separating
 
 
 def test_median_pair_variance_equals_numpy():
@@ -36,11 +29,6 @@ def test_neighbor_variance_equals_numpy():
     assert neighbor_variance(points(101), points=101) == pytest.approx(np.median(squares) / 8)
 
 
-def separating(data, **changes):
-    asked = {"most": median_pair_variance(data), "centers": 4, "features": 1, "feature_variance": 0.01}
-    return separating_variance(data, **asked | changes)
-
-
 @pytest.mark.parametrize("choose", [median_pair_variance, neighbor_variance, separating])
 def test_laws(choose):
     value = choose(points())
@@ -48,80 +36,11 @@ def test_laws(choose):
     assert choose(points()) == value
 
 
-def test_the_separating_variance_of_points_all_as_far_apart_that_all_share_a_code():
-    """The blur's gain is 2 log n - log C - D^2 / 4 v there, and is to be -2."""
-    n, centers = 100, 4
-    threshold = 18 / (4 * (2 * math.log(n) - math.log(centers) + 2))
-    for most in (0.6, 0.8, 1.0):
-        found = separating(3 * torch.eye(n), most=most, centers=centers, feature_variance=1e4)
-        assert threshold / 2**0.5 <= found * 1.02
-        assert found <= threshold * 1.02
-        assert 2 * math.log2(most / found) == pytest.approx(round(2 * math.log2(most / found)))
-    for most in (threshold / 2, 5 * threshold):  # fine as it is, and beyond help
-        assert separating(3 * torch.eye(n), most=most, feature_variance=1e4) == most
-
-
-@pytest.mark.parametrize(
-    ("shares", "chosen"),
-    [
-        ([0.2, 0.1, 0.1, 0.1, 0.1], 0),
-        ([0.9, 0.5, 0.3, 0.2, 0.1], 3),
-        ([0.9, 0.8, 0.7, 0.6, 0.45], 4),  # not there yet, but it helps
-        ([0.9, 0.8, 0.7, 0.6, 0.5], 0),  # it hardly does
-    ],
-)
-def test_the_separating_variance_follows_the_share_of_codes_where_the_blur_is_near(monkeypatch, shares, chosen):
-    given = iter(shares)
-
-    def gains(joint, conditions, centers):
-        assert len(conditions) == 100
-        near = torch.arange(100) < round(100 * next(given))
-        return torch.where(near, -1.9, -2.1)
-
-    monkeypatch.setattr(JointMixture, "mean_gains", gains)
-    assert separating(points(), most=1.0, feature_variance=1e4) == 2.0 ** (-chosen / 2)
-
-
-def test_codes_that_belong_to_one_point_do_not_count(monkeypatch):
-    """Of even codes .01 apart all belong to one point, or none: counted, the first would ask for less variance."""
-    shares = iter([1.0, 1.0, 1.0, 1.0, 0.4] * 2)
-    near = lambda joint, conditions, centers: torch.where(torch.arange(100) < 100 * next(shares), -1.0, -3.0)  # noqa: E731
-    monkeypatch.setattr(JointMixture, "mean_gains", near)
-    line = torch.arange(200.0)[:, None]
-    assert separating(line, most=1.0, feature_variance=1e-8) == 1.0
-    shares = iter([1.0, 1.0, 1.0, 1.0, 0.4])
-    assert separating(line, most=1.0, feature_variance=1e-2) == 0.25
-
-
-def test_moons_fill_a_code_evenly():
-    assert separating(load("moons").train.points, most=1e-3, feature_variance=0.0025) == 1e-3
-
-
-def test_a_code_that_tells_all_data_apart_needs_no_smaller_variance():
-    assert separating(points(), most=1.0, feature_variance=1e-12) == 1.0
-    assert separating(3 * torch.eye(100), most=1.0, feature_variance=1e-12) == 1.0
-    assert separating(3 * torch.eye(100), most=1.0, feature_variance=1e4) < 1.0
-    assert (
-        separating(points(100, 9), most=1.0, features=20, feature_variance=1e-4) == 1.0
-    )  # more features than coordinates
-
-
-@pytest.mark.parametrize(("centers", "capped"), [(1, False), (2, True)])
-def test_an_autoencoder_ends_where_alternatives_can_be_apart(centers, capped):
-    config = AutoencoderConfig("digits", features=1, centers=centers)
-    data = load("digits")
-    most = neighbor_variance(data.train.points, neighbors=8) / 2
-    expected = separating(data.train.points, most=most, centers=2, feature_variance=0.0025)
-    assert expected < most
-    assert config.resolve(data).variance_end == pytest.approx(expected if capped else most)
-    assert dataclasses.replace(config, variance_end=0.5).resolve(data).variance_end == 0.5
-
-
 @pytest.mark.parametrize(("batch", "neighbors"), [(32, 8), (100, 16), (3, 1)])
 def test_the_kernel_of_a_fit_reaches_16_neighbours_or_a_quarter_of_a_small_batch(batch, neighbors):
     data = load("moons")
-    expected = neighbor_variance(data.train.points, points=batch, neighbors=neighbors)
-    assert FitConfig("moons", batch_size=batch).resolve(data).variance_end == expected
+    expected = neighbor_variance(data.train, points=batch, neighbors=neighbors)
+    assert plan(GeneratorSettings("moons", batch_size=batch), data).variance.end == expected
 
 
 def test_the_neighbor_variance_falls_with_the_batch_size():
@@ -145,23 +64,6 @@ def test_the_neighbor_variance_falls_with_the_batch_size():
 def test_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-def test_the_schedule_falls_geometrically_and_stays():
-    values = [geometric_schedule(step, steps=100, start=16.0, end=1.0) for step in range(101)]
-    assert values[0] == 16
-    assert values[40] == pytest.approx(4)
-    assert values[80:] == [1.0] * 21
-    assert all(a > b for a, b in itertools.pairwise(values[:81]))
-    ratios = np.array(values[1:80]) / np.array(values[:79])
-    np.testing.assert_allclose(ratios, ratios[0])
-
-
-def test_the_schedule_at_its_extremes():
-    assert geometric_schedule(0, steps=10, start=5.0, end=1.0, fraction=0) == 1
-    assert geometric_schedule(9, steps=10, start=5.0, end=1.0, fraction=1) > 1
-    assert geometric_schedule(10, steps=10, start=5.0, end=1.0, fraction=1) == 1
-    assert geometric_schedule(3, steps=10, start=2.0, end=2.0) == 2
 
 
 @pytest.mark.parametrize("choose", [median_pair_variance, neighbor_variance])
@@ -218,21 +120,6 @@ def test_values_that_are_not_finite_are_named(choose, bad):
     data[7, 1] = bad
     with pytest.raises(ValueError, match="data hold NaN or infinite values: remove or fill them"):
         choose(data)
-
-
-@pytest.mark.parametrize("fraction", [0.25, 0.5, 1.0])
-@pytest.mark.parametrize(("start", "end"), [(9.0, 1.0), (1.0, 4.0), (3.0, 3.0)])
-def test_the_schedule_for_any_fraction_and_direction(fraction, start, end):
-    last = int(200 * fraction)
-    values = [geometric_schedule(step, steps=200, start=start, end=end, fraction=fraction) for step in range(201)]
-    assert values[0] == start
-    assert values[last // 2] == pytest.approx((start * end) ** 0.5, rel=0.02)
-    assert values[last:] == [end] * (201 - last)
-    assert np.all(np.diff(values) * (end - start) >= 0)
-
-
-def test_the_schedule_with_fraction_0_is_constant():
-    assert {geometric_schedule(step, steps=10, start=5.0, end=1.0, fraction=0) for step in range(11)} == {1.0}
 
 
 @pytest.mark.parametrize(
@@ -408,7 +295,7 @@ def test_distances_by_products_are_those_by_differences(offset, monkeypatch):
 
 @pytest.mark.parametrize(("points", "rank"), [(64, 2), (256, 8), (1024, 16)])
 def test_modes_of_few_points_of_a_batch_are_not_taken_for_neighbours(points, rank):
-    grid = load("grid25").train.points  # of deviation .05 and distance 2
+    grid = load("grid25").train  # of deviation .05 and distance 2
     variance = neighbor_variance(grid, points=points)
     assert 0.0004 < variance < 0.016
     choice = select(grid, points=points)
@@ -433,6 +320,6 @@ def test_no_jump_is_seen_within_one_mode(kind):
         x = torch.randn(x.shape, generator=generator) * (2 * torch.randn(4096, 1, generator=generator)).exp()
     elif kind == "lattice":
         x = torch.cartesian_prod(torch.arange(64.0), torch.arange(64.0))
-    for points in (64, 256, 1024):
-        found = neighbor_variance(x, points=points)
-        assert found == neighbor_variance(x, points=points, neighbors=16)
+    for count in (64, 256, 1024):
+        found = neighbor_variance(x, points=count)
+        assert found == neighbor_variance(x, points=count, neighbors=16)
