@@ -22,8 +22,8 @@ SMOOTHED = 0.05
 def training_figure(metrics: Path) -> Figure:
     """Tightness, variance, and objective beside its limit over the steps; those in which the variance falls are shaded.
 
-    While the variance falls, ever finer detail counts: objective and limit move with it, and their distance may grow without
-    the fit being worse.
+    While the variance falls, ever finer detail counts: objective and limit move with it, and their distance may grow
+    although the fit gets better.
 
     Args:
         metrics: metrics.csv of a run.
