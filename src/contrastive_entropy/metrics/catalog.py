@@ -60,14 +60,14 @@ _TABLE, _IMAGES, _LABELS, _FEATURES, _GAINS, _CEILING = (
 SAMPLE_METRICS: tuple[Metric[Side], ...] = (
     Metric(
         "tightness",
-        "about 1: as close as a second real sample",
+        "about 1 = as close as real data",
         lambda side: side.fidelity / (side.own_fidelity * side.ceiling) ** 0.5,
         source="(E20)",
     ),
-    Metric("fidelity", "F(model, data), variety not counted", lambda side: side.fidelity, source="(E10)"),
+    Metric("fidelity", "overlap; variety does not count", lambda side: side.fidelity, source="(E10)"),
     Metric(
         "fidelity_over_ceiling",
-        "fidelity over that of real points; typical points without variety exceed 1",
+        "fidelity over that of real points; beyond 1 where variety is missing",
         lambda side: side.fidelity / side.ceiling,
         goal=ONE,
         needs=_CEILING,
@@ -75,7 +75,7 @@ SAMPLE_METRICS: tuple[Metric[Side], ...] = (
     ),
     Metric(
         "energy_distance",
-        "between the laws; about 0 = equal",
+        "of the laws; about 0 = equal",
         lambda side: energy_distance(side.points, side.held_out),
         goal=LOW,
         source="Szekely and Rizzo 2013",
@@ -106,13 +106,13 @@ SAMPLE_METRICS: tuple[Metric[Side], ...] = (
     ),
     Metric(
         "effective_rank",
-        "kernel directions that are filled",
+        "kernel directions filled",
         lambda side: float(effective_rank(side.own_spectrum)),
         goal=AS_REAL,
     ),
     Metric(
         "column_distance",
-        "that of the worst column by itself",
+        "of the worst column by itself",
         lambda side: float(side.columns.amax()),
         goal=LOW,
         needs=_TABLE,
@@ -125,7 +125,7 @@ SAMPLE_METRICS: tuple[Metric[Side], ...] = (
     ),
     Metric(
         "memorization",
-        "nearer to training points than held-out ones",
+        "nearer to training than held-out",
         lambda side: smaller_share(side.distances, side.real_distances),
         goal=AS_REAL,
     ),
@@ -148,13 +148,13 @@ SAMPLE_METRICS: tuple[Metric[Side], ...] = (
     ),
     Metric(
         "inception_precision",
-        "samples on the data, same features",
+        "samples on the data, in features",
         lambda side: side.feature_scores.precision,
         needs=_FEATURES,
     ),
     Metric(
         "inception_recall",
-        "data reached, same features",
+        "data reached, in features",
         lambda side: side.feature_scores.recall,
         needs=_FEATURES,
     ),

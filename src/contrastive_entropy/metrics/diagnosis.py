@@ -132,7 +132,9 @@ def diagnose_training(
 
 
 def _debiased(better: str | None) -> Remedy:
-    return Remedy("take a debiased", "objective") if better is None else Remedy("train with", "objective", better)
+    return (
+        Remedy("take a debiased", "objective") if better is None else Remedy("another objective", "objective", better)
+    )
 
 
 def diagnose_samples(

@@ -6,6 +6,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from contrastive_entropy.metrics.evaluation import Evaluation, Table
 
@@ -26,30 +27,29 @@ def show(evaluation: Evaluation, *, settings: Callable[[str], str] = str, consol
     """
     console = console or Console()
     for table in evaluation.tables:
-        console.print(_rich(table))
-    console.print(f"[bold]{evaluation.headline}[/bold]", highlight=False)
+        _print(console, table.title, _rich(table))
+    console.print(str(evaluation.headline), style="bold", highlight=False, markup=False, soft_wrap=True)
     for note in evaluation.notes:
         console.print(settings(note), highlight=False, markup=False, soft_wrap=True)
     for found in evaluation.diagnoses:
-        console.print("[bold]Diagnosis:[/bold]", end=" ", highlight=False)
-        console.print(settings(str(found)), highlight=False, markup=False, soft_wrap=True)
+        console.print(Text.assemble(("Diagnosis: ", "bold"), settings(str(found))), soft_wrap=True)
     if not evaluation.diagnoses:
         console.print("No problems found.", highlight=False)
 
 
 def print_figures(title: str, figures: Mapping[str, Any], meanings: Mapping[str, str]) -> None:
     """A row for every figure that has a meaning."""
-    table = new_table(title, "figure", "value", "what it says")
+    table = new_table("figure", "value", "what it says")
     for name, meaning in meanings.items():
         if name in figures:
             value = figures[name]
-            table.add_row(name, f"{value:,}" if isinstance(value, int) else f"{value:.6g}", meaning)
-    Console().print(table)
+            table.add_row(name, f"{value:,}" if isinstance(value, int) else f"{value:.6g}", Text(meaning))
+    _print(Console(), title, table)
 
 
-def new_table(title: str, *headings: str) -> RichTable:
+def new_table(*headings: str) -> RichTable:
     """A table whose numbers are on the right."""
-    table = RichTable(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = RichTable(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in headings:
         table.add_column(heading, justify="left" if heading in WORDS else "right")
     return table
@@ -58,12 +58,18 @@ def new_table(title: str, *headings: str) -> RichTable:
 def _rich(table: Table) -> RichTable:
     known = {metric.name: metric for metric in table.metrics}
     columns = [HEADINGS.get(name, name) for name in table.columns]
-    shown = new_table(table.title, "figure", *columns, *(("goal", "what it says") if known else ()))
+    shown = new_table("figure", *columns, *(("goal", "what it says") if known else ()))
     for name in table.rows:
         values = [number(column[name]) if name in column else "" for column in table.columns.values()]
-        words = (known[name].goal, known[name].says) if known else ()
+        words = (known[name].goal, Text(known[name].says)) if known else ()
         shown.add_row(name, *values, *words)
     return shown
+
+
+def _print(console: Console, title: str, table: RichTable) -> None:
+    """The title may be longer than the table is wide."""
+    console.print(title, style="italic", highlight=False, markup=False, soft_wrap=True)
+    console.print(table)
 
 
 def number(value: float) -> str:

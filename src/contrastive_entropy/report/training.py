@@ -20,10 +20,10 @@ SMOOTHED = 0.05
 
 
 def training_figure(metrics: Path) -> Figure:
-    """Tightness, then objective and its limit, then the variance over the steps; those in which it falls are shaded.
+    """Tightness, variance, and objective beside its limit over the steps; those in which the variance falls are shaded.
 
-    While the variance falls, ever finer detail is asked for: objective and limit move with it, and only their distance says
-    how good the fit is.
+    While the variance falls, ever finer detail counts: objective and limit move with it, and their distance may grow
+    although the fit gets better.
 
     Args:
         metrics: metrics.csv of a run.
@@ -33,24 +33,21 @@ def training_figure(metrics: Path) -> Figure:
     """
     columns = read_columns(metrics)
     step = columns["step"]
-    figure = new_figure(12, 3.6)
-    tightness, objective, variance = axes = figure.subplots(1, 3)
+    figure = new_figure(12, 4.4)
+    tightness, variance, objective = axes = figure.subplots(1, 3)
     noisy = columns["tightness"]
     tightness.plot(step, noisy, color=MODEL_COLOR, alpha=0.25, linewidth=1)
     tightness.plot(step, smoothed(noisy), color=MODEL_COLOR, label="on the batch")
     tightness.axhline(1, color=DATA_COLOR, linestyle="--", label="the best fit")
-    top = max(1.08, 1.02 * float(np.nanmax(noisy, initial=0)))
-    tightness.set(xlabel="step", title="tightness", ylim=(0, min(top, 1.5)))
+    top = float(noisy[np.isfinite(noisy)].max(initial=1.0))
+    tightness.set(xlabel="step", title="tightness", ylim=(0, min(1.04 * top, 1.5)))
+    variance.semilogy(step, columns["variance"], color=DATA_COLOR, label="of the density")
+    variance.set(xlabel="step", title="variance")
     objective.plot(step, columns["objective"], color=MODEL_COLOR, label="objective (maximised)")
     objective.plot(step, columns["limit"], color=DATA_COLOR, linestyle="--", label="its limit on the batch")
-    objective.set(xlabel="step", ylabel="nats", title="objective: both move with the variance")
-    variance.semilogy(step, columns["variance"], color=DATA_COLOR, label="variance of the density")
-    variance.set(xlabel="step", title="variance of the density")
+    objective.set(xlabel="step", ylabel="nats", title="objective and its limit at that variance")
     shade(axes, step, columns["variance"])
-    for axis in (tightness, objective):
-        axis.legend(fontsize=8, loc="lower right")
-    variance.legend(handles=variance.patches, fontsize=8, loc="upper right")
-    bare(*axes)
+    finish(axes)
     return figure
 
 
@@ -85,10 +82,23 @@ def shade(axes: Sequence[Axes], step: Sequence[float] | np.ndarray, variance: Se
         axes: over the steps.
         step, variance: as they were recorded.
     """
-    above = [at for at, value in zip(step, variance, strict=True) if value > variance[-1] * (1 + 1e-6)]
-    if not above:
+    falling = [at for at, value in zip(step, variance, strict=True) if value > variance[-1] * (1 + 1e-6)]
+    if not falling:
         return
-    later = [at for at in step if at > above[-1]]
+    end = min(at for at in step if at > falling[-1])
     for axis in axes:
-        end = later[0] if later else above[-1]
-        axis.axvspan(0, end, color=FALLING_COLOR, linewidth=0, zorder=0, label="the variance falls")
+        axis.axvspan(
+            0, end, color=FALLING_COLOR, linewidth=0, zorder=0, label="the variance falls: finer detail counts"
+        )
+
+
+def finish(axes: Sequence[Axes], *, columns: int = 1) -> None:
+    """Legends below the axes, where they hide nothing, and bare axes.
+
+    Args:
+        axes: over the steps.
+        columns: of a legend.
+    """
+    for axis in axes:
+        axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns, frameon=False)
+    bare(*axes)

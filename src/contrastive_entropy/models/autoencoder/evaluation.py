@@ -96,10 +96,10 @@ def evaluate(
     bounds = {part: figures(network, points[:JOINT_POINTS], seed=seed) for part, points in _parts(dataset).items()}
     classifier = _classifier(dataset)
     model, real = _sides(network, dataset, classifier, seed)
-    found = [figures_of(ALTERNATIVE_METRICS, side) for side in (model, real)]
+    found, posterior = (figures_of(ALTERNATIVE_METRICS, side) for side in (model, real))
     what = f"{ALTERNATIVES} alternatives for each of {len(model.inputs)} held-out inputs"
     diagnoses = diagnose_alternatives(
-        *found, bounds["train"], centers=network.centers, steps=run.plan.steps, better=_better(run)
+        found, posterior, bounds["train"], centers=network.centers, steps=run.plan.steps, better=_better(run)
     )
     return Evaluation(
         Headline("tightness", bounds["held_out"]["tightness"], READING),
@@ -107,7 +107,7 @@ def evaluate(
             Table(
                 "bounds", f"bound (E15) of {network.centers} centers on {Path(run.settings.data).name}, nats", bounds
             ),
-            Table("alternatives", what, dict(zip((MODEL, REFERENCE), found, strict=True)), ALTERNATIVE_METRICS),
+            Table("alternatives", what, {MODEL: found, REFERENCE: posterior}, ALTERNATIVE_METRICS),
         ),
         tuple(diagnoses),
         _settings(dataset, model, classifier, seed),
@@ -171,9 +171,9 @@ def _better(run: Run) -> list[Remedy]:
     """What keeps centers apart, if the fit does without it."""
     found = []
     if run.plan.objective != BEST:
-        found.append(Remedy("train with", "objective", BEST))
+        found.append(Remedy("another objective", "objective", BEST))
     if run.plan.model.codes != CODES[0]:
-        found.append(Remedy("train with", "codes", CODES[0]))
+        found.append(Remedy("another kind of codes", "codes", CODES[0]))
     return found
 
 

@@ -8,8 +8,8 @@ from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.fitting.run import BOUNDS, METRICS, Run
 from contrastive_entropy.metrics.evaluation import Evaluation
 from contrastive_entropy.models.autoencoder.tracking import read_bounds
-from contrastive_entropy.report.drawing import DATA_COLOR, MODEL_COLOR, alternatives_figure, bare, new_figure
-from contrastive_entropy.report.training import shade, training_figure
+from contrastive_entropy.report.drawing import DATA_COLOR, MODEL_COLOR, alternatives_figure, new_figure
+from contrastive_entropy.report.training import finish, shade, training_figure
 
 
 def figures(run: Run, dataset: Dataset, evaluation: Evaluation) -> dict[str, Figure]:
@@ -40,8 +40,8 @@ def bounds_figure(bounds: Path) -> Figure:
         bounds: bounds.csv of a run.
     """
     parts = read_bounds(bounds)
-    figure = new_figure(12, 7)
-    axes = figure.subplots(2, 2, sharex=True).flatten()
+    figure = new_figure(12, 8.4)
+    axes = figure.subplots(2, 2).flatten()
     tightness, nats, errors, variance = axes
     for part, color in (("held_out", MODEL_COLOR), ("train", DATA_COLOR)):
         columns = parts[part]
@@ -56,12 +56,10 @@ def bounds_figure(bounds: Path) -> Figure:
     for name, style in (("variance", "-"), ("feature_variance", ":")):
         label = "of the density" if name == "variance" else "of the noise on the features"
         variance.semilogy(step, parts["train"][name], color=DATA_COLOR, linestyle=style, label=label)
-    tightness.set(title="tightness, exp(value - limit)", ylim=(0, 1.02))
-    nats.set(ylabel="nats", title="bound (E15) and its limit: both move with the variance")
+    tightness.set(xlabel="step", title="tightness, exp(value - limit)", ylim=(0, 1.02))
+    nats.set(xlabel="step", ylabel="nats", title="bound (E15) and its limit at that variance")
     errors.set(xlabel="step", title="squared reconstruction error")
     variance.set(xlabel="step", title="variance")
     shade(axes, step, parts["train"]["variance"])
-    for axis in axes:
-        axis.legend(fontsize=8)
-    bare(*axes)
+    finish(axes, columns=2)
     return figure

@@ -3,10 +3,11 @@ import pytest
 import torch
 
 import contrastive_entropy as ce
+from commands import call, refused
+from contrastive_entropy.analysis.functions import FILES, decompose_data
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.mixtures.decomposition import decompose
-from contrastive_entropy.singular import FILES, decompose_data, functions_figure, scree_figure
-from test_cli import call, refused
+from contrastive_entropy.report.spectra import functions_figure, scree_figure
 
 
 def test_the_file_holds_the_decomposition(tmp_path):
@@ -73,7 +74,7 @@ def test_the_command(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"functions": 0}, "--functions must be at least 1 and --points at least 2, got 0 and 2000"),
+        ({"functions": 0}, "`functions` must be at least 1 and `points` at least 2, got 0 and 2000"),
         ({"variance": 0.0}, "variance must be a positive number, got 0"),
         ({"against": "digits"}, "moons has 2 coordinates and digits has 64"),
     ],

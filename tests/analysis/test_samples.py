@@ -1,43 +1,16 @@
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
 
 import contrastive_entropy as ce
 from contrastive_entropy import InputError
-from contrastive_entropy.config import FitConfig
-from contrastive_entropy.data.dataset import Dataset, Part
+from contrastive_entropy.analysis.samples import evaluate_files, evaluate_samples
+from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.load import sample_toy
-from contrastive_entropy.evaluation import SPECTRUM_POINTS, evaluate, evaluate_files, evaluate_samples
-from contrastive_entropy.models import MixtureDensityNetwork
-from contrastive_entropy.runs import Run
+from contrastive_entropy.metrics.samples import SPECTRUM_POINTS
 from contrastive_entropy.variance.choice import neighbor_variance
 
 VARIANCE = 0.01
-
-
-class Drawn(MixtureDensityNetwork):
-    """Stands for a network that generates given points."""
-
-    def __init__(self, points):
-        super().__init__(
-            torch.nn.Linear(1, 2), noise_dimension=1, location=torch.zeros(2), scale=torch.ones(()), variance=VARIANCE
-        )
-        self.points = points
-
-    def sample(self, count, *, generator, from_density=False):
-        return self.points[:count]
-
-
-@pytest.fixture
-def evaluated(tmp_path, monkeypatch):
-    def evaluated(points, dataset):
-        run = Run.create(tmp_path / "run", FitConfig(data="moons", variance_end=VARIANCE), dataset, overwrite=True)
-        monkeypatch.setattr(Run, "load_network", lambda self: Drawn(points))
-        return evaluate(run, dataset)
-
-    return evaluated
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +18,11 @@ def moons():
     return Dataset.of("moons", sample_toy("moons", 3000, seed=0), sample_toy("moons", 1200, seed=1))
 
 
-def test_a_perfect_model_scores_as_real_data_do(evaluated, moons):
-    result = evaluated(sample_toy("moons", 4000, seed=9), moons)
-    assert result.relative_tightness == pytest.approx(1, abs=0.02)
-    assert result.model["debiased_tightness"] == pytest.approx(1, abs=0.02)
-    assert result.reference["debiased_tightness"] == pytest.approx(1, abs=0.02)
+def test_a_perfect_model_scores_as_real_data_do(moons):
+    result = evaluate_samples(sample_toy("moons", 4000, seed=9)[:2200], moons, variance=VARIANCE)
+    assert result.model["fidelity_over_ceiling"] == pytest.approx(1, abs=0.02)
+    assert result.model["tightness"] == pytest.approx(1, abs=0.02)
+    assert result.reference["tightness"] == pytest.approx(1, abs=0.02)
     for name in ("precision", "recall", "density", "coverage"):
         assert result.model[name] == pytest.approx(result.reference[name], abs=0.05)
     assert result.model["far_share"] == pytest.approx(0.01, abs=0.01)
@@ -57,43 +30,39 @@ def test_a_perfect_model_scores_as_real_data_do(evaluated, moons):
     assert abs(result.model["energy_distance"]) < 0.003
 
 
-def test_the_figures_are_what_they_say(evaluated, moons):
+def test_the_figures_are_what_they_say(moons):
     points = sample_toy("circles", 4000, seed=9)
-    result = evaluated(points, moons)
+    result = evaluate_samples(points[:2200], moons, variance=VARIANCE)
     first, again, test, train = (
         ce.GaussianMixture(s.double(), VARIANCE)
         for s in (points[:1000], points[1200:2200], moons.held_out.points[:1000], moons.train.points[:1000])
     )
     tightness, ceiling = ce.fidelity(test, first).item(), ce.fidelity(test, train).item()
     assert result.settings["spectrum_points"] == SPECTRUM_POINTS
-    assert result.model["tightness"] == pytest.approx(tightness)
-    assert result.reference["tightness"] == pytest.approx(ceiling)
-    assert result.relative_tightness == pytest.approx(tightness / ceiling)
+    assert result.model["fidelity"] == pytest.approx(tightness)
+    assert result.reference["fidelity"] == pytest.approx(ceiling)
+    assert result.model["fidelity_over_ceiling"] == pytest.approx(tightness / ceiling)
     debiased = tightness / (ce.fidelity(first, again).item() * ceiling) ** 0.5
-    assert result.model["debiased_tightness"] == pytest.approx(debiased)
-    assert result.spectrum.sum().item() == pytest.approx(tightness)
-    assert result.as_dict()["model"] == result.model
+    assert result.model["tightness"] == pytest.approx(debiased)
+    assert result.arrays["spectrum"].sum().item() == pytest.approx(tightness)
+    assert result.as_dict()["tables"]["samples"]["model"] == result.model
 
 
-def test_a_model_without_variety_is_found_out(tmp_path, evaluated):
+def test_a_model_without_variety_is_found_out():
     normal = torch.randn(3000, 10, generator=torch.Generator().manual_seed(0))
     data = Dataset.of("normal", 0.1 * normal[:2000], 0.1 * normal[2000:])
     shrunken = 0.07 * torch.randn(4000, 10, generator=torch.Generator().manual_seed(1))
-    result = evaluated(shrunken, data)
-    assert result.relative_tightness > 1
-    assert result.model["debiased_tightness"] < 0.97
+    result = evaluate_samples(shrunken[:2000], data, variance=VARIANCE)
+    assert result.model["fidelity_over_ceiling"] > 1
+    assert result.model["tightness"] < 0.97
 
 
-def test_samples_of_a_file_are_judged_as_a_run_is(evaluated, moons, tmp_path, monkeypatch):
-    points = sample_toy("circles", 2200, seed=9)
-    of_a_run, of_samples = evaluated(points, moons), evaluate_samples(points, moons, variance=VARIANCE)
-    assert of_samples.model == of_a_run.model
-    assert of_samples.reference == of_a_run.reference
-    monkeypatch.setattr("contrastive_entropy.evaluation.load", lambda *args, **kwargs: moons)
+def test_samples_of_a_file_are_judged_in_any_order(moons, tmp_path, monkeypatch):
+    monkeypatch.setattr("contrastive_entropy.analysis.samples.load", lambda *args, **kwargs: moons)
     np.save(tmp_path / "sorted.npy", moons.train.points[moons.train.points[:, 0].argsort()].numpy())
     found = evaluate_files(str(tmp_path / "sorted.npy"), "moons", variance=VARIANCE)
     assert found.settings["points"] == 1200
-    assert found.model["debiased_tightness"] == pytest.approx(1, abs=0.03)  # its second sample is of the same law
+    assert found.model["tightness"] == pytest.approx(1, abs=0.03)  # its second sample is of the same law
     assert found.model["recall"] > 0.95
     assert found.model["memorization"] == 1.0
     default = evaluate_files(str(tmp_path / "sorted.npy"), "moons").settings["variance"]
@@ -144,9 +113,9 @@ def test_of_few_samples_half_are_the_second_sample(moons):
     first, again = (ce.GaussianMixture(s.double(), VARIANCE) for s in (few[:50], few[-50:]))
     test, train = (ce.GaussianMixture(s[:50].double(), VARIANCE) for s in (moons.held_out.points, moons.train.points))
     tightness = [ce.fidelity(test, one).item() for one in (first, train)]
-    assert found.model["tightness"] == pytest.approx(tightness[0])
+    assert found.model["fidelity"] == pytest.approx(tightness[0])
     debiased = tightness[0] / (ce.fidelity(first, again).item() * tightness[1]) ** 0.5
-    assert found.model["debiased_tightness"] == pytest.approx(debiased)
+    assert found.model["tightness"] == pytest.approx(debiased)
 
 
 def test_samples_that_cannot_be_judged(moons):
@@ -162,7 +131,15 @@ def test_samples_that_cannot_be_judged(moons):
         evaluate_samples(moons.train.points, moons, variance=0.0)
 
 
-def test_too_few_points(evaluated, moons):
-    few = dataclasses.replace(moons, held_out=Part(moons.held_out.points[:5]))
+def test_too_few_points(moons):
+    few = Dataset.of("moons", moons.train.points, moons.held_out.points[:5])
     with pytest.raises(InputError, match="and 5 held out are too few to evaluate; at least 6 of either"):
-        evaluated(moons.train.points, few)
+        evaluate_samples(moons.train.points, few, variance=VARIANCE)
+
+
+def test_samples_of_others_get_no_remedies_of_a_fit(moons):
+    collapsed = evaluate_samples(moons.train.points[:1].expand(2200, -1), moons, variance=VARIANCE)
+    assert [found.name for found in collapsed.diagnoses] == ["collapse", "memorization"]
+    assert all(not found.remedies for found in collapsed.diagnoses)
+    blurred = evaluate_samples(moons.train.points, moons, variance=1e4)
+    assert [str(remedy) for found in blurred.diagnoses for remedy in found.remedies] == ["lower `variance`"]

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 import contrastive_entropy as ce
-from contrastive_entropy import InputError, entropy
+from contrastive_entropy import InputError
+from contrastive_entropy.analysis import entropy
+from contrastive_entropy.analysis.entropy import measure
 from contrastive_entropy.data.load import load, load_points
-from contrastive_entropy.entropy import measure
+from contrastive_entropy.models.generator import GENERATOR
 
 
 @pytest.fixture
@@ -93,14 +95,10 @@ def test_an_offset_beyond_single_precision_is_said(files, caplog):
 
 
 def test_the_variance_is_chosen_as_the_fit_ends(files):
-    from contrastive_entropy.config import FitConfig
-    from contrastive_entropy.data.load import load
-
-    assert measure("digits")["variance"] == pytest.approx(
-        FitConfig("digits").resolve(load("digits")).variance_end, rel=0.05
-    )
+    end = GENERATOR.plan(ce.GeneratorSettings("digits"), load("digits")).variance.end
+    assert measure("digits")["variance"] == pytest.approx(end, rel=0.05)
     np.save(files / "same.npy", np.zeros((20, 2)))
-    with pytest.raises(InputError, match=r"same\.npy: .*constant or mostly duplicates.*set --variance"):
+    with pytest.raises(InputError, match=r"same\.npy: .*constant or mostly duplicates.*set `variance`"):
         measure(str(files / "same.npy"))
 
 
@@ -151,7 +149,7 @@ def test_a_state_of_other_settings_or_data_is_not_continued(files):
         ({"variance": -1.0}, "variance must be a positive number, got -1"),
         ({"batch_size": 0}, "batch must be at least 1, got 0"),
         ({"against": "moons"}, "digits has 64 coordinates and moons has 2"),
-        ({"out": "/proc/x/y.json"}, r"/proc/x.* \(.*\).*choose another --out"),
+        ({"out": "/proc/x/y.json"}, r"/proc/x.* \(.*\).*choose another `out`"),
     ],
 )
 def test_refusals(keywords, message, tmp_path):
@@ -204,7 +202,7 @@ def test_fidelity_of_two_files(files):
 
 def test_fidelity_needs_two_sets_that_fit_and_meet(files, monkeypatch):
     arguments = (str(files / "a.npy"), str(files / "b.npy"))
-    with pytest.raises(InputError, match="give the second one with --against"):
+    with pytest.raises(InputError, match="give the second one with `against`"):
         measure(arguments[0], fidelity=True)
     with pytest.raises(InputError, match="no point of one set is near any of the other"):
         measure(*arguments, variance=1e-9, fidelity=True)
