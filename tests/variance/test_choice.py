@@ -39,7 +39,7 @@ def test_laws(choose):
 @pytest.mark.parametrize(("batch", "neighbors"), [(32, 8), (100, 16), (3, 1)])
 def test_the_kernel_of_a_fit_reaches_16_neighbours_or_a_quarter_of_a_small_batch(batch, neighbors):
     data = load("moons")
-    expected = neighbor_variance(data.train, points=batch, neighbors=neighbors)
+    expected = neighbor_variance(data.train.points, points=batch, neighbors=neighbors)
     assert plan(GeneratorSettings("moons", batch_size=batch), data).variance.end == expected
 
 
@@ -295,7 +295,7 @@ def test_distances_by_products_are_those_by_differences(offset, monkeypatch):
 
 @pytest.mark.parametrize(("points", "rank"), [(64, 2), (256, 8), (1024, 16)])
 def test_modes_of_few_points_of_a_batch_are_not_taken_for_neighbours(points, rank):
-    grid = load("grid25").train  # of deviation .05 and distance 2
+    grid = load("grid25").train.points  # of deviation .05 and distance 2
     variance = neighbor_variance(grid, points=points)
     assert 0.0004 < variance < 0.016
     choice = select(grid, points=points)

@@ -57,7 +57,7 @@ def test_codes_that_belong_to_one_point_do_not_count(monkeypatch):
 
 
 def test_moons_fill_a_code_evenly():
-    assert separating(load("moons").train, most=1e-3, feature_variance=0.0025) == 1e-3
+    assert separating(load("moons").train.points, most=1e-3, feature_variance=0.0025) == 1e-3
 
 
 def test_a_code_that_tells_all_data_apart_needs_no_smaller_variance():
@@ -73,8 +73,8 @@ def test_a_code_that_tells_all_data_apart_needs_no_smaller_variance():
 def test_an_autoencoder_ends_where_alternatives_can_be_apart(centers, capped):
     settings = AutoencoderSettings("digits", features=1, centers=centers)
     data = load("digits")
-    most = neighbor_variance(data.train, neighbors=8) / 2
-    expected = separating(data.train, most=most, centers=2, feature_variance=0.0025)
+    most = neighbor_variance(data.train.points, neighbors=8) / 2
+    expected = separating(data.train.points, most=most, centers=2, feature_variance=0.0025)
     assert expected < most
     assert plan(settings, data).variance.end == pytest.approx(expected if capped else most)
     assert plan(dataclasses.replace(settings, variance_end=0.5), data).variance.end == 0.5
