@@ -3,15 +3,15 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from contrastive_entropy.config import FitConfig
+from contrastive_entropy.evaluation import SPECTRUM_POINTS, evaluate, evaluate_files, evaluate_samples
+from contrastive_entropy.runs import Run
 
 import contrastive_entropy as ce
 from contrastive_entropy import InputError
-from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data.dataset import Dataset, Part
-from contrastive_entropy.data.load import sample_toy
-from contrastive_entropy.evaluation import SPECTRUM_POINTS, evaluate, evaluate_files, evaluate_samples
+from contrastive_entropy.data.toys import sample_toy
 from contrastive_entropy.models import MixtureDensityNetwork
-from contrastive_entropy.runs import Run
 from contrastive_entropy.variance.choice import neighbor_variance
 
 VARIANCE = 0.01
