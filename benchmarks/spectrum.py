@@ -21,7 +21,8 @@ import record
 import torch
 from torch import Tensor
 
-from contrastive_entropy.data.load import load, load_points, sample_toy
+from contrastive_entropy.data.load import load, load_points
+from contrastive_entropy.data.toys import sample_toy
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.mixtures.operator import log_nuclear_norm
 from contrastive_entropy.numerics.nuclear import matrix_nuclear_norm

@@ -3,6 +3,8 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from contrastive_entropy.config import FitConfig
+from contrastive_entropy.runs import Run
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -11,11 +13,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from contrastive_entropy import InputError, training
-from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.data.load import load, sample_toy
+from contrastive_entropy.data.load import load
+from contrastive_entropy.data.toys import sample_toy
 from contrastive_entropy.estimators import MixtureDensityGenerator
-from contrastive_entropy.runs import Run
 
 TINY = {"steps": 2, "width": 4, "depth": 1, "components": 8, "batch_size": 8, "random_state": 0}
 

@@ -5,17 +5,18 @@ import json
 
 import pytest
 import torch
+from contrastive_entropy.config import FitConfig
+from contrastive_entropy.runs import Run
 
 from commands import call, refused
 from contrastive_entropy import training
-from contrastive_entropy.config import FitConfig
-from contrastive_entropy.data.load import load, sample_toy
+from contrastive_entropy.data.load import load
+from contrastive_entropy.data.toys import sample_toy
 from contrastive_entropy.experiments import arena, compare, variance_sweep
 from contrastive_entropy.experiments.contenders import NAMES, PARAMETERS, Contender, energy_loss, mmd_loss
 from contrastive_entropy.metrics.distances import energy_distance, gaussian_mmd, mean_pair_distance
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.objectives.density import OBJECTIVES
-from contrastive_entropy.runs import Run
 
 
 def test_mode_coverage(tmp_path):

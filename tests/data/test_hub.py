@@ -80,7 +80,7 @@ def test_what_is_missing_is_named(copy, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="expected the parts train and test, found train"):
         load_images("mnist", root)
     (root / "mnist" / "train-00000-of-00001.parquet").write_bytes(b"junk")
-    with pytest.raises(InputError, match=r"mnist: cannot load .*mnist \(.*--data-root"):
+    with pytest.raises(InputError, match=r"mnist: cannot load .*mnist \(.*`data_root`"):
         load_images("mnist", root)
 
 
@@ -89,7 +89,7 @@ def test_without_a_connection_the_options_are_named(monkeypatch):
         raise ConnectionError(f"Couldn't reach {source!r}")
 
     monkeypatch.setattr(hub, "_load", unreachable)
-    with pytest.raises(InputError, match=r"cannot load ylecun/mnist \(Couldn't reach.*--data-root.*about 18 MB"):
+    with pytest.raises(InputError, match=r"cannot load ylecun/mnist \(Couldn't reach.*`data_root`.*about 18 MB"):
         load("mnist")
 
 
@@ -233,7 +233,7 @@ def test_points_take_a_part_of_any_data_set():
     rows = [int((whole.train.points == row).all(1).nonzero()[0, 0]) for row in part.train.points]
     assert whole.train.labels[rows].tolist() == part.train.labels.tolist()
     assert rows != list(range(100))
-    with pytest.raises(InputError, match="points must be at least 10, got 9"):
+    with pytest.raises(InputError, match="`points` must be at least 10, got 9"):
         load("digits", points=9)
 
 

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contrastive_entropy.data.load import load, sample_toy
+from contrastive_entropy.data.load import load
+from contrastive_entropy.data.toys import sample_toy
 from contrastive_entropy.numerics import krylov, polar, polynomials
 from contrastive_entropy.numerics.polar import TOLERANCE, smoothed_polar
 

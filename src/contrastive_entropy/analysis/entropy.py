@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from contrastive_entropy.data.load import NOWHERE_NEAR, Points, coarseness, default_variance, load_pair
+from contrastive_entropy.data.load import load_pair
+from contrastive_entropy.data.scales import NOWHERE_NEAR, Points, coarseness, default_variance
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.mixtures.streaming import (
     Progress,

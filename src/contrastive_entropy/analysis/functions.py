@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from contrastive_entropy.data.load import NOWHERE_NEAR, default_variance, load_pair
+from contrastive_entropy.data.load import load_pair
+from contrastive_entropy.data.scales import NOWHERE_NEAR, default_variance
+from contrastive_entropy.data.schema import image_shape_of
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.mixtures.decomposition import decompose
 from contrastive_entropy.mixtures.mixture import GaussianMixture
@@ -56,7 +58,7 @@ def decompose_data(
     paths = [out / name for name in FILES]
     if not overwrite and (there := [path for path in paths if path.exists()]):
         raise InputError(f"{there[0]} exists; replace it with `overwrite`, or choose another `out`")
-    whole, other, shape = load_pair(data, against, seed=seed, data_root=data_root, standardize=standardize)
+    whole, other, schema = load_pair(data, against, seed=seed, data_root=data_root, standardize=standardize)
     x = _subset(whole, points, seed)
     z = x if other is None else _subset(other, points, seed)
     chosen = default_variance(whole, data) if variance is None else variance
@@ -79,7 +81,7 @@ def decompose_data(
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(paths[0], png_bytes(scree_figure(found)))
-        write_atomically(paths[1], png_bytes(functions_figure(found, shown, shape)))
+        write_atomically(paths[1], png_bytes(functions_figure(found, shown, image_shape_of(schema))))
         write_atomically(paths[2], stream.getvalue())
     except OSError as error:
         raise InputError(f"cannot write to {out} ({error.strerror}); choose another `out`") from error

@@ -8,20 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.data.files import HELD_OUT
-from contrastive_entropy.data.load import (
-    Form,
-    Points,
-    default_variance,
-    load,
-    load_points,
-    names,
-    refuse_unlike,
-    roots_of,
-    unevenness,
-)
-from contrastive_entropy.data.schema import Table
+from contrastive_entropy.data.dataset import HELD_OUT, Dataset
+from contrastive_entropy.data.load import load, load_points, names, refuse_unlike, roots_of
+from contrastive_entropy.data.scales import Points, default_variance, unevenness
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.metrics.evaluation import Evaluation, evaluate_comparison
 from contrastive_entropy.metrics.neighborhoods import require_enough
@@ -65,7 +54,7 @@ def evaluate_samples(
         Comparison(samples, train, held_out, variance, images=dataset.image_shape is not None, space=space),
         f"samples and {dataset.name}" if title is None else title,
         settings={},
-        names=dataset.schema.names if isinstance(dataset.schema, Table) else None,
+        names=dataset.schema.names,
         fit=False,
     )
 
@@ -107,11 +96,9 @@ def evaluate_files(
     root, samples_root = roots_of(data_root, data, samples)
     share = HELD_OUT if held_out is None else held_out
     dataset = load(data, seed=seed, data_root=root, held_out=share, standardize=standardize)
-    points, shape = load_points(samples, seed=seed, data_root=samples_root, double=standardize)
+    points, schema = load_points(samples, seed=seed, data_root=samples_root, double=standardize)
     chosen = _chosen(samples, points, dataset, seed)
-    names_of = dataset.schema.names if isinstance(dataset.schema, Table) else None
-    form = Form(data, dataset.dimension, dataset.image_shape, names_of)
-    refuse_unlike(chosen, Form.of(samples, points, shape), form)
+    refuse_unlike(chosen, schema, dataset.schema, names=(samples, data))
     if (uneven := unevenness(dataset)) is not None:
         logger.warning(uneven)
     chosen = dataset.schema.encode(chosen, samples)

@@ -110,7 +110,8 @@ def variance(
     """Variances that the data suggest, by three methods; `fit generator` ends near the first one's, `fit autoencoder` below it."""
     check_seed(seed)
     check_output(out, overwrite=overwrite, suffixes=(".png",))
-    from contrastive_entropy.data.load import load, unevenness
+    from contrastive_entropy.data.load import load
+    from contrastive_entropy.data.scales import unevenness
     from contrastive_entropy.variance import METHODS, median_pair_variance, select
 
     dataset = load(data, seed=seed, data_root=data_root, standardize=standardize)

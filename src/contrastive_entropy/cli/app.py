@@ -11,7 +11,8 @@ from contrastive_entropy.cli.experiment import experiment_app
 from contrastive_entropy.cli.fit import fit_app
 from contrastive_entropy.cli.options import in_one_line
 from contrastive_entropy.data.hub import HUB
-from contrastive_entropy.data.load import STACKED, TOYS, names
+from contrastive_entropy.data.load import STACKED, names
+from contrastive_entropy.data.toys import TOYS
 from contrastive_entropy.models import KINDS
 from contrastive_entropy.version import VERSION
 

@@ -8,8 +8,8 @@ import numpy as np
 import typer
 
 from contrastive_entropy.cli import options
-from contrastive_entropy.data.files import csv_bytes
 from contrastive_entropy.data.schema import Images, Table
+from contrastive_entropy.data.tables import csv_bytes
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.run import EVALUATION, Run
 from contrastive_entropy.fitting.settings import check_number_and_seed, check_seed

@@ -4,9 +4,17 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from contrastive_entropy.data.schema import Schema, Table, image_shape_of
+from contrastive_entropy.errors import InputError
+
+HELD_OUT = 0.2
+"""Share of the points that is held out by default, where a data set has one part only."""
+
+MOST_HELD_OUT = 10_000
+"""Points that are held out at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +33,11 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    def rows(self, index: Tensor) -> "Part":
+        """The points at an index (m,), with their conditions and labels."""
+        given, labels = (None if values is None else values[index] for values in (self.given, self.labels))
+        return Part(self.points[index], given, labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,3 +90,26 @@ class Dataset:
         for part in (self.train, self.held_out):
             state.update(part.points.contiguous().numpy().tobytes())
         return state.hexdigest()
+
+
+def split(name: str, count: int, *, held_out: float, most: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Rows to train on and rows to hold out, drawn at random.
+
+    Args:
+        name: of the data, for messages.
+        count: of the rows.
+        held_out: share that is held out, of at least one row.
+        most: rows that are held out at most.
+        seed: of the draw.
+
+    Returns:
+        The indices of both.
+
+    Raises:
+        InputError: fewer than 10 rows.
+    """
+    if count < 10:
+        raise InputError(f"{name}: {count} rows are too few to train and hold out; at least 10 are needed")
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    few = min(most, max(1, round(held_out * count)), count - 1)
+    return order[few:], order[:few]

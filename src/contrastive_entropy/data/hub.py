@@ -11,7 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from contrastive_entropy.data.files import HELD_OUT, as_intensities, pixels_of, split
+from contrastive_entropy.data.arrays import as_intensities
+from contrastive_entropy.data.dataset import HELD_OUT, MOST_HELD_OUT, Part, split
+from contrastive_entropy.data.images import pixels_of
+from contrastive_entropy.data.schema import Images
 from contrastive_entropy.errors import InputError
 
 PREFIX = "hub:"
@@ -61,22 +64,6 @@ HUB: dict[str, HubDataset] = {
 """Data sets by name. CelebA is for non-commercial research; its faces are cut to the middle 148 x 148 and resized."""
 
 
-@dataclass(frozen=True)
-class Images:
-    """One part of a data set.
-
-    Args:
-        pixels: (n, channels, height, width) float32 in [0, 1].
-        labels: (n,) int64 classes, or None.
-    """
-
-    pixels: Tensor
-    labels: Tensor | None
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-
 def entry(name: str) -> HubDataset:
     """A data set of `HUB`, or any other as `hub:owner/name`.
 
@@ -98,43 +85,28 @@ def load_images(
     *,
     points: int | None = None,
     held_out: float = HELD_OUT,
-    most_held_out: int = 10_000,
+    most_held_out: int = MOST_HELD_OUT,
     seed: int = 0,
-) -> tuple[Images, Images]:
+) -> tuple[Part, Part, Images]:
     """The training and the test part of a data set.
 
     Args:
         name: of `HUB`, or hub:owner/name.
         root: folder that holds a copy in a folder mnist, or owner/name or name; None takes the hub or its cache.
         points: how many training images are taken, drawn at random; None is all.
-        held_out: share that is held out of a data set that has but one part.
+        held_out: share that is held out of a data set that has only one part.
         most_held_out: as `points`, for the test part.
         seed: of the draws.
 
     Returns:
-        Both parts.
+        Both parts, and their schema.
 
     Raises:
         InputError: no copy there, the hub cannot be reached, or the content is not as expected.
     """
     wanted = entry(name)
     source = wanted.identifier if root is None else str(_copy(name, wanted, root))
-    if root is None and not _cached(wanted.identifier):
-        logger.info(
-            "downloading %s from huggingface.co, %s; it is kept in its cache (--data-root DIR reads a copy instead)",
-            wanted.identifier,
-            wanted.cost,
-        )
-    try:
-        parts = _load(source)
-    except Exception as error:  # the library raises nearly any type, from its own to those of its transports
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise InputError(
-            f"{name}: cannot load {source} ({reason}); give a folder that holds a copy with --data-root, or connect to the "
-            f"internet: {wanted.cost} to download from huggingface.co, kept in its cache"
-        ) from error
-    if "train" not in parts:
-        raise InputError(f"{source}: expected the parts train and test, found {', '.join(parts) or 'none'}")
+    parts = _parts(name, wanted, source, local=root is not None)
     held_out_name = next((part for part in ("test", "validation", "valid") if part in parts), None)
     if held_out_name is None and name in HUB:
         raise InputError(f"{source}: expected the parts train and test, found {', '.join(parts)}")
@@ -150,10 +122,32 @@ def load_images(
             )
         test = parts[held_out_name]
     shuffled = name not in HUB
-    return (
-        _as_images(train, wanted, source, points, seed, shuffled=shuffled),
-        _as_images(test, wanted, source, most_held_out, seed, shuffled=shuffled),
-    )
+    trained, schema = _as_images(train, wanted, source, points, seed, shuffled=shuffled)
+    kept, other = _as_images(test, wanted, source, most_held_out, seed, shuffled=shuffled)
+    if other != schema:
+        raise InputError(f"{name}: training images are {schema.shape} and held-out ones {other.shape}")
+    return trained, kept, schema
+
+
+def _parts(name: str, wanted: HubDataset, source: str, *, local: bool) -> Any:
+    """The parts by name, with one named train."""
+    if not local and not _cached(wanted.identifier):
+        logger.info(
+            "downloading %s from huggingface.co, %s; it is kept in its cache (`data_root` reads a copy instead)",
+            wanted.identifier,
+            wanted.cost,
+        )
+    try:
+        parts = _load(source)
+    except Exception as error:  # the library raises nearly any type, from its own to those of its transports
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise InputError(
+            f"{name}: cannot load {source} ({reason}); give a folder that holds a copy as `data_root`, or connect to the "
+            f"internet: {wanted.cost} to download from huggingface.co, kept in its cache"
+        ) from error
+    if "train" not in parts:
+        raise InputError(f"{source}: expected the parts train and test, found {', '.join(parts) or 'none'}")
+    return parts
 
 
 @cache
@@ -188,9 +182,11 @@ def _load(source: str) -> Any:
         return datasets.load_dataset(source)
 
 
-def _as_images(part: Any, wanted: HubDataset, source: str, most: int | None, seed: int, *, shuffled: bool) -> Images:
-    """So many images in the part's order, or shuffled: by classes, as folders of images are stored, the first would not be
-    like the rest, and figures take the first.
+def _as_images(
+    part: Any, wanted: HubDataset, source: str, most: int | None, seed: int, *, shuffled: bool
+) -> tuple[Part, Images]:
+    """So many images in the part's order, or shuffled: folders of images are stored by classes, the first images would then
+    be unlike the rest, and figures take the first.
     """
     columns = {name: type(kind).__name__ for name, kind in part.features.items()}
     image = _column(wanted.image, columns, "Image", source)
@@ -201,14 +197,23 @@ def _as_images(part: Any, wanted: HubDataset, source: str, most: int | None, see
     if not shuffled:
         order = np.sort(order)
     part = part.select(order)
+    pixels = _pixels(part, image, order, wanted, source)
+    _, channels, height, width = pixels.shape
+    points = torch.from_numpy(np.ascontiguousarray(as_intensities(pixels, source))).flatten(1)
+    labels = None if label is None else _labels(part[label][:], label, order, source)
+    return Part(points, labels=labels), Images(channels, height, width)
+
+
+def _pixels(part: Any, column: str, order: np.ndarray, wanted: HubDataset, source: str) -> np.ndarray:
+    """(n, channels, height, width); the order says which rows of the source these are."""
     images: list[np.ndarray] = []
-    rows = iter(part.select_columns([image]))
+    rows = iter(part.select_columns([column]))
     for row in range(len(part)):
         try:
-            images.append(_cut(next(rows)[image], wanted))
+            images.append(_cut(next(rows)[column], wanted))
         except (OSError, SyntaxError, ValueError, AttributeError) as error:  # PIL's, and a missing picture
-            reason = "no image" if isinstance(error, AttributeError) else f"an image that cannot be read ({error})"
-            raise InputError(f"{source}: row {order[row]} of column {image} holds {reason}; mend the copy") from error
+            found = "no image" if isinstance(error, AttributeError) else f"an image that cannot be read ({error})"
+            raise InputError(f"{source}: row {order[row]} of column {column} holds {found}; mend the copy") from error
     shapes = {pixels.shape for pixels in images}
     if len(shapes) > 1:
         raise InputError(
@@ -216,16 +221,16 @@ def _as_images(part: Any, wanted: HubDataset, source: str, most: int | None, see
             "copy with one size and give its folder"
         )
     pixels = np.stack(images)
-    pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
-    labels = None
-    if label is not None:
-        found = part[label][:]
-        if any(value is None for value in found):
-            row = min(row for row, value in zip(order, found, strict=True) if value is None)
-            raise InputError(f"{source}: column {label} has no class in row {row}; mend the copy")
-        if min(found) >= 0 and len(set(found)) > 1:  # -1: withheld
-            labels = torch.tensor(found)
-    return Images(torch.from_numpy(np.ascontiguousarray(as_intensities(pixels, source))), labels)
+    return pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
+
+
+def _labels(found: list[int | None], column: str, order: np.ndarray, source: str) -> Tensor | None:
+    """(n,) classes; None if they are withheld or all the same."""
+    known = [value for value in found if value is not None]
+    if len(known) < len(found):
+        row = min(row for row, value in zip(order, found, strict=True) if value is None)
+        raise InputError(f"{source}: column {column} has no class in row {row}; mend the copy")
+    return torch.tensor(known) if min(known) >= 0 and len(set(known)) > 1 else None  # -1: withheld
 
 
 def _column(name: str | None, columns: dict[str, str], kind: str, source: str) -> str | None:

@@ -171,6 +171,36 @@ class Table:
 Schema = Images | Table
 
 
+def difference(schema: Schema, data: Schema, *, names: tuple[str, str]) -> str | None:
+    """What keeps points of a schema from being compared with data of another: the message, or None.
+
+    Rows of numbers may be compared with images that have as many pixels, but not images with rows of numbers.
+
+    Args:
+        schema: of the points.
+        data: of the data.
+        names: of the points and of the data, for the message.
+
+    >>> difference(Table.of(2), Table.of(3), names=("a.csv", "b.csv"))
+    'a.csv has 2 coordinates and b.csv has 3'
+    >>> difference(Table.of(64), Images(1, 8, 8), names=("a.csv", "digits")) is None
+    True
+    """
+    name, other = names
+    if isinstance(schema, Images) and isinstance(data, Images) and schema != data:
+        return f"{name} holds images of shape {schema.shape} and {other} of {data.shape}; bring them to one size"
+    if schema.dimension != data.dimension:
+        return f"{name} has {schema.dimension} coordinates and {other} has {data.dimension}"
+    if isinstance(schema, Images) and isinstance(data, Table):
+        return f"{name} holds images, scaled to [0, 1], and {other} rows of numbers: give both in one form"
+    if schema.names and data.names and schema.names != data.names:
+        return (
+            f"{name} has the columns {', '.join(schema.names)} and {other} has {', '.join(data.names)}; bring them into "
+            "one order, under the same names"
+        )
+    return None
+
+
 def schema_from(value: dict[str, Any]) -> Schema:
     """The schema that `dataclasses.asdict` made this of, as config.json keeps it.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from contrastive_entropy.config import OBJECTIVES_OWN, FitConfig, Machine, automatic_device, emulation
 from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.data.load import TOYS, sample_toy
+from contrastive_entropy.data.toys import TOYS, sample_toy
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.evaluation import require_enough
 from contrastive_entropy.experiments.contenders import Loss

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.config import ANNEAL_MOST, SMOOTHED, FitConfig
-from contrastive_entropy.data.load import suggestion
-from contrastive_entropy.errors import InputError
+from contrastive_entropy.errors import InputError, suggestion
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.numerics.gaussian import squared_distances
 from contrastive_entropy.objectives.density import OBJECTIVES

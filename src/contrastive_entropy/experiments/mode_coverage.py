@@ -13,8 +13,9 @@ from torch import Tensor
 
 from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.data.load import MODES, STACKED, load, sample_toy, stacks, suggestion, toy_modes
-from contrastive_entropy.errors import InputError
+from contrastive_entropy.data.load import STACKED, load, stacks
+from contrastive_entropy.data.toys import MODES, sample_toy, toy_modes
+from contrastive_entropy.errors import InputError, suggestion
 from contrastive_entropy.evaluation import generate
 from contrastive_entropy.experiments.record import (
     Clock,

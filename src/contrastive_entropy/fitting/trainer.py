@@ -18,7 +18,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only  # type: ignore
 from torch.utils.data import DataLoader, IterableDataset
 
 from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.data.load import unevenness
+from contrastive_entropy.data.scales import unevenness
 from contrastive_entropy.data.schema import Table
 from contrastive_entropy.errors import InputError, TrainingError
 from contrastive_entropy.fitting.checkpoint import SafetensorsCheckpointIO

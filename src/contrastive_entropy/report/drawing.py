@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from contrastive_entropy.data.load import UNEVEN
+from contrastive_entropy.data.scales import UNEVEN
 from contrastive_entropy.data.schema import Schema, image_shape_of
 from contrastive_entropy.numerics.principal import principal_directions
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from contrastive_entropy.data.files import column_names, read_points
-from contrastive_entropy.data.schema import Images, Table
+from contrastive_entropy.data.load import read_points
+from contrastive_entropy.data.schema import Schema, image_shape_of
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.run import Run
 
@@ -35,23 +35,16 @@ def read_inputs(run: Run, source: Path | None, index: list[int] | None) -> Tenso
     return held_out[index]
 
 
-def _read(source: Path, schema: Images | Table) -> Tensor:
-    standardized = isinstance(schema, Table) and schema.standardized
-    points, shape = read_points(source, double=standardized)
-    expected = schema.shape if isinstance(schema, Images) else None
-    if shape != expected or points.shape[1] != schema.dimension:
-        raise InputError(
-            f"{source}: expected inputs of shape {expected or (schema.dimension,)}, got {shape or tuple(points.shape[1:])}"
-        )
-    if isinstance(schema, Images):
-        return points
-    points = _in_order(points, source, schema.names)
-    return schema.encode(points) if standardized else points
+def _read(source: Path, schema: Schema) -> Tensor:
+    points, found = read_points(source, double=schema.standardized)
+    shape, expected = (image_shape_of(known) or (known.dimension,) for known in (found, schema))
+    if shape != expected:
+        raise InputError(f"{source}: expected inputs of shape {expected}, got {shape}")
+    return schema.encode(_in_order(points, source, found.names, schema.names))
 
 
-def _in_order(points: Tensor, source: Path, expected: tuple[str, ...] | None) -> Tensor:
-    """Columns as the run knows them, by their names where both have names."""
-    found = column_names(source)
+def _in_order(points: Tensor, source: Path, found: tuple[str, ...] | None, expected: tuple[str, ...] | None) -> Tensor:
+    """Columns in the order of the run's data, if both have names."""
     if expected is None or found is None or found == expected:
         return points
     if sorted(found) != sorted(expected):
