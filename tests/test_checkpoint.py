@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from contrastive_entropy import InputError
-from contrastive_entropy.checkpoint import SafetensorsCheckpointIO
+from contrastive_entropy.fitting.checkpoint import SafetensorsCheckpointIO
 
 
 def test_nested_state_comes_back_as_it_was(tmp_path):

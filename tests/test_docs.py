@@ -13,8 +13,8 @@ from contrastive_entropy.experiments import (
     reconstruction_diversity,
     variance_sweep,
 )
-from contrastive_entropy.runs import load_for
-from contrastive_entropy.training import fit
+from contrastive_entropy.fitting.run import load_for
+from contrastive_entropy.fitting.trainer import fit
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

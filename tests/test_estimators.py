@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from contrastive_entropy.config import FitConfig
-from contrastive_entropy.runs import Run
+from contrastive_entropy.fitting.run import Run
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score

@@ -8,7 +8,8 @@ from contrastive_entropy import InputError
 from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.load import load
-from contrastive_entropy.runs import Run, load_for, write_atomically
+from contrastive_entropy.fitting.run import Run, load_for
+from contrastive_entropy.storage import write_atomically
 
 CONFIG = FitConfig(data="moons", steps=3, width=4, depth=1, noise_dimension=2)
 

@@ -6,7 +6,7 @@ import contrastive_entropy as ce
 from contrastive_entropy import InputError
 from contrastive_entropy.analysis.samples import evaluate_files, evaluate_samples
 from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.data.load import sample_toy
+from contrastive_entropy.data.toys import sample_toy
 from contrastive_entropy.metrics.samples import SPECTRUM_POINTS
 from contrastive_entropy.variance.choice import neighbor_variance
 

@@ -4,13 +4,8 @@ import torch
 from contrastive_entropy import training
 from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data.load import load
-from contrastive_entropy.metrics.diagnosis import (
-    SIGNATURES,
-    diagnose_alternatives,
-    diagnose_samples,
-    diagnose_training,
-    monitors,
-)
+from contrastive_entropy.metrics.diagnosis import SIGNATURES, diagnose_alternatives, diagnose_samples, diagnose_training
+from contrastive_entropy.metrics.monitors import monitors
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 
 HEALTHY = {"spread": 1.0, "alone": 0.0, "window": 0.05}

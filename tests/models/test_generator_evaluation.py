@@ -8,7 +8,7 @@ import contrastive_entropy as ce
 from contrastive_entropy import InputError
 from contrastive_entropy.analysis.samples import evaluate_samples
 from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.data.load import sample_toy
+from contrastive_entropy.data.toys import sample_toy
 from contrastive_entropy.fitting.run import METRICS, Run
 from contrastive_entropy.metrics.catalog import SAMPLE_METRICS
 from contrastive_entropy.models.generator import GENERATOR

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from contrastive_entropy.report import image_sheet, png_bytes, samples_figure, training_figure
+from contrastive_entropy.report.drawing import image_sheet, png_bytes, samples_figure
+from contrastive_entropy.report.training import training_figure
 
 
 @pytest.mark.parametrize(("channels", "shape"), [(1, (2 * 5 - 1, 3 * 6 - 1)), (3, (2 * 5 - 1, 3 * 6 - 1, 3))])

@@ -14,8 +14,9 @@ from contrastive_entropy.cli_tables import INCEPTION_MEANINGS, MEANINGS
 from contrastive_entropy.config import AutoencoderConfig, FitConfig
 from contrastive_entropy.data.load import load
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.metrics.distances import frechet_distance, kernel_distance, neighborhood_scores
-from contrastive_entropy.runs import Run
+from contrastive_entropy.metrics.moments import frechet_distance, kernel_distance
+from contrastive_entropy.metrics.neighborhoods import neighborhood_scores
+from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.spaces import inception
 from contrastive_entropy.spaces.inception import WEIGHTS, Inception, as_bytes, import_alone, inception_figures
 
