@@ -2,14 +2,14 @@ import pytest
 import torch
 
 from contrastive_entropy.mixtures.mixture import GaussianMixture
-from contrastive_entropy.models import MixtureDensityNetwork
+from contrastive_entropy.models.generator.network import Generator
 from contrastive_entropy.networks.bodies import MLP
 from contrastive_entropy.numerics.principal import principal_directions
 
 
 def network(noise="gaussian", variance=0.25, seed=0):
     torch.manual_seed(seed)
-    return MixtureDensityNetwork(
+    return Generator(
         MLP(3, 2, width=8, depth=1),
         noise_dimension=3,
         location=torch.tensor([5.0, -5.0]),
@@ -34,7 +34,7 @@ def test_forward_places_the_centers():
 
 @pytest.mark.parametrize(("basis", "expected"), [(None, 3), (torch.eye(2, 3), 2)])
 def test_a_body_that_writes_too_few_numbers_is_refused(basis, expected):
-    model = MixtureDensityNetwork(
+    model = Generator(
         torch.nn.Linear(2, 1),
         noise_dimension=2,
         location=torch.zeros(3),
@@ -93,7 +93,7 @@ def test_refusals(changes, message):
 
 
 def affine(location, scale, **changes):
-    return MixtureDensityNetwork(
+    return Generator(
         torch.nn.Identity(),
         **{"noise_dimension": 2, "location": location, "scale": scale, "variance": 0.25} | changes,
     )

@@ -3,7 +3,6 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from contrastive_entropy.config import FitConfig
 from contrastive_entropy.fitting.run import Run
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -12,16 +11,19 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from contrastive_entropy import InputError, training
+import contrastive_entropy as ce
+from contrastive_entropy import InputError
 from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.fitting.trainer import fit
+from contrastive_entropy.models.generator import GENERATOR
 from contrastive_entropy.data.load import load
 from contrastive_entropy.data.toys import sample_toy
-from contrastive_entropy.estimators import MixtureDensityGenerator
+from contrastive_entropy.estimators import MixtureGenerator
 
 TINY = {"steps": 2, "width": 4, "depth": 1, "components": 8, "batch_size": 8, "random_state": 0}
 
 
-@parametrize_with_checks([MixtureDensityGenerator(**TINY), MixtureDensityGenerator(**TINY, standardize=True)])
+@parametrize_with_checks([MixtureGenerator(**TINY), MixtureGenerator(**TINY, standardize=True)])
 def test_it_is_an_estimator(estimator, check):
     check(estimator)
 
@@ -33,7 +35,7 @@ def moons():
 
 @pytest.fixture(scope="module")
 def fitted(moons):
-    return MixtureDensityGenerator(steps=300, width=64, random_state=0).fit(moons)
+    return MixtureGenerator(steps=300, width=64, random_state=0).fit(moons)
 
 
 def test_it_learns_the_law_and_the_score_says_so(fitted):
@@ -53,23 +55,23 @@ def test_it_learns_the_law_and_the_score_says_so(fitted):
 
 def test_the_weights_are_those_of_a_fit(fitted, moons, tmp_path):
     train = torch.from_numpy(moons).float()
-    run = training.fit(FitConfig("X", steps=300, width=64), tmp_path / "run", Dataset.of("X", train, train))
+    run = fit(GENERATOR, ce.GeneratorSettings("X", steps=300, width=64), tmp_path / "run", Dataset.of("X", train, train))
     assert isinstance(run, Run)
-    for name, tensor in run.load_network().state_dict().items():
+    for name, tensor in run.network().state_dict().items():
         assert torch.equal(tensor, fitted.network_.state_dict()[name]), name
-    assert fitted.variance_ >= run.config.variance_end
+    assert fitted.variance_ >= run.plan.variance.end
     assert fitted.history_["step"].tolist() == list(range(10, 301, 10))
     assert np.all(np.diff(fitted.history_["variance"]) <= 0)
 
 
 def test_same_state_same_bits_and_other_states_others(moons):
     def samples(state, n=5):
-        return MixtureDensityGenerator(**(TINY | {"random_state": state})).fit(moons[:50]).sample(n)
+        return MixtureGenerator(**(TINY | {"random_state": state})).fit(moons[:50]).sample(n)
 
     assert np.array_equal(samples(3), samples(3))
     assert not np.array_equal(samples(3), samples(4))
     assert np.array_equal(samples(np.random.RandomState(7)), samples(np.random.RandomState(7)))
-    again = MixtureDensityGenerator(**TINY).fit(moons[:50])
+    again = MixtureGenerator(**TINY).fit(moons[:50])
     assert np.array_equal(again.sample(5, random_state=1), again.sample(5, random_state=1))
     assert not np.array_equal(again.sample(5, random_state=1), again.sample(5, random_state=2))
     kept = pickle.loads(pickle.dumps(again))
@@ -80,7 +82,7 @@ def test_same_state_same_bits_and_other_states_others(moons):
 def test_samples_of_standardized_columns_are_in_their_units(moons):
     units = np.array([1.0, 1e5])
     plain, scaled = (
-        MixtureDensityGenerator(**TINY, standardize=True).fit(points)
+        MixtureGenerator(**TINY, standardize=True).fit(points)
         for points in (moons[:200], moons[:200] * units + 7)
     )
     np.testing.assert_allclose(scaled.sample(50), plain.sample(50) * units + 7, rtol=1e-4, atol=1e-4)
@@ -90,7 +92,7 @@ def test_samples_of_standardized_columns_are_in_their_units(moons):
 
 
 def test_it_works_within_scikit_learn(moons):
-    estimator = MixtureDensityGenerator(**TINY)
+    estimator = MixtureGenerator(**TINY)
     scores = cross_val_score(estimator, moons[:90], cv=3)
     assert scores.shape == (3,)
     assert np.all((scores > 0) & (scores < 1.5))
@@ -100,18 +102,18 @@ def test_it_works_within_scikit_learn(moons):
 def test_the_score_chooses_among_variances(moons):
     grid = {"variance_end": np.array([0.01, 30.0]), "width": np.array([32])}
     search = GridSearchCV(
-        MixtureDensityGenerator(**TINY | {"steps": 150, "components": 64, "batch_size": 64}), grid, cv=2
+        MixtureGenerator(**TINY | {"steps": 150, "components": 64, "batch_size": 64}), grid, cv=2
     )
     assert search.fit(moons[:600]).best_params_["variance_end"] == 0.01
 
 
 def test_a_fit_that_fails_leaves_what_was_fitted(moons):
-    estimator = MixtureDensityGenerator(**TINY, standardize=True).fit(moons[:50])
+    estimator = MixtureGenerator(**TINY, standardize=True).fit(moons[:50])
     before = estimator.sample(9, random_state=0)
     with pytest.raises(InputError, match="learning_rate"):
         estimator.set_params(learning_rate=-1.0).fit(1e3 * moons[:50] + 5e4)
     np.testing.assert_array_equal(estimator.sample(9, random_state=0), before)
-    fresh = MixtureDensityGenerator(**TINY, learning_rate=-1.0)
+    fresh = MixtureGenerator(**TINY, learning_rate=-1.0)
     with pytest.raises(InputError, match="learning_rate"):
         fresh.fit(moons[:50])
     with pytest.raises(NotFittedError):
@@ -120,7 +122,7 @@ def test_a_fit_that_fails_leaves_what_was_fitted(moons):
 
 def test_a_column_that_a_standardized_fit_cannot_see(moons):
     flat = np.column_stack([moons[:50], np.ones(50)])
-    estimator = MixtureDensityGenerator(**TINY, standardize=True).fit(flat)
+    estimator = MixtureGenerator(**TINY, standardize=True).fit(flat)
     assert estimator.score(flat) > 0
     with pytest.raises(InputError, match=r"column 2, counted from 0, is 1 in all of the data, but differs .* in X"):
         estimator.score(flat * [1, 1, 0])
@@ -128,16 +130,16 @@ def test_a_column_that_a_standardized_fit_cannot_see(moons):
 
 def test_refusals(moons):
     with pytest.raises(NotFittedError):
-        MixtureDensityGenerator().sample()
+        MixtureGenerator().sample()
     with pytest.raises(ValueError, match="minimum of 10"):
-        MixtureDensityGenerator(**TINY).fit(moons[:9])
+        MixtureGenerator(**TINY).fit(moons[:9])
     with pytest.raises(InputError, match="unknown objective 'adversarial'"):
-        MixtureDensityGenerator(**TINY, objective="adversarial").fit(moons[:50])
+        MixtureGenerator(**TINY, objective="adversarial").fit(moons[:50])
     with pytest.raises(InputError, match="variance_end must be"):
-        MixtureDensityGenerator(**TINY, variance_end=-1.0).fit(moons[:50])
+        MixtureGenerator(**TINY, variance_end=-1.0).fit(moons[:50])
     with pytest.raises(ValueError, match="count must be at least 1, got 0"):
-        MixtureDensityGenerator(**TINY).fit(moons[:50]).sample(0)
-    wide = MixtureDensityGenerator(**TINY).fit(1e6 * moons[:50])
+        MixtureGenerator(**TINY).fit(moons[:50]).sample(0)
+    wide = MixtureGenerator(**TINY).fit(1e6 * moons[:50])
     with pytest.raises(ValueError, match="all far from each other: is X in the units of what was fitted"):
         wide.score(moons[:50])
 
@@ -146,6 +148,18 @@ def test_ctrl_c_is_an_interruption(moons, monkeypatch):
     class Stopped:
         finished = False
 
-    monkeypatch.setattr("contrastive_entropy.estimators.fit", lambda *_, **__: Stopped())
+    monkeypatch.setattr("contrastive_entropy.estimators.generator.fit", lambda *_, **__: Stopped())
     with pytest.raises(KeyboardInterrupt):
-        MixtureDensityGenerator(**TINY).fit(moons[:50])
+        MixtureGenerator(**TINY).fit(moons[:50])
+
+
+def test_further_settings_go_by_name_and_parameters_do_not(moons):
+    estimator = MixtureGenerator(**TINY, settings={"schedule": "geometric", "variance_start": 1.0})
+    with pytest.raises(InputError, match="settings: variance_start is a parameter of its own"):
+        estimator.fit(moons[:50])
+    with pytest.raises(InputError, match="settings: scedule is no setting; did you mean 'schedule'"):
+        MixtureGenerator(**TINY, settings={"scedule": "geometric"}).fit(moons[:50])
+    with pytest.raises(InputError, match="unknown schedule 'linear'"):
+        MixtureGenerator(**TINY, settings={"schedule": "linear"}).fit(moons[:50])
+    falling = MixtureGenerator(**TINY, settings={"schedule": "geometric"}).fit(moons[:50])
+    assert falling.variance_ < MixtureGenerator(**TINY, settings={"anneal_fraction": 1.0}).fit(moons[:50]).variance_
