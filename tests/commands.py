@@ -1,11 +1,14 @@
 """The command line as a test calls it."""
 
-from typer.testing import CliRunner
+import sys
+from pathlib import Path
 
-from contrastive_entropy.cli import app
+from typer.testing import CliRunner
 
 
 def call(*arguments):
+    from contrastive_entropy.cli.app import app
+
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
@@ -17,3 +20,15 @@ def refused(result, *parts, code=2):
     assert lines[0].startswith("error: " if code == 2 else "training stopped: ")
     for part in parts:
         assert part in lines[0]
+
+
+COMMAND = [
+    *("--data", "moons", "--steps", "1000", "--batch-size", "32", "--components", "32", "--width", "16"),
+    *("--accelerator", "cpu", "--precision", "bf16-mixed", "--log-every", "7", "--checkpoint-every", "50"),
+]
+
+
+def command(folder, *extra):
+    """The program itself, as another process."""
+    program = str(Path(sys.executable).parent / "contrastive-entropy")
+    return [program, "fit", "generator", "--out", str(folder), *extra]

@@ -13,18 +13,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-
-from commands import call, refused
-from contrastive_entropy import InputError, training
 from contrastive_entropy.config import AutoencoderConfig, FitConfig
-from contrastive_entropy.data.dataset import Dataset, Part
-from contrastive_entropy.data.load import load
-from contrastive_entropy.data.schema import Images
-from contrastive_entropy.mixtures.joint import JointMixture
-from contrastive_entropy.mixtures.mixture import GaussianMixture
-from contrastive_entropy.models import CODES, EncoderMixtureDecoder, code_dimensions
-from contrastive_entropy.networks.bodies import MLP, ConvolutionalEncoder
 from contrastive_entropy.reconstruction import (
     diversity,
     evaluate_reconstruction,
@@ -32,9 +21,20 @@ from contrastive_entropy.reconstruction import (
     whole_limit,
 )
 from contrastive_entropy.runs import Run
-from contrastive_entropy.spaces.classifier import Classifier
 from contrastive_entropy.steps import conditional_step_bound, initial_network
 from contrastive_entropy.tracking import BoundTracker, conditions_of, encoded, figures, reconstruction_errors
+from PIL import Image
+
+from commands import call, refused
+from contrastive_entropy import InputError, training
+from contrastive_entropy.data.dataset import Dataset, Part
+from contrastive_entropy.data.load import load
+from contrastive_entropy.data.schema import Images
+from contrastive_entropy.mixtures.joint import JointMixture
+from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.models import CODES, EncoderMixtureDecoder, code_dimensions
+from contrastive_entropy.networks.bodies import MLP, ConvolutionalEncoder
+from contrastive_entropy.spaces.classifier import Classifier
 
 SMALL = AutoencoderConfig(data="digits", steps=20, batch_size=32, centers=3, width=16, depth=1)
 OPTIONS = [

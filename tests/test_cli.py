@@ -3,11 +3,11 @@ import re
 
 import numpy as np
 import pytest
+from contrastive_entropy.cli_tables import BOUND_MEANINGS, MEANINGS
 from PIL import Image
 
 from commands import call, refused
 from contrastive_entropy import __version__
-from contrastive_entropy.cli_tables import BOUND_MEANINGS, MEANINGS
 
 SMALL = [
     "--steps",

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-
 from contrastive_entropy.config import FitConfig
+
 from contrastive_entropy.experiments import (
     bound_tracking,
     compare,

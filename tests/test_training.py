@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from contrastive_entropy.config import AutoencoderConfig, FitConfig, Machine
+from contrastive_entropy.recording import Recorder
+from contrastive_entropy.runs import Run
+from contrastive_entropy.steps import ADAPT_ALONE, Fit, initial_network, marginal_bound, step_generator
 
 from contrastive_entropy import InputError, TrainingError, training
-from contrastive_entropy.config import AutoencoderConfig, FitConfig, Machine
 from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.load import load
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models import MixtureDensityNetwork
 from contrastive_entropy.objectives.density import OBJECTIVES
-from contrastive_entropy.recording import Recorder
-from contrastive_entropy.runs import Run
-from contrastive_entropy.steps import ADAPT_ALONE, Fit, initial_network, marginal_bound, step_generator
 from contrastive_entropy.variance.choice import neighbor_variance
 from contrastive_entropy.variance.schedule import geometric_schedule
 

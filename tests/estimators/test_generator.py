@@ -3,7 +3,6 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from contrastive_entropy.fitting.run import Run
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -14,11 +13,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import contrastive_entropy as ce
 from contrastive_entropy import InputError
 from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.fitting.trainer import fit
-from contrastive_entropy.models.generator import GENERATOR
 from contrastive_entropy.data.load import load
 from contrastive_entropy.data.toys import sample_toy
 from contrastive_entropy.estimators import MixtureGenerator
+from contrastive_entropy.fitting.run import Run
+from contrastive_entropy.fitting.trainer import fit
+from contrastive_entropy.models.generator import GENERATOR
 
 TINY = {"steps": 2, "width": 4, "depth": 1, "components": 8, "batch_size": 8, "random_state": 0}
 
@@ -55,7 +55,9 @@ def test_it_learns_the_law_and_the_score_says_so(fitted):
 
 def test_the_weights_are_those_of_a_fit(fitted, moons, tmp_path):
     train = torch.from_numpy(moons).float()
-    run = fit(GENERATOR, ce.GeneratorSettings("X", steps=300, width=64), tmp_path / "run", Dataset.of("X", train, train))
+    run = fit(
+        GENERATOR, ce.GeneratorSettings("X", steps=300, width=64), tmp_path / "run", Dataset.of("X", train, train)
+    )
     assert isinstance(run, Run)
     for name, tensor in run.network().state_dict().items():
         assert torch.equal(tensor, fitted.network_.state_dict()[name]), name
@@ -82,8 +84,7 @@ def test_same_state_same_bits_and_other_states_others(moons):
 def test_samples_of_standardized_columns_are_in_their_units(moons):
     units = np.array([1.0, 1e5])
     plain, scaled = (
-        MixtureGenerator(**TINY, standardize=True).fit(points)
-        for points in (moons[:200], moons[:200] * units + 7)
+        MixtureGenerator(**TINY, standardize=True).fit(points) for points in (moons[:200], moons[:200] * units + 7)
     )
     np.testing.assert_allclose(scaled.sample(50), plain.sample(50) * units + 7, rtol=1e-4, atol=1e-4)
     assert scaled.score(moons * units + 7) == pytest.approx(plain.score(moons), rel=1e-3)
@@ -101,9 +102,7 @@ def test_it_works_within_scikit_learn(moons):
 
 def test_the_score_chooses_among_variances(moons):
     grid = {"variance_end": np.array([0.01, 30.0]), "width": np.array([32])}
-    search = GridSearchCV(
-        MixtureGenerator(**TINY | {"steps": 150, "components": 64, "batch_size": 64}), grid, cv=2
-    )
+    search = GridSearchCV(MixtureGenerator(**TINY | {"steps": 150, "components": 64, "batch_size": 64}), grid, cv=2)
     assert search.fit(moons[:600]).best_params_["variance_end"] == 0.01
 
 

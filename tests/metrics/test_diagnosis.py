@@ -1,8 +1,8 @@
 import pytest
 import torch
+from contrastive_entropy.config import FitConfig
 
 from contrastive_entropy import training
-from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data.load import load
 from contrastive_entropy.metrics.diagnosis import SIGNATURES, diagnose_alternatives, diagnose_samples, diagnose_training
 from contrastive_entropy.metrics.monitors import monitors

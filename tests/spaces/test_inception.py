@@ -7,16 +7,16 @@ import sys
 import numpy as np
 import pytest
 import torch
+from contrastive_entropy.cli_tables import INCEPTION_MEANINGS, MEANINGS
+from contrastive_entropy.config import AutoencoderConfig, FitConfig
 
 from commands import call, refused
 from contrastive_entropy import evaluation
-from contrastive_entropy.cli_tables import INCEPTION_MEANINGS, MEANINGS
-from contrastive_entropy.config import AutoencoderConfig, FitConfig
 from contrastive_entropy.data.load import load
 from contrastive_entropy.errors import InputError
+from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.metrics.moments import frechet_distance, kernel_distance
 from contrastive_entropy.metrics.neighborhoods import neighborhood_scores
-from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.spaces import inception
 from contrastive_entropy.spaces.inception import WEIGHTS, Inception, as_bytes, import_alone, inception_figures
 

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from contrastive_entropy.errors import TrainingError
+from contrastive_entropy.errors import NotFiniteError, TrainingError
 from contrastive_entropy.fitting.contract import Batch, Now, Outcome, Step
 from contrastive_entropy.fitting.plan import Plan
 from contrastive_entropy.metrics.monitors import share_alone
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.objectives.bound import Bound
+from contrastive_entropy.objectives.density import tightness
 
 ADAPT_ALONE, ADAPT_LOOKED = 0.1, 128
 """Of a schedule that waits: the share of model points without data near enough from which on it does, and how many it looks
@@ -82,8 +83,8 @@ class Fit(L.LightningModule):
         with torch.autocast(self.device.type, enabled=False):
             try:
                 self.outcome = self.part.judge(answer, now)
-            except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # not finite, or not positive definite
-                raise self._not_finite(now, {}, answer.parts) from error
+            except (torch.linalg.LinAlgError, NotFiniteError) as error:  # type: ignore[attr-defined]
+                raise self._not_finite(now, getattr(error, "terms", {}), answer.parts) from error
             bound = self.outcome.bound
             if not math.isfinite(bound.value.detach()):
                 raise self._not_finite(now, bound.terms, answer.parts)
@@ -129,14 +130,16 @@ class Fit(L.LightningModule):
             return self.outcome.shown()
 
     def measured(self) -> dict[str, float]:
-        """What the last step measured: objective, limit, tightness, schedules and the objective's terms."""
+        """What the last step measured: objective, limit, tightness of the batch, schedules and the objective's terms."""
         assert self.now is not None
         assert self.outcome is not None
         bound = self.shown_bound()
+        attained = float(bound.attained.detach())
         return {
             "objective": float(bound.value.detach()),
             "limit": float(bound.limit.detach()),
-            "tightness": float(bound.tightness.detach()),
+            "attained": attained,
+            "tightness": attained if self.outcome.watched is None else _tightness(*self.outcome.watched),
             "variance": self.now.variance,
             **self.outcome.extra,
             "learning_rate": self.plan.rate(self.now.step),
@@ -172,6 +175,13 @@ class Fit(L.LightningModule):
             f"step {now.step}: {', '.join(bad) or 'the objective'} of {self.plan.objective} is not finite at variance "
             f"{now.variance:.4g}; {cause}"
         )
+
+
+@torch.no_grad()
+def _tightness(p: GaussianMixture, q: GaussianMixture) -> float:
+    """Of as many data as model points."""
+    count = min(p.components, q.components)
+    return float(tightness(p.select(0, count), q.select(0, count)))
 
 
 def _average(fraction: float, averages: list[Tensor], weights: list[Tensor], steps: Tensor) -> None:
