@@ -33,6 +33,7 @@ from contrastive_entropy.objectives.density import (
     nuclear_norm,
     projection,
     schur_trace,
+    tightness,
     trace,
 )
 
@@ -72,6 +73,7 @@ __all__ = [
     "streamed_log_inner",
     "streamed_log_norm",
     "streamed_singular_values",
+    "tightness",
     "trace",
     "variance",
 ]

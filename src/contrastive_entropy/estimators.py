@@ -17,7 +17,7 @@ from contrastive_entropy.data.load import Dataset, Units
 from contrastive_entropy.evaluation import NEIGHBORS, SPECTRUM_POINTS
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models import MixtureDensityNetwork
-from contrastive_entropy.objectives.density import fidelity
+from contrastive_entropy.objectives.density import fidelity, tightness
 from contrastive_entropy.runs import METRICS
 from contrastive_entropy.training import fit
 from contrastive_entropy.variance.choice import neighbor_variance
@@ -179,14 +179,16 @@ class MixtureDensityGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc
         half = len(chosen) // 2
         drawn = self.network_.sample(2 * half, generator=torch.Generator().manual_seed(1)).double()
         real, model = placed[chosen[: 2 * half]], drawn
-        x, again, z, other = (GaussianMixture(part, variance) for side in (real, model) for part in side.split(half))
-        own = float(fidelity(x, again) * fidelity(z, other))
+        p, q = (GaussianMixture(side, variance) for side in (real, model))
+        own = float(
+            torch.stack([fidelity(side.select(0, half), side.select(half, 2 * half)) for side in (p, q)]).prod()
+        )
         if own < 1e-200:
             raise ValueError(
                 f"at the variance {variance:.4g} that X suggests the generated points are all far from each other: is X in "
                 "the units of what was fitted?"
             )
-        return float((fidelity(x, z) * fidelity(again, other) / own).sqrt())
+        return float(tightness(p, q))
 
     def _checked(self, X: Any, *, reset: bool) -> np.ndarray:  # noqa: N803
         """(n, d) float64, writable and finite."""

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from contrastive_entropy.config import ADAPTIVE, ANNEAL_MOST, PAIRED, AutoencoderConfig, Config, FitConfig
 from contrastive_entropy.data.load import Dataset
-from contrastive_entropy.errors import TrainingError
+from contrastive_entropy.errors import NotFiniteError, TrainingError
 from contrastive_entropy.metrics.diagnosis import share_alone
 from contrastive_entropy.mixtures.joint import JointMixture
 from contrastive_entropy.mixtures.mixture import GaussianMixture
@@ -265,6 +265,8 @@ class Fit(L.LightningModule):
                 self.bound = objective()
             except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # not finite, or not positive definite
                 raise self._not_finite(step, {}, q.centers) from error
+            except NotFiniteError as error:
+                raise self._not_finite(step, error.terms, q.centers) from error
             if not math.isfinite(self.bound.value.detach()):
                 raise self._not_finite(step, self.bound.terms, q.centers)
             return -self.weight * self.bound.value
@@ -390,7 +392,7 @@ def measured(module: Fit, step: int) -> dict[str, float]:
     return {
         "objective": float(bound.value.detach()),
         "limit": float(bound.limit.detach()),
-        "tightness": float(bound.tightness.detach()),
+        "tightness": float(bound.attained.detach()),
         "variance": float(network.variance if module.mixtures is None else module.mixtures[1].variance),
         **noise,
         "learning_rate": module.scheduled_rate(step - 1),

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from contrastive_entropy.config import OBJECTIVES_OWN, FitConfig, Machine, automatic_device, emulation, of_before
 from contrastive_entropy.data.load import TOYS, Dataset, sample_toy
-from contrastive_entropy.errors import InputError
+from contrastive_entropy.errors import InputError, NotFiniteError
 from contrastive_entropy.evaluation import require_enough
 from contrastive_entropy.experiments.contenders import Loss
 from contrastive_entropy.experiments.record import Clock, StoppedError, device_name, read_json, shared_settings
@@ -226,7 +226,7 @@ def train(
                 try:
                     *seen, weight = fit.seen(step, p, q, generator)
                     value = weight * loss(*seen)
-                except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+                except (NotFiniteError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
                     raise _not_finite(label, step) from error
                 if not bool(value.isfinite()):
                     raise _not_finite(label, step)
