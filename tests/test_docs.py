@@ -151,5 +151,5 @@ def test_the_readme_examples_run(tmp_path, monkeypatch, capsys):
     exec(opened, names := {})
     assert names["points"].shape == (1000, 2)
     exec(loop.replace("range(500)", "range(30)"), names := {})
-    assert 0 < names["bound"].tightness.item() <= 1
+    assert 0 < names["bound"].attained.item() <= 1
     assert names["end"] < names["start"]

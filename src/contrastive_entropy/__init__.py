@@ -36,6 +36,7 @@ from contrastive_entropy.objectives.density import (
     nuclear_norm,
     projection,
     schur_trace,
+    tightness,
     trace,
 )
 from contrastive_entropy.version import VERSION
@@ -104,6 +105,7 @@ __all__ = [
     "streamed_log_inner",
     "streamed_log_norm",
     "streamed_singular_values",
+    "tightness",
     "trace",
     "variance",
 ]

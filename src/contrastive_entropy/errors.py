@@ -1,7 +1,11 @@
 """What this library raises and warns with, beside ValueError and TypeError at its boundary."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class NumericalWarning(UserWarning):
@@ -10,6 +14,19 @@ class NumericalWarning(UserWarning):
 
 class InputError(ValueError):
     """What the user gave cannot be used: the message says what was expected, what came and what to do."""
+
+
+class NotFiniteError(ValueError):
+    """A mixture has centers that are NaN or infinite.
+
+    Args:
+        message: which mixture it is.
+        terms: parts of the objective that were computed before this was seen, by name.
+    """
+
+    def __init__(self, message: str, terms: "Mapping[str, Tensor] | None" = None) -> None:
+        super().__init__(message)
+        self.terms = {} if terms is None else dict(terms)
 
 
 class TrainingError(RuntimeError):

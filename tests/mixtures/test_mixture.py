@@ -232,3 +232,31 @@ def test_components_without_weight_are_refused_where_two_are_needed():
         q.log_norm(self_terms=False)
     with pytest.raises(ValueError, match="components 2 to 3 have no weight"):
         q.select(2, 4)
+
+
+def test_to_moves_everything_and_changes_the_precision_of_centers_alone(device):
+    q = ce.GaussianMixture(torch.tensor([[0.1], [2.0]]), torch.tensor([[0.5], [1.0]]), weights=torch.tensor([0.3, 0.7]))
+    moved = q.to(device, torch.float64)
+    assert (q.dtype, moved.dtype) == (torch.float32, torch.float64)
+    assert moved.device.type == torch.device(device).type
+    assert {part.device for part in (moved.centers, moved.variance, moved.log_weights)} == {moved.device}
+    assert (moved.log_weights.dtype, moved.variance.dtype) == (torch.float64, torch.float32)
+    back = moved.to(torch.float32).to("cpu")
+    torch.testing.assert_close(back.centers, q.centers, rtol=0, atol=0)
+    torch.testing.assert_close(back.log_weights, q.log_weights, rtol=0, atol=0)
+    assert q.to(torch.float32, device).dtype == torch.float32
+    assert q.to(torch.bfloat16).to(torch.float64).log_norm().item() == pytest.approx(q.log_norm().item(), abs=1e-3)
+
+
+def test_to_keeps_gradients_and_refuses_whole_numbers():
+    centers = torch.ones(2, 1, requires_grad=True)
+    ce.GaussianMixture(centers, 1.0).to(torch.float64).log_norm().backward()
+    assert centers.grad is not None
+    with pytest.raises(TypeError, match=r"torch\.int64 is not floating point"):
+        ce.GaussianMixture(centers, 1.0).to(torch.int64)
+
+
+def test_an_inner_product_with_no_mixture_is_refused():
+    q = ce.GaussianMixture(torch.zeros(2, 1), 1.0)
+    with pytest.raises(TypeError, match=r"other must be a GaussianMixture, got Tensor of shape \(2, 1\); of points x"):
+        q.log_inner(torch.zeros(2, 1))

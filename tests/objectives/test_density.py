@@ -45,7 +45,7 @@ def test_values_stay_on_their_side_of_the_limit(name, data):
     problem = data.draw(problems(square=name == "trace"))
     bound = OBJECTIVES[name](problem.p, problem.q)
     assert bound.gap.item() > -1e-9
-    assert 0 <= bound.tightness.item() <= 1
+    assert 0 <= bound.attained.item() <= 1
     assert math.isfinite(bound.gap)
 
 
@@ -92,7 +92,7 @@ def test_equality_at_the_same_mixture(name):
     p = mixture(6, 3)
     bound = OBJECTIVES[name](p, p)
     assert bound.gap.item() == pytest.approx(0, abs=1e-6)
-    assert bound.tightness.item() == pytest.approx(1, abs=1e-6)
+    assert bound.attained.item() == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["normalized_inner_product", "projection", "schur_trace", "nuclear_norm", "trace"])

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import strategies as st
 
 import contrastive_entropy as ce
-from samples import mixture
+from samples import generator, mixture
 from strategies import Problem, problems
 
 
@@ -94,3 +95,67 @@ def test_at_large_variance_the_bures_distance_is_the_wasserstein_distance_of_gau
     variance = 1e4  # of the density; 2e4 in the kernel
     squared = ce.bures_distance(ce.GaussianMixture(x, variance), ce.GaussianMixture(z, variance)).square()
     assert (2 * variance * squared).item() == pytest.approx(expected.item(), rel=1e-3)
+
+
+def halves(n, shift=0.0, seed=0, scale=1.0):
+    points = scale * torch.randn(2 * n, 2, generator=generator(seed), dtype=torch.float64)
+    points[:, 0] += shift
+    return points
+
+
+def test_tightness_equals_its_formula():
+    x, z = halves(20), halves(30, 0.5, seed=1)
+    parts = [ce.GaussianMixture(part, 0.3) for part in (x[:20], x[20:], z[:30], z[30:])]
+    f = [[float(ce.fidelity(a, b)) for b in parts] for a in parts]
+    expected = (f[0][2] * f[1][3] / (f[0][1] * f[2][3])) ** 0.5
+    assert float(ce.tightness(ce.GaussianMixture(x, 0.3), ce.GaussianMixture(z, 0.3))) == pytest.approx(expected)
+
+
+def test_tightness_is_one_on_average_where_fidelity_is_not():
+    pairs = [[ce.GaussianMixture(halves(40, seed=2 * seed + side), 0.05) for side in (0, 1)] for seed in range(40)]
+    found = torch.stack([ce.tightness(p, q) for p, q in pairs])
+    assert abs(float(found.mean()) - 1) < 3 * float(found.std()) / 40**0.5 + 1e-3
+    assert float(found.max()) > 1
+    assert float(torch.stack([ce.fidelity(p, q) for p, q in pairs]).mean()) < 0.9
+
+
+def test_tightness_falls_with_the_distance_of_the_laws():
+    p = ce.GaussianMixture(halves(100), 0.1)
+    values = [float(ce.tightness(p, ce.GaussianMixture(halves(100, shift, seed=1), 0.1))) for shift in (0, 0.5, 1, 2)]
+    assert values == sorted(values, reverse=True)
+    assert values[-1] < 0.7 < 0.95 < values[0]
+
+
+@given(seed=st.integers(0, 2**20), scale=st.floats(0.1, 10))
+def test_laws_of_tightness(seed, scale):
+    x, z = halves(6, seed=seed), halves(8, 0.5, seed=seed + 1)
+
+    def value(x, z, variance=0.4):
+        return float(ce.tightness(ce.GaussianMixture(x, variance), ce.GaussianMixture(z, variance)))
+
+    right = value(x, z)
+    turn = torch.linalg.qr(torch.randn(2, 2, generator=generator(seed), dtype=torch.float64))[0]
+    assert value(z, x) == pytest.approx(right)
+    assert value(scale * x @ turn + 3, scale * z @ turn + 3, 0.4 * scale**2) == pytest.approx(right)
+    order = torch.cat([torch.randperm(6, generator=generator(seed)), 6 + torch.randperm(6, generator=generator(seed))])
+    assert value(x[order], z) == pytest.approx(right)
+
+
+def test_tightness_takes_batches_and_far_points():
+    x = torch.stack([halves(6), halves(6, seed=1)])
+    z = halves(6, 0.3, seed=2)
+    q = ce.GaussianMixture(z, 0.2)
+    found = ce.tightness(ce.GaussianMixture(x, 0.2), q)
+    assert found.shape == (2,)
+    for i in (0, 1):
+        assert float(found[i]) == pytest.approx(float(ce.tightness(ce.GaussianMixture(x[i], 0.2), q)))
+    far = ce.tightness(ce.GaussianMixture(x[0], 0.2), ce.GaussianMixture(z + 1e3, 0.2))
+    assert float(far) == 0
+
+
+def test_tightness_needs_two_halves():
+    one, two = ce.GaussianMixture(torch.zeros(1, 1), 1.0), ce.GaussianMixture(torch.zeros(2, 1), 1.0)
+    with pytest.raises(ValueError, match="tightness needs at least 2 data components to form two halves, got 1"):
+        ce.tightness(one, two)
+    with pytest.raises(ValueError, match="tightness needs at least 2 model components"):
+        ce.tightness(two, one)

@@ -94,7 +94,7 @@ def test_far_clusters_stay_on_their_side_of_the_limit(name, dtype, d, distance, 
 
     bound = OBJECTIVES[name](ce.GaussianMixture(clusters(256), 0.5), ce.GaussianMixture(clusters(256), 0.5))
     assert bound.gap.item() > -1e-7
-    assert bound.tightness.item() > 0.99
+    assert bound.attained.item() > 0.99
 
 
 @pytest.mark.parametrize("scale", [1e20, 1e-25])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.mixtures.mixture import GaussianMixture, require_finite, require_mixtures
 from contrastive_entropy.numerics.gaussian import log_kernel
 
 
@@ -69,13 +69,16 @@ def decompose(p: GaussianMixture, q: GaussianMixture, *, cut: float = 1e-6, rank
         Decomposition, float64. O(n m (d + min(n, m))).
 
     Raises:
-        ValueError: batches, variances or weights that do not fit, cut or rank out of range, or mixtures so far apart that
-            their operator is 0.
+        TypeError: p or q is not a mixture.
+        ValueError: centers that are not finite; batches, variances or weights that do not fit; cut or rank out of range; or
+            mixtures so far apart that their operator is 0.
 
     >>> x = torch.tensor([[0.0], [9.0]])
     >>> decompose(GaussianMixture(x, 0.1), GaussianMixture(x, 0.1)).values
     tensor([0.5000, 0.5000], dtype=torch.float64)
     """
+    require_mixtures(p=p, q=q)
+    require_finite({}, p=p, q=q)
     if not 0 <= cut < 1:
         raise ValueError(f"cut must lie in [0, 1), got {cut}")
     if rank is not None and rank < 1:

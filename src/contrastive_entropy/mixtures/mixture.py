@@ -1,11 +1,13 @@
 """GaussianMixture: a frozen value with closed-form inner products and norms."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from contrastive_entropy.errors import NotFiniteError
 from contrastive_entropy.numerics.gaussian import log_normalizer
 from contrastive_entropy.numerics.pairwise import log_sum_over_components, log_sum_over_own_pairs, log_sum_over_pairs
 
@@ -75,6 +77,16 @@ class GaussianMixture:
         return self.centers.shape[-2]
 
     @property
+    def device(self) -> torch.device:
+        """Where the centers are."""
+        return self.centers.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The centers' precision."""
+        return self.centers.dtype
+
+    @property
     def batch_shape(self) -> torch.Size:
         """The leading dimensions."""
         return self.centers.shape[:-2]
@@ -89,6 +101,30 @@ class GaussianMixture:
     def detach(self) -> "GaussianMixture":
         """The same mixture without gradients."""
         return _rebuilt(self, self.centers.detach(), self.variance.detach(), self.log_weights.detach())
+
+    def to(self, *targets: torch.device | torch.dtype | str | int) -> "GaussianMixture":
+        """The same mixture on another device, or with centers of another precision, or both.
+
+        Args:
+            targets: a device, a floating dtype, or one of each in any order. Variance and weights move, too, and keep their
+                precision: weights are float64 everywhere.
+
+        Raises:
+            TypeError: a dtype that is not floating point.
+
+        >>> q = GaussianMixture(torch.zeros(1, 1), variance=1.0)
+        >>> q.to("cpu", torch.float64).dtype
+        torch.float64
+        """
+        centers, variance, log_weights = self.centers, self.variance, self.log_weights
+        for target in targets:
+            if isinstance(target, torch.dtype):
+                if not target.is_floating_point:
+                    raise TypeError(f"centers must be a floating-point tensor, and {target} is not floating point")
+                centers = centers.to(target)
+            else:
+                centers, variance, log_weights = (part.to(target) for part in (centers, variance, log_weights))
+        return _rebuilt(self, centers, variance, log_weights)
 
     def double(self) -> "GaussianMixture":
         """The same mixture in float64."""
@@ -177,12 +213,14 @@ class GaussianMixture:
             (...), in nats, float64. Symmetric. O(n m d).
 
         Raises:
+            TypeError: other is not a mixture.
             ValueError: the dimensions differ.
 
         >>> a = GaussianMixture(torch.zeros(1, 1), variance=0.5 / (2 * math.pi))
         >>> a.log_inner(a).abs().item() < 1e-7
         True
         """
+        require_mixtures(other=other)
         return log_sum_over_pairs(
             self.centers, self.variance, self.log_weights, other.centers, other.variance, other.log_weights
         )
@@ -215,6 +253,34 @@ class GaussianMixture:
         """
         peaks = log_normalizer(2 * self.variance, self.dimension)
         return torch.logsumexp(self.log_weights.double() + peaks, -1).expand(self.batch_shape)
+
+
+def require_mixtures(**given: object) -> None:
+    """Raise TypeError for anything but mixtures, by the names of the arguments, and say how points become one."""
+    for name, value in given.items():
+        if not isinstance(value, GaussianMixture):
+            sizes = getattr(value, "shape", None)
+            shape = f" of shape {tuple(sizes)}" if isinstance(sizes, tuple) else ""
+            raise TypeError(
+                f"{name} must be a GaussianMixture, got {type(value).__name__}{shape}; "
+                "of points x (n, d) it is ce.GaussianMixture(x, variance)"
+            )
+
+
+def require_finite(terms: Mapping[str, Tensor], **mixtures: GaussianMixture) -> None:
+    """Raise NotFiniteError for a mixture with centers that are NaN or infinite, by the names of the arguments.
+
+    Args:
+        terms: what was computed from the mixtures, for the error.
+        mixtures: any number of them.
+    """
+    for name, mixture in mixtures.items():
+        if not bool(mixture.centers.isfinite().all()):
+            bad = (~mixture.centers.isfinite()).any(-1)
+            raise NotFiniteError(
+                f"{name} has NaN or infinite centers, {int(bad.sum())} of {bad.numel()}: find their cause or drop them",
+                terms,
+            )
 
 
 def _log_weight_off_diagonal(log_weights: Tensor) -> Tensor:

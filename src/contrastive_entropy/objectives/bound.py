@@ -1,15 +1,22 @@
 """Bound: a value to maximise, together with the limit that it cannot pass."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar, cast
 
+import torch
 from torch import Tensor
+
+from contrastive_entropy.mixtures.mixture import GaussianMixture, require_finite, require_mixtures
 
 
 @dataclass(frozen=True, eq=False)
 class Bound:
     """A value to maximise with its known limit, value <= limit, in nats.
+
+    An optimiser minimises, so `-bound` is the loss, and `bound.backward()` is `(-bound).backward()`.
 
     Args:
         value: (...), float64, differentiable.
@@ -20,6 +27,8 @@ class Bound:
     >>> bound = Bound(torch.tensor(-2.0), lambda: torch.tensor(-1.0))
     >>> bound.gap
     tensor(1.)
+    >>> -bound
+    tensor(2.)
     """
 
     value: Tensor
@@ -37,6 +46,63 @@ class Bound:
         return self.limit - self.value
 
     @property
-    def tightness(self) -> Tensor:
-        """exp(value - limit), in [0, 1]; 1 at the optimum."""
+    def attained(self) -> Tensor:
+        """The share of the limit that is attained, exp(value - limit), in [0, 1]; 1 at the optimum.
+
+        On a finite batch equal laws stay below 1, more or less so from objective to objective. `tightness` is the figure
+        that tells how near two laws are.
+        """
         return (-self.gap).exp().clamp_max(1.0)
+
+    def __neg__(self) -> Tensor:
+        """The loss: minus the value, (...), differentiable."""
+        return -self.value
+
+    def backward(self) -> None:
+        """Add the gradient of the loss, `-bound`, to the parameters, so that a step of an optimiser raises the value.
+
+        Raises:
+            RuntimeError: the value is a batch; take `(-bound).mean().backward()`.
+
+        >>> import torch
+        >>> x = torch.tensor(3.0, requires_grad=True)
+        >>> Bound(2 * x, lambda: torch.tensor(9.0)).backward()
+        >>> x.grad
+        tensor(-2.)
+        """
+        if self.value.numel() != 1:
+            raise RuntimeError(
+                f"backward() needs one value, got {tuple(self.value.shape)} of them: (-bound).mean().backward()"
+            )
+        (-self).backward()
+
+
+Function = TypeVar("Function", bound=Callable[..., Bound])
+
+
+def objective(function: Function) -> Function:
+    """Check what an objective takes: two mixtures, whose centers are finite.
+
+    The centers are looked at only where the value is not finite, so that the check costs a finite value nothing.
+
+    Args:
+        function: two mixtures p and q, and options, to a Bound.
+
+    Returns:
+        The same with these checks. Raises TypeError for anything but mixtures, NotFiniteError for centers that are NaN or
+        infinite; its `terms` are the bound's.
+    """
+
+    @functools.wraps(function)
+    def checked(p: GaussianMixture, q: GaussianMixture, *args: Any, **options: Any) -> Bound:
+        require_mixtures(p=p, q=q)
+        try:
+            bound = function(p, q, *args, **options)
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            require_finite({}, p=p, q=q)
+            raise
+        if not bool(bound.value.detach().isfinite().all()):
+            require_finite(bound.terms, p=p, q=q)
+        return bound
+
+    return cast(Function, checked)

@@ -14,12 +14,13 @@ from contrastive_entropy.mixtures.limits import log_mean
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.numerics.gaussian import EXPONENT_TOLERANCE, exact_products, log_normalizer
 from contrastive_entropy.numerics.pairwise import FAST_TOLERANCE
-from contrastive_entropy.objectives.bound import Bound
+from contrastive_entropy.objectives.bound import Bound, objective
 
 GRAM_NUMBERS = 1 << 22
 """Most entries of the Gram matrices of all samples' centers, 32 MiB each; more go through the engine in linear memory."""
 
 
+@objective
 def conditional_normalized_inner_product(
     p: GaussianMixture, q: GaussianMixture, *, limit: Callable[[], Tensor] | None = None
 ) -> Bound:
@@ -50,6 +51,7 @@ def conditional_normalized_inner_product(
     return Bound(2 * log_cross - log_norm, limit or (lambda: log_mean(p.detach().log_norm())), terms)
 
 
+@objective
 def conditional_log_likelihood(
     p: GaussianMixture, q: GaussianMixture, *, limit: Callable[[], Tensor] | None = None
 ) -> Bound:
@@ -80,6 +82,7 @@ def conditional_log_likelihood(
     return Bound(value, limit or (lambda: peak), {"E log q": value})
 
 
+@objective
 def conditional_trace(p: GaussianMixture, q: GaussianMixture) -> Bound:
     """Log E_y <p(.|y), q(.|y)>, the trace objective of autoencoders  (E17).
 
@@ -90,7 +93,7 @@ def conditional_trace(p: GaussianMixture, q: GaussianMixture) -> Bound:
         p, q: as in `conditional_normalized_inner_product`.
 
     Returns:
-        Bound, whose limit is the components' own mean log squared norm; tightness is mean_s k(x_s, z_s).
+        Bound, whose limit is the components' own mean log squared norm; the share attained is mean_s k(x_s, z_s).
         O(s c (d + c)).
 
     Raises:

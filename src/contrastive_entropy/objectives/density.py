@@ -9,17 +9,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.mixtures.mixture import GaussianMixture, require_finite, require_mixtures
 from contrastive_entropy.mixtures.operator import log_nuclear_norm, weighted_gram
 from contrastive_entropy.numerics.gaussian import log_kernel
 from contrastive_entropy.numerics.pairwise import log_sum_over_components
 from contrastive_entropy.numerics.polar import TOLERANCE
-from contrastive_entropy.objectives.bound import Bound
+from contrastive_entropy.objectives.bound import Bound, objective
 
 JITTER = 1e-8
 """Relative diagonal jitter of the Cholesky factorisations in (E8) and (E9)."""
 
 
+@objective
 def log_likelihood(p: GaussianMixture, q: GaussianMixture, *, draws: int = 4) -> Bound:
     """Mean log-likelihood of p's centers under q, the maximum-likelihood baseline: sum_i a_i log q(x_i)  (E5).
 
@@ -63,6 +64,7 @@ def _log_likelihood_limit(p: GaussianMixture, q: GaussianMixture, draws: int) ->
     return total / (2 * draws)
 
 
+@objective
 def inner_product(p: GaussianMixture, q: GaussianMixture) -> Bound:
     """Log <p, q>  (E6): the cautionary baseline. Its maximiser is one point at the mode, the trivial constant model.
 
@@ -78,6 +80,7 @@ def inner_product(p: GaussianMixture, q: GaussianMixture) -> Bound:
     return Bound(value, limit, {"log <p,q>": value})
 
 
+@objective
 def normalized_inner_product(p: GaussianMixture, q: GaussianMixture) -> Bound:
     """Contrastive entropy: 2 log <p, q> - log <q, q>  (E7).
 
@@ -92,6 +95,7 @@ def normalized_inner_product(p: GaussianMixture, q: GaussianMixture) -> Bound:
     return Bound(2 * cross - norm, p.log_norm, {"log <p,q>": cross, "log <q,q>": norm})
 
 
+@objective
 def debiased_normalized_inner_product(p: GaussianMixture, q: GaussianMixture) -> Bound:
     """2 log <p, q> - log <q, q> without self terms  (E20): for minibatches of independently drawn centers.
 
@@ -110,6 +114,7 @@ def debiased_normalized_inner_product(p: GaussianMixture, q: GaussianMixture) ->
     )
 
 
+@objective
 def projection(p: GaussianMixture, q: GaussianMixture, *, jitter: float = JITTER) -> Bound:
     """Log k^T K^-1 k, with k_j = <p, N_j> and K the Gram matrix of the model's Gaussians  (E8).
 
@@ -135,6 +140,7 @@ def projection(p: GaussianMixture, q: GaussianMixture, *, jitter: float = JITTER
     return Bound(value, p.log_norm, {"log k'K^-1k": value, "jitter": torch.tensor(jitter)})
 
 
+@objective
 def schur_trace(p: GaussianMixture, q: GaussianMixture, *, jitter: float = JITTER) -> Bound:
     """Log sum_i a_i k_i^T K^-1 k_i, the trace of the Schur complement's subtrahend  (E9).
 
@@ -168,14 +174,16 @@ def _component_cholesky(q: GaussianMixture, jitter: float) -> tuple[Tensor, Tens
     return torch.linalg.cholesky(gram + jitter * eye), log_scale + 0.5 * constant.unsqueeze(-1)
 
 
+@objective
 def nuclear_norm(
     p: GaussianMixture, q: GaussianMixture, *, smoothing: float = 0.0, tolerance: float = TOLERANCE
 ) -> Bound:
     """Log of the (smoothed) nuclear norm of the weighted cross-Gram matrix, log ||D_a^1/2 K D_w^1/2||_*  (E10, E12).
 
     Limit: (log tr K_pp + log tr K_qq) / 2, reached iff the two sample measures are equal. With smoothing = 0 the
-    tightness is the fidelity of the two kernel covariance operators; smoothing only lowers it. Two finite sample sets of
-    the same law have a tightness well below 1: compare with that ceiling, or train with `debiased_nuclear_norm`.
+    share attained is the fidelity of the two kernel covariance operators; smoothing only lowers it. Two finite sample sets
+    of the same law have a fidelity well below 1: `tightness` is their fidelity over that ceiling, and
+    `debiased_nuclear_norm` trains with it.
 
     Args:
         p, q: data and model.
@@ -192,6 +200,7 @@ def nuclear_norm(
     return Bound(value, lambda: _log_trace_mean(p, q), {"log ||K||_*": value})
 
 
+@objective
 def debiased_nuclear_norm(
     p: GaussianMixture,
     q: GaussianMixture,
@@ -221,7 +230,9 @@ def debiased_nuclear_norm(
     Raises:
         ValueError: what has halves has a single component, or smoothing is negative.
     """
-    parts = [*_halves(p, "data"), *_halves(q, "model")] if paired else [p, p, *_halves(q, "model")]
+    halves = [_halves(q, "debiased_nuclear_norm", "model")]
+    halves.insert(0, _halves(p, "debiased_nuclear_norm", "data") if paired else (p, p))
+    parts = [half for pair in halves for half in pair]
     traces = [part.log_trace() for part in parts]
 
     def log_fidelity(i: int, j: int) -> Tensor:
@@ -241,13 +252,14 @@ def debiased_nuclear_norm(
     return Bound(first + second - between, limit, terms)
 
 
-def _halves(mixture: GaussianMixture, name: str) -> tuple[GaussianMixture, GaussianMixture]:
+def _halves(mixture: GaussianMixture, function: str, name: str) -> tuple[GaussianMixture, GaussianMixture]:
     if mixture.components < 2:
-        raise ValueError(f"debiased_nuclear_norm needs at least 2 {name} components to form two halves, got 1")
+        raise ValueError(f"{function} needs at least 2 {name} components to form two halves, got 1")
     half = mixture.components // 2
     return mixture.select(0, half), mixture.select(half, mixture.components)
 
 
+@objective
 def trace(p: GaussianMixture, q: GaussianMixture) -> Bound:
     """Log sum_i sqrt(a_i w_i) N(x_i - z_i; v_p + v_q), center i of q paired with center i of p  (E11).
 
@@ -271,12 +283,46 @@ def trace(p: GaussianMixture, q: GaussianMixture) -> Bound:
 
 def cauchy_schwarz_divergence(p: GaussianMixture, q: GaussianMixture) -> Tensor:
     """Log <p,p> + log <q,q> - 2 log <p,q> >= 0, the gap of (E7); 0 iff p = q. Rounding below 0 is clipped. (...), nats."""
-    return normalized_inner_product(p, q).gap.clamp_min(0)
+    gap = normalized_inner_product(p, q).gap
+    if not bool(gap.detach().isfinite().all()):
+        require_finite({}, p=p, q=q)
+    return gap.clamp_min(0)
 
 
 def fidelity(p: GaussianMixture, q: GaussianMixture) -> Tensor:
     """Root fidelity ||S_p^1/2 S_q^1/2||_1 of the two kernel covariance operators, in [0, 1]; 1 iff equal  (E10). (...)."""
-    return nuclear_norm(p, q).tightness
+    return nuclear_norm(p, q).attained
+
+
+def tightness(p: GaussianMixture, q: GaussianMixture) -> Tensor:
+    """sqrt(F(x, z) F(x', z') / (F(x, x') F(z, z'))), with x, x' the halves of p and z, z' those of q, debiased  (E20).
+
+    The fidelity F of two finite samples of one law stays below 1. This is the fidelity of p and q over the geometric mean
+    of the ceilings that their own halves show: about 1 where both are samples of the same law, and chance moves it beyond
+    1, too; smaller the farther apart the laws are, at the scale that the variance sets. Where a ceiling is near 0, because
+    the points of a sample are all far from each other, it means nothing: choose a larger variance.
+
+    Args:
+        p: samples of one law, at least 2, in any order.
+        q: samples of the other law, as many as p for equal ceilings.
+
+    Returns:
+        (...), float64, not negative. Symmetric in p and q. O(n m d + n m min(n, m)).
+
+    Raises:
+        TypeError: p or q is not a mixture.
+        ValueError: p or q has a single component, or centers that are not finite.
+
+    >>> x = torch.tensor([[0.0], [1.0], [0.0], [1.0]])
+    >>> round(tightness(GaussianMixture(x, 0.1), GaussianMixture(x, 0.1)).item(), 2)
+    1.0
+    """
+    require_mixtures(p=p, q=q)
+    require_finite({}, p=p, q=q)
+    x, again, z, other = (*_halves(p, "tightness", "data"), *_halves(q, "tightness", "model"))
+    pairs = ((x, z), (again, other), (x, again), (z, other))
+    first, second, *own = (_log_fidelity(*pair, 0.0, TOLERANCE) for pair in pairs)
+    return (0.5 * (first + second - sum(own))).exp()
 
 
 @torch.no_grad()
@@ -294,6 +340,8 @@ def fidelity_bracket(p: GaussianMixture, q: GaussianMixture) -> tuple[Tensor, Te
     Returns:
         Lower and upper bound, (...) each, float64, in [0, 1]. Matrix products only: O(n m min(n, m) + (n^2 + m^2) d).
     """
+    require_mixtures(p=p, q=q)
+    require_finite({}, p=p, q=q)
     p, q = p.double(), q.double()
 
     def unit_gram(x: GaussianMixture, y: GaussianMixture) -> Tensor:
