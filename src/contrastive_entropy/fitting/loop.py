@@ -118,8 +118,8 @@ class Fit(L.LightningModule):
 
     def settle(self) -> None:
         """Write the variances of the moment into the network, before it is looked at or saved."""
-        assert self.now is not None
-        self.part.settle(replace(self.now, variance=float(self.variance)))
+        now = self.now or self.begin(self.plan.steps - 1)  # none where a run resumes at its end
+        self.part.settle(replace(now, variance=float(self.variance)))
 
     def shown_bound(self) -> Bound:
         """The last step's, as progress and metrics show it."""
