@@ -1,10 +1,14 @@
 import pytest
 import torch
-from contrastive_entropy.config import FitConfig
 
-from contrastive_entropy import training
-from contrastive_entropy.data.load import load
-from contrastive_entropy.metrics.diagnosis import SIGNATURES, diagnose_alternatives, diagnose_samples, diagnose_training
+from contrastive_entropy.metrics.diagnosis import (
+    SIGNATURES,
+    Diagnosis,
+    Remedy,
+    diagnose_alternatives,
+    diagnose_samples,
+    diagnose_training,
+)
 from contrastive_entropy.metrics.monitors import monitors
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 
@@ -65,13 +69,13 @@ def test_training_signatures(changes, at_end, expected):
         ({"copies": 0.8}, ["memorization"], "80% of them equal one"),
         ({"column_distance": 0.2}, ["uneven"], "column distance 0.2 against 0.01, of 'age'"),
         ({"column_distance": 0.2, "recall": 0.1}, ["collapse"], "recall 0.1"),
-        ({"debiased_tightness": 0.7}, ["unfinished"], "debiased tightness 0.7 against 1.02"),
-        ({"debiased_tightness": 0.77, "column_distance": 0.14, "copies": 0.4}, [], ""),
-        ({"debiased_tightness": 0.7, "precision": 0.3}, ["gibberish"], ""),
+        ({"tightness": 0.7}, ["unfinished"], "tightness 0.7 against 1.02"),
+        ({"tightness": 0.77, "column_distance": 0.14, "copies": 0.4}, [], ""),
+        ({"tightness": 0.7, "precision": 0.3}, ["gibberish"], ""),
     ],
 )
 def test_sample_signatures_show_their_figures(changes, expected, shown):
-    real = REAL | {"column_distance": 0.01, "debiased_tightness": 1.02, "copies": 0.0}
+    real = REAL | {"column_distance": 0.01, "tightness": 1.02, "copies": 0.0}
     found = diagnose_samples(real | changes, real, column="age")
     assert names(found) == expected
     assert all(shown in str(diagnosis) and SIGNATURES[diagnosis.name] in str(diagnosis) for diagnosis in found)
@@ -115,19 +119,61 @@ def test_a_variance_at_which_real_points_are_one_blur_is_named_alone():
 
 
 @pytest.mark.parametrize(
-    ("changes", "seen"),
+    ("remedies", "text"),
     [
-        ({"objective": "inner_product"}, "all samples are nearly one point"),
-        ({"variance_start": 20.0, "variance_end": 20.0}, "too large to see anything but"),
-        ({"anneal_fraction": 0.0, "variance_end": 1e-5}, "no data near enough to be drawn to"),
-        ({}, None),
+        ([], ""),
+        ([Remedy("lower", "variance_end")], ": lower `variance_end`"),
+        (
+            [Remedy("train longer", "steps", 4000), Remedy("raise", "centers")],
+            ": train longer: `steps` 4000 or raise `centers`",
+        ),
+        (
+            [Remedy("train on more data"), Remedy("lower", "steps"), Remedy("raise", "variance_end")],
+            ": train on more data, lower `steps`, or raise `variance_end`",
+        ),
     ],
 )
-def test_a_failing_fit_says_so_once_while_it_trains(tmp_path, caplog, changes, seen):
-    config = FitConfig(data="moons", **{"steps": 250, "batch_size": 64, "components": 64, "width": 32} | changes)
-    training.fit(config, tmp_path / "run", load("moons"), accelerator="cpu", log_every=2)
-    messages = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert len(messages) == (seen is not None)
-    assert all(seen in message and message.startswith("step ") for message in messages)
-    header = (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0]
-    assert header.endswith("alone,window,spread")
+def test_remedies_name_settings_in_backticks(remedies, text):
+    found = Diagnosis("unsharp", "sharpness 0.4 against 1", tuple(remedies))
+    assert str(found) == f"alternatives are blurred (sharpness 0.4 against 1){text}"
+    assert found.finding == "alternatives are blurred (sharpness 0.4 against 1)"
+
+
+def test_training_longer_is_twice_the_steps_where_they_are_known():
+    unfinished = {"tightness": 0.5}
+    for steps, text in ((2000, "train longer: `steps` 4000"), (None, "raise `steps`")):
+        (found,) = diagnose_samples(REAL | unfinished, REAL, steps=steps)
+        assert [str(remedy) for remedy in found.remedies] == [text]
+
+
+def test_no_remedy_is_a_flag_or_names_an_objective_of_its_own():
+    bad = {"precision": 0.1, "memorization": 1.0, "tightness": 0.1, "column_distance": 1.0}
+    found = [
+        *diagnose_training({"spread": 0.0, "alone": 1.0, "window": 1.0}, at_end=True),
+        *diagnose_samples(REAL | bad, REAL | {"column_distance": 0.0}),
+        *diagnose_samples(REAL | {"recall": 0.1}, REAL),
+        *diagnose_samples(REAL | {"copies": 1.0}, REAL),
+        *diagnose_samples(REAL | {"column_distance": 1.0}, REAL | {"column_distance": 0.0}, column=1),
+        *diagnose_samples(REAL, REAL | {"effective_rank": 1.0}),
+        *diagnose_alternatives(
+            {"mean_preferred": 0.0, "sharpness": 0.1}, {"sharpness": 1.0}, {"neighbors": 9.0, "effective_centers": 1.0},
+            centers=8,
+        ),
+        *diagnose_alternatives(
+            {"mean_preferred": 1.0, "sharpness": 0.1}, {}, {"neighbors": 1, "effective_centers": 1}, centers=1
+        ),
+    ]  # fmt: skip
+    assert {one.name for one in found} == set(SIGNATURES) - {"unfinished"}
+    assert all(one.remedies for one in found)
+    text = " ".join(map(str, found))
+    assert "--" not in text
+    assert "nuclear_norm" not in text
+    assert "inner_product" not in text
+
+
+def test_a_comparison_of_samples_has_no_fit_to_change():
+    for changes, real in (({"recall": 0.1}, {}), ({"memorization": 1.0}, {}), ({"precision": 0.1}, {})):
+        (found,) = diagnose_samples(REAL | changes, REAL | real, fit=False)
+        assert found.remedies == ()
+    (found,) = diagnose_samples(REAL, REAL | {"effective_rank": 1.0}, fit=False)
+    assert [str(remedy) for remedy in found.remedies] == ["lower `variance`"]

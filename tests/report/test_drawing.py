@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from contrastive_entropy.report.drawing import image_sheet, png_bytes, samples_figure
-from contrastive_entropy.report.training import training_figure
+from contrastive_entropy.data.schema import Images, Table
+from contrastive_entropy.report.drawing import alternatives_figure, image_sheet, png_bytes, samples_figure
 
 
 @pytest.mark.parametrize(("channels", "shape"), [(1, (2 * 5 - 1, 3 * 6 - 1)), (3, (2 * 5 - 1, 3 * 6 - 1, 3))])
@@ -20,17 +20,18 @@ def test_the_sheet_holds_the_images_in_order(channels, shape):
 @pytest.mark.parametrize("with_data", [True, False])
 def test_points_of_any_dimension_are_drawn_the_same_each_time(dimension, with_data):
     points = torch.randn(50, dimension, generator=torch.Generator().manual_seed(0))
-    pictures = [png_bytes(samples_figure(points, None, points + 1 if with_data else None)) for _ in range(2)]
+    pictures = [
+        png_bytes(samples_figure(points, Table.of(dimension), points + 1 if with_data else None)) for _ in range(2)
+    ]
     assert pictures[0] == pictures[1]
     assert pictures[0].startswith(b"\x89PNG")
 
 
-def test_the_training_figure_shows_what_was_recorded(tmp_path):
-    (tmp_path / "m.csv").write_text(
-        "step,objective,limit,tightness,variance,learning_rate\n10,-2,-1,0.3,4,1\n20,-1.5,-1,0.6,2,1\n"
-    )
-    objective, tightness, variance = training_figure(tmp_path / "m.csv").axes
-    assert objective.lines[0].get_ydata().tolist() == [-2, -1.5]
-    assert objective.lines[1].get_ydata().tolist() == [-1, -1]
-    assert tightness.lines[0].get_ydata().tolist() == [0.3, 0.6]
-    assert variance.lines[0].get_ydata().tolist() == [4, 2]
+@pytest.mark.parametrize("schema", [Images(1, 3, 4), Table.of(12)])
+@pytest.mark.parametrize("posterior", [True, False])
+def test_alternatives_are_drawn_beside_their_inputs(schema, posterior):
+    points = torch.rand(20, 5, 12, generator=torch.Generator().manual_seed(0))
+    figure = alternatives_figure(points[:, 0], points[:, 1:], schema, posterior=points[:, 1:] if posterior else None)
+    titles = ["input | alternatives", "input | data from p(x|y)"]
+    assert [axis.get_title() for axis in figure.axes] == titles[: 1 + posterior]
+    assert png_bytes(figure).startswith(b"\x89PNG")

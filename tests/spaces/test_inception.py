@@ -1,39 +1,39 @@
 import hashlib
-import json
 import os
 import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from contrastive_entropy.cli_tables import INCEPTION_MEANINGS, MEANINGS
-from contrastive_entropy.config import AutoencoderConfig, FitConfig
 
-from commands import call, refused
-from contrastive_entropy import evaluation
+import contrastive_entropy as ce
 from contrastive_entropy.data.load import load
 from contrastive_entropy.errors import InputError
+from contrastive_entropy.fitting.machine import Machine
 from contrastive_entropy.fitting.run import Run
-from contrastive_entropy.metrics.moments import frechet_distance, kernel_distance
-from contrastive_entropy.metrics.neighborhoods import neighborhood_scores
+from contrastive_entropy.metrics import frechet_distance, kernel_distance, neighborhood_scores, samples
+from contrastive_entropy.metrics.catalog import SAMPLE_METRICS
+from contrastive_entropy.models.autoencoder import AUTOENCODER
+from contrastive_entropy.models.generator import GENERATOR
 from contrastive_entropy.spaces import inception
-from contrastive_entropy.spaces.inception import WEIGHTS, Inception, as_bytes, import_alone, inception_figures
+from contrastive_entropy.spaces.inception import WEIGHTS, Inception, as_bytes, import_alone
 
-SMALL = ["--steps", 10, "--batch-size", 16, "--components", 16, "--width", 8, "--depth", 1, "--accelerator", "cpu"]
+SMALL = {"steps": 10, "batch_size": 16, "components": 16, "width": 8, "depth": 1}
+IN_FEATURES = [metric.name for metric in SAMPLE_METRICS if "features" in metric.needs]
 
 
 @pytest.fixture(scope="module")
 def digits_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("digits") / "run"
-    result = call("fit", "mdn", "--out", folder, *SMALL)
-    assert result.exit_code == 0, result.output
-    return folder
+    settings = ce.GeneratorSettings("digits", **SMALL)
+    return ce.fit(settings, out=folder, machine=Machine(accelerator="cpu"), progress=False)
 
 
 @pytest.fixture(autouse=True)
 def _six_points(monkeypatch):
-    monkeypatch.setattr(evaluation, "ENERGY_POINTS", 6)
+    monkeypatch.setattr(samples, "ENERGY_POINTS", 6)
 
 
 def random_weights():
@@ -71,20 +71,6 @@ def test_images_become_bytes_in_three_channels():
     assert {0, 255} <= set(grey.flatten())
 
 
-def test_figures_are_of_features_against_real_ones():
-    real = images(40, 3)
-    features = real[:30] * 0.1  # inside the real ones' balls, and reaching few of them
-    found = inception_figures(features, real, neighbors=3)
-    scores = neighborhood_scores(real, features, neighbors=3)
-    assert found == {
-        "inception_frechet": frechet_distance(features, real),
-        "inception_kernel": kernel_distance(features, real),
-        "inception_precision": scores.precision,
-        "inception_recall": scores.recall,
-    }
-    assert scores.precision > 2 * scores.recall
-
-
 def test_features_are_the_network_s_of_each_image(weights, monkeypatch):
     monkeypatch.setattr(inception, "BATCH", 2)
     points, state = images(5, 3 * 6 * 5), torch.random.get_rng_state()
@@ -108,57 +94,48 @@ def test_modules_are_imported_without_their_package(torch_fidelity, monkeypatch)
 
 
 def test_evaluate_adds_figures_in_inception_features(digits_run, weights):
-    assert call("evaluate", digits_run).exit_code == 0
-    path = digits_run / "evaluation.json"
-    plain = json.loads(path.read_text())
-    result = call("evaluate", digits_run, "--feature-weights", weights)
-    assert result.exit_code == 0, result.output
-    found = json.loads(path.read_text())
+    plain, evaluation = digits_run.evaluate(), digits_run.evaluate(feature_weights=weights)
+    found = evaluation.as_dict()
     assert found["settings"].pop("inception") == {
         "extractor": "torch-fidelity FeatureExtractorInceptionV3, 2048",
         "torch_fidelity": import_alone("version").__version__,
         "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "published_weights": False,
     }
-    assert f"The weights are not {WEIGHTS}" in result.stdout
-    assert all(name in result.stdout for name in INCEPTION_MEANINGS)
+    assert any(note.startswith(f"The weights are not {WEIGHTS}") for note in evaluation.notes)
     dataset, network = load("digits"), Inception(weights, (1, 8, 8))
-    samples = Run.open(digits_run).load_network().sample(12, generator=torch.Generator().manual_seed(1))[:6]
+    drawn = digits_run.network().sample(12, generator=torch.Generator().manual_seed(1))[:6]
     held_out = network.features(dataset.held_out.points[:6], "held out")
-    for column, points in (("model", samples), ("reference", dataset.train.points[:6])):
+    for column, points in (("model", drawn), ("reference", dataset.train.points[:6])):
         features = network.features(points, column)
-        shown = {name: found[column].pop(name) for name in INCEPTION_MEANINGS}
+        shown = {name: found["tables"]["samples"][column].pop(name) for name in IN_FEATURES}
         scores = neighborhood_scores(held_out, features, neighbors=5)
         assert shown["inception_frechet"] == pytest.approx(frechet_distance(features, held_out))
         assert shown["inception_kernel"] == pytest.approx(kernel_distance(features, held_out))
         assert (shown["inception_precision"], shown["inception_recall"]) == (scores.precision, scores.recall)
         assert shown["inception_frechet"] > 0
-    assert found == plain
+    assert found == plain.as_dict()
 
 
 def test_the_published_weights_are_known_by_their_digest(digits_run, weights, monkeypatch):
-    monkeypatch.setattr(evaluation, "inception_figures", lambda *_, **__: dict.fromkeys(INCEPTION_MEANINGS, 0.5))
     monkeypatch.setattr(inception, "WEIGHTS_DIGEST", hashlib.sha256(weights.read_bytes()).hexdigest())
-    result = call("evaluate", digits_run, "--feature-weights", weights)
-    assert result.exit_code == 0, result.output
-    assert "The weights are not" not in result.stdout
-    assert (
-        json.loads((digits_run / "evaluation.json").read_text())["settings"]["inception"]["published_weights"] is True
-    )
+    found = digits_run.evaluate(feature_weights=weights)
+    assert not any("The weights are not" in note for note in found.notes)
+    assert found.settings["inception"]["published_weights"] is True
 
 
 def test_without_the_option_torch_fidelity_is_not_needed(digits_run, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
-    assert call("evaluate", digits_run).exit_code == 0
-    found = json.loads((digits_run / "evaluation.json").read_text())
-    assert set(found["model"]) == set(found["reference"]) == set(MEANINGS) - {"column_distance"}
-    assert "inception" not in found["settings"]
-    result = call("evaluate", digits_run, "--feature-weights", "weights.pth")
-    refused(
-        result,
-        "needs torch-fidelity (no module named 'torch_fidelity')",
-        "pip install '.[features]' in this project's folder",
+    found = digits_run.evaluate()
+    everything = {metric.name for metric in SAMPLE_METRICS} - set(IN_FEATURES) - {"column_distance"}
+    assert set(found.model) == everything
+    assert set(found.reference) == everything - {"fidelity_over_ceiling"}
+    assert "inception" not in found.settings
+    message = (
+        r"needs torch-fidelity \(no module named 'torch_fidelity'\): pip install '.\[features\]' in this project's"
     )
+    with pytest.raises(InputError, match=message):
+        digits_run.evaluate(feature_weights=Path("weights.pth"))
 
 
 class Code:
@@ -222,11 +199,13 @@ def write(path, kind):
 def test_files_that_are_no_such_weights(torch_fidelity, digits_run, tmp_path, kind, part):
     path = tmp_path / "weights.pth"
     write(path, kind)
-    (digits_run / "evaluation.json").unlink(missing_ok=True)
-    result = call("evaluate", digits_run, "--feature-weights", path)
-    refused(result, f"{path}: expected the weights that torch-fidelity publishes as {WEIGHTS}", part, "give that file")
+    with pytest.raises(InputError) as refused:
+        digits_run.evaluate(feature_weights=path)
+    message = str(refused.value)
+    assert message.startswith(f"{path}: expected the weights that torch-fidelity publishes as {WEIGHTS}")
+    assert part in message
+    assert message.endswith("give that file")
     assert not (tmp_path / "executed").exists()
-    assert not (digits_run / "evaluation.json").exists()
 
 
 def test_the_code_in_a_file_would_run(tmp_path):
@@ -244,11 +223,11 @@ def test_features_that_are_not_finite(weights):
 
 
 def test_runs_without_such_figures(tmp_path):
-    Run.create(tmp_path / "moons", FitConfig(data="moons"), load("moons"))
-    result = call("evaluate", tmp_path / "moons", "--feature-weights", tmp_path / "x.pth")
-    refused(result, "--feature-weights: Inception features are of images", "the data are points; leave it out")
-    Run.create(tmp_path / "ae", AutoencoderConfig("digits"), load("digits"))
-    result = call("evaluate", tmp_path / "ae", "--feature-weights", tmp_path / "x.pth")
-    refused(result, "--feature-weights is for generators of images", "is an autoencoder; leave it out")
+    moons = Run.create(tmp_path / "moons", GENERATOR, ce.GeneratorSettings("moons"), load("moons"))
+    with pytest.raises(InputError, match=r"`feature_weights`: Inception .* of images .* the data are points; leave it"):
+        moons.evaluate(feature_weights=tmp_path / "x.pth")
+    autoencoder = Run.create(tmp_path / "ae", AUTOENCODER, ce.AutoencoderSettings("digits"), load("digits"))
+    with pytest.raises(InputError, match=r"`feature_weights` is for generators of images, .* an autoencoder; leave it"):
+        autoencoder.evaluate(feature_weights=tmp_path / "x.pth")
     with pytest.raises(InputError, match="the data are 4 channels"):
         Inception(tmp_path / "x.pth", (4, 2, 2))

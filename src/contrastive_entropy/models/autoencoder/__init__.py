@@ -1,14 +1,16 @@
 """Autoencoders: an encoder whose decoder answers one code with several alternatives."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.fitting.contract import Kind
+from contrastive_entropy.fitting.run import Run
+from contrastive_entropy.metrics.evaluation import Evaluation
 from contrastive_entropy.models.autoencoder.evaluation import evaluate
-from contrastive_entropy.models.autoencoder.figures import figures
 from contrastive_entropy.models.autoencoder.network import EncoderMixtureDecoder
 from contrastive_entropy.models.autoencoder.settings import AutoencoderPlan, AutoencoderSettings, plan
 from contrastive_entropy.models.autoencoder.step import AutoencoderStep, network
@@ -26,6 +28,13 @@ def sample(
     """One alternative each for fresh codes near those of the training points."""
     features = encoded(network, dataset().train.points).features
     return network.sample(count, features, generator=generator, from_density=from_density)
+
+
+def figures(run: Run, dataset: Dataset, evaluation: Evaluation) -> dict[str, Any]:
+    """Pictures by file name; matplotlib is loaded when they are asked for."""
+    from contrastive_entropy.models.autoencoder.figures import figures as draw
+
+    return draw(run, dataset, evaluation)
 
 
 def commands() -> dict[str, Callable[..., None]]:

@@ -1,14 +1,16 @@
 """Generators: noise to points whose law is the data's."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.fitting.contract import Kind
+from contrastive_entropy.fitting.run import Run
+from contrastive_entropy.metrics.evaluation import Evaluation
 from contrastive_entropy.models.generator.evaluation import evaluate
-from contrastive_entropy.models.generator.figures import figures
 from contrastive_entropy.models.generator.network import Generator
 from contrastive_entropy.models.generator.settings import GeneratorPlan, GeneratorSettings, plan
 from contrastive_entropy.models.generator.step import GeneratorStep, network
@@ -24,6 +26,13 @@ def sample(
 ) -> Tensor:
     """Points of fresh noise; the data play no part."""
     return network.sample(count, generator=generator, from_density=from_density)
+
+
+def figures(run: Run, dataset: Dataset, evaluation: Evaluation) -> dict[str, Any]:
+    """Pictures by file name; matplotlib is loaded when they are asked for."""
+    from contrastive_entropy.models.generator.figures import figures as draw
+
+    return draw(run, dataset, evaluation)
 
 
 GENERATOR = Kind(
