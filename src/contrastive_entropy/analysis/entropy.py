@@ -106,40 +106,46 @@ def measure(
     settings = {"data": data, "against": against, "variance": variance, "batch_size": batch_size, "seed": seed}
     settings |= {name: True for name, given in {"fidelity": fidelity, "standardize": standardize}.items() if given}
     sums = _Sums(settings | {"digest": [_digest(part) for part in (p, q) if part is not None and out is not None]}, out)
-
-    def norm(name: str, points: Points) -> float:
-        pairs = len(points) * (len(points) + 1) // 2
-        return sums.run(name, pairs, partial(streamed_log_norm, points, variance=variance, batch_size=batch_size))
-
     try:
-        log_p = norm("log <p,p>", p)
-        scale: dict[str, Any] = {"variance": variance, "dimension": int(p.shape[1])}
-        figures: dict[str, Any] = {
-            "points": len(p),
-            **scale,
-            "log_norm": log_p,
-            "renyi_entropy": -log_p,
-            "effective_points": effective_points(log_p, **scale),
-        }
-        if q is not None:
-            log_q = norm("log <q,q>", q)
-            inner = partial(streamed_log_inner, p, q, variance=variance, batch_size=batch_size)
-            log_pq = sums.run("log <p,q>", len(p) * len(q), inner)
-            figures |= {
-                "against_points": len(q),
-                "against_log_norm": log_q,
-                "against_effective_points": effective_points(log_q, **scale),
-                "log_inner": log_pq,
-                "cauchy_schwarz_divergence": max(0.0, log_p + log_q - 2 * log_pq),
-                "mmd": squared_mmd(log_p, log_q, log_pq, **scale) ** 0.5,
-            }
-            if fidelity:
-                figures |= _fidelity(p, q, variance, batch_size)
+        figures = _figures(p, q, variance, batch_size, sums)
+        if q is not None and fidelity:
+            figures |= _fidelity(p, q, variance, batch_size)
     except ValueError as error:
         raise InputError(str(error)) from error
     figures |= {"loading_seconds": loaded - start, "seconds": time.monotonic() - loaded}
     sums.finish(figures)
     return figures
+
+
+def _figures(p: Points, q: Points | None, variance: float, batch_size: int, sums: "_Sums") -> dict[str, Any]:
+    """Of p and, if there is one, of q and both together."""
+
+    def norm(name: str, points: Points) -> float:
+        pairs = len(points) * (len(points) + 1) // 2
+        return sums.run(name, pairs, partial(streamed_log_norm, points, variance=variance, batch_size=batch_size))
+
+    log_p = norm("log <p,p>", p)
+    scale: dict[str, Any] = {"variance": variance, "dimension": int(p.shape[1])}
+    figures: dict[str, Any] = {
+        "points": len(p),
+        **scale,
+        "log_norm": log_p,
+        "renyi_entropy": -log_p,
+        "effective_points": effective_points(log_p, **scale),
+    }
+    if q is None:
+        return figures
+    log_q = norm("log <q,q>", q)
+    inner = partial(streamed_log_inner, p, q, variance=variance, batch_size=batch_size)
+    log_pq = sums.run("log <p,q>", len(p) * len(q), inner)
+    return figures | {
+        "against_points": len(q),
+        "against_log_norm": log_q,
+        "against_effective_points": effective_points(log_q, **scale),
+        "log_inner": log_pq,
+        "cauchy_schwarz_divergence": max(0.0, log_p + log_q - 2 * log_pq),
+        "mmd": squared_mmd(log_p, log_q, log_pq, **scale) ** 0.5,
+    }
 
 
 def _fidelity(p: Points, q: Points, variance: float, batch_size: int) -> dict[str, float]:

@@ -11,7 +11,7 @@ from contrastive_entropy.data.load import load_pair
 from contrastive_entropy.data.scales import NOWHERE_NEAR, default_variance
 from contrastive_entropy.data.schema import image_shape_of
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.mixtures.decomposition import decompose
+from contrastive_entropy.mixtures.decomposition import Decomposition, decompose
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.report.drawing import png_bytes
 from contrastive_entropy.report.spectra import functions_figure, scree_figure
@@ -67,25 +67,30 @@ def decompose_data(
     except ValueError as error:  # all else fits
         raise InputError(NOWHERE_NEAR) from error
     shown = min(functions, found.rank)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomically(paths[0], png_bytes(scree_figure(found)))
+        write_atomically(paths[1], png_bytes(functions_figure(found, shown, image_shape_of(schema))))
+        write_atomically(paths[2], _arrays(found, x, z, shown, chosen))
+    except OSError as error:
+        raise InputError(f"cannot write to {out} ({error.strerror}); choose another `out`") from error
+    return chosen, paths
+
+
+def _arrays(found: Decomposition, x: Tensor, z: Tensor, count: int, variance: float) -> bytes:
+    """decomposition.npz, with so many of the functions."""
     stream = io.BytesIO()
     np.savez(
         stream,
         values=found.values.numpy(),
         total=found.total.numpy(),
         left_points=x.numpy(),
-        left_functions=found.left_values[:, :shown].numpy(),
+        left_functions=found.left_values[:, :count].numpy(),
         right_points=z.numpy(),
-        right_functions=found.right_values[:, :shown].numpy(),
-        variance=np.array(chosen),
+        right_functions=found.right_values[:, :count].numpy(),
+        variance=np.array(variance),
     )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomically(paths[0], png_bytes(scree_figure(found)))
-        write_atomically(paths[1], png_bytes(functions_figure(found, shown, image_shape_of(schema))))
-        write_atomically(paths[2], stream.getvalue())
-    except OSError as error:
-        raise InputError(f"cannot write to {out} ({error.strerror}); choose another `out`") from error
-    return chosen, paths
+    return stream.getvalue()
 
 
 def _subset(points: Tensor | np.ndarray, count: int, seed: int) -> Tensor:
