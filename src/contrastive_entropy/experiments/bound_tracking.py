@@ -10,25 +10,28 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from contrastive_entropy.config import AutoencoderConfig
-from contrastive_entropy.experiments.record import Clock, finished_run, markdown, mean_and_error, shown, write_result
-from contrastive_entropy.experiments.settings import BoundTrackingConfig
+from contrastive_entropy.experiments.journal import Clock, finished_run, markdown, mean_and_error, shown, write_result
+from contrastive_entropy.experiments.settings import BoundTrackingSettings, recorded
+from contrastive_entropy.fitting.run import BOUNDS, Run, load_for
 from contrastive_entropy.mixtures.joint import JointMixture, conditional_bound
 from contrastive_entropy.mixtures.mixture import GaussianMixture
-from contrastive_entropy.reconstruction import load_autoencoder
-from contrastive_entropy.report import png_bytes
-from contrastive_entropy.runs import BOUNDS, Run, load_for, write_atomically
-from contrastive_entropy.tracking import encoded, read_bounds
+from contrastive_entropy.models.autoencoder import AUTOENCODER, AutoencoderSettings
+from contrastive_entropy.models.autoencoder.tracking import encoded, read_bounds
+from contrastive_entropy.report.drawing import png_bytes
+from contrastive_entropy.storage import write_atomically
 
 FREE_STEPS = 400
 """Steps of the free centers."""
 
+PAPER = 5.0
+"""The paper's variance for MNIST."""
 
-def run(config: BoundTrackingConfig, folder: Path) -> dict[str, Any]:
+
+def run(settings: BoundTrackingSettings, folder: Path) -> dict[str, Any]:
     """Train what is missing, then write bound-tracking.json and bound-tracking.png.
 
     Args:
-        config: settings.
+        settings: of the experiment.
         folder: of the experiment; its runs are in `runs/`.
 
     Returns:
@@ -39,31 +42,33 @@ def run(config: BoundTrackingConfig, folder: Path) -> dict[str, Any]:
     """
     clock = Clock(folder)
     rows, curves = [], []
-    first = _settings(config, config.features[0], config.centers[0], config.seeds[0])
-    datasets = {seed: load_for(dataclasses.replace(first, seed=seed)) for seed in config.seeds}
-    for features in config.features:
-        for centers in config.centers:
+    first = _fit(settings, settings.features[0], settings.centers[0], settings.seeds[0])
+    datasets = {seed: load_for(dataclasses.replace(first, seed=seed)) for seed in settings.seeds}
+    for features in settings.features:
+        for centers in settings.centers:
             runs = []
             for seed, dataset in datasets.items():
                 name = f"features{features}-centers{centers}-seed{seed}"
                 runs.append(
-                    finished_run(_settings(config, features, centers, seed), folder / "runs" / name, dataset, clock)
+                    finished_run(
+                        AUTOENCODER, _fit(settings, features, centers, seed), folder / "runs" / name, dataset, clock
+                    )
                 )
             tables = [read_bounds(run.folder / BOUNDS) for run in runs]
             row: dict[str, Any] = {"features": features, "centers": centers}
             for part in ("train", "held_out"):
                 for name in ("tightness", "gap", "neighbors", "iid_tightness", "best_error", "mean_error"):
                     row[f"{part}_{name}"] = mean_and_error([table[part][name][-1] for table in tables])
-            if config.free and features == 1:
-                row["free_tightness"] = free_tightness(runs[0], datasets[config.seeds[0]].train.points, centers)
+            if settings.free and features == 1:
+                row["free_tightness"] = free_tightness(runs[0], datasets[settings.seeds[0]].train.points, centers)
             rows.append(row)
             curves.append(
                 {"features": features, "centers": centers, "runs": [curve(table["train"]) for table in tables]}
             )
             write_result(
                 folder / "bound-tracking.json",
-                dataclasses.asdict(config),
-                list(config.seeds),
+                recorded(settings),
+                list(settings.seeds),
                 clock,
                 {"rows": rows, "curves": curves},
             )
@@ -71,22 +76,11 @@ def run(config: BoundTrackingConfig, folder: Path) -> dict[str, Any]:
     return {"rows": rows, "curves": curves}
 
 
-def _settings(config: BoundTrackingConfig, features: int, centers: int, seed: int) -> AutoencoderConfig:
-    return AutoencoderConfig(
-        data=config.data,
-        data_root=config.data_root,
-        standardize=config.standardize,
-        points=config.points,
-        features=features,
-        centers=centers,
-        codes=config.codes,
-        frequencies=config.frequencies,
-        learning_rate=config.learning_rate,
-        variance_end=config.variance,
-        feature_variance=config.feature_variance,
-        steps=config.steps,
-        seed=seed,
-    )
+def _fit(settings: BoundTrackingSettings, features: int, centers: int, seed: int) -> AutoencoderSettings:
+    fit = settings.fit
+    if fit.data == "mnist" and fit.variance_end is None:
+        fit = dataclasses.replace(fit, variance_end=PAPER)
+    return dataclasses.replace(fit, features=features, centers=centers, seed=seed)
 
 
 def curve(columns: dict[str, list[float]]) -> dict[str, list[float]]:
@@ -106,7 +100,7 @@ def free_tightness(run: Run, data: torch.Tensor, centers: int) -> float:
         data: (n, d) its training points.
         centers: C.
     """
-    joint = encoded(load_autoencoder(run), data)
+    joint = encoded(run.network(), data)
     nodes, log_weights = joint.quadrature()
     keep = log_weights > log_weights.amax() - 12  # the rest holds less than 1e-4 of the mass
     nodes, log_weights = nodes[keep][::4], torch.log_softmax(log_weights[keep][::4], 0)
@@ -204,9 +198,9 @@ def table(found: dict[str, Any]) -> str:
     return markdown(headings, rows)
 
 
-def reading(rows: list[dict[str, Any]]) -> str:
+def reading(found: dict[str, Any]) -> str:
     """A paragraph on what was found, from the rows alone."""
-    lines = []
+    rows, lines = found["rows"], []
     for features in sorted({row["features"] for row in rows}):
         own = [row for row in rows if row["features"] == features]
         reached = ", ".join(f"{row['train_tightness'][0]:.3f} (C = {row['centers']})" for row in own)

@@ -10,19 +10,20 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.errors import InputError
-from contrastive_entropy.experiments.arena import Arena
-from contrastive_entropy.experiments.contenders import PEERS, Contender
-from contrastive_entropy.experiments.record import (
-    Clock,
-    markdown,
-    mean_and_error,
-    over_seeds,
-    write_result,
+from contrastive_entropy.experiments.comparison import Comparison, contender
+from contrastive_entropy.experiments.journal import Clock, markdown, mean_and_error, over_seeds, write_result
+from contrastive_entropy.experiments.settings import CompareSettings, recorded
+from contrastive_entropy.fitting.plan import Plan
+from contrastive_entropy.fitting.settings import refuse_useless
+from contrastive_entropy.report.drawing import (
+    DATA_COLOR,
+    MODEL_COLOR,
+    draw_points,
+    draw_sheet,
+    png_bytes,
+    principal_axes,
 )
-from contrastive_entropy.experiments.settings import CompareConfig
-from contrastive_entropy.report import DATA_COLOR, MODEL_COLOR, draw_points, draw_sheet, png_bytes, principal_axes
-from contrastive_entropy.runs import write_atomically
+from contrastive_entropy.storage import write_atomically
 
 SHEET = 8
 """Images per row of a sheet."""
@@ -42,12 +43,12 @@ MEANINGS = {
 """Columns of the table, and where they should go."""
 
 
-def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
+def run(settings: CompareSettings, folder: Path) -> dict[str, Any]:
     """Train and evaluate what is missing, then write compare.json and compare.png.
 
     Args:
-        config: settings.
-        folder: of the experiment; one file of figures and one of weights per contender and seed are in `runs/`.
+        settings: of the experiment.
+        folder: of the experiment; the runs of all contenders and seeds are in `runs/`.
 
     Returns:
         The settings, and rows: one per contender with the figures of every seed, and what real points reach.
@@ -55,28 +56,38 @@ def run(config: CompareConfig, folder: Path) -> dict[str, Any]:
     Raises:
         InputError: an unknown contender, data or a folder that cannot be used, or a signal stopped it.
     """
-    if all(name.partition(":")[0] in PEERS for name in config.contenders):
-        for setting in ("coarse_every", "fine_every"):
-            if getattr(config, setting) is not None:
-                flag = "--" + setting.replace("_", "-")
-                raise InputError(f"{flag} would be ignored: none of --contenders sees the variance; leave it out")
+    contenders = [contender(name) for name in settings.contenders]
+    if not any(choice.objective.sees_variance for choice in contenders):
+        looks = {name: getattr(settings.fit, name) for name in ("coarse_every", "fine_every")}
+        given = {name: value for name, value in looks.items() if value is not None}
+        refuse_useless(given, dict.fromkeys(given, "none of the contenders sees the variance"))
     clock = Clock(folder)
-    arena = Arena(config, folder, clock, expected=len(config.contenders) * len(config.seeds))
-    base, dataset, space = arena.base, arena.dataset, arena.space
-    contenders = [Contender.named(name, arena.variance_start) for name in config.contenders]
-    losses = [contender.loss() for contender in contenders]
+    runs = len(contenders) * len(settings.seeds)
+    comparison = Comparison(settings, folder, clock, expected=runs)
+    dataset, space = comparison.dataset, comparison.judge.space
     rows: list[dict[str, Any]] = []
     samples: list[tuple[str, Tensor]] = [("held out", dataset.held_out.points)]
-    settings = dataclasses.asdict(config)
-    shared = dataclasses.asdict(dataclasses.replace(base, data=config.data, data_root=None))
-    found = {"fit": shared, "space": space.name, "space_digest": space.digest, "real": arena.real, "rows": rows}
-    for contender, loss in zip(contenders, losses, strict=True):
-        fits = [dataclasses.replace(contender.settings(base), seed=seed) for seed in config.seeds]
-        rows.append({"contender": contender.name, "runs": [arena.run(contender.name, loss, fit) for fit in fits]})
-        samples.append((contender.name, arena.samples(contender.name, fits[0], 2000)[0]))
-        write_result(folder / "compare.json", settings, list(config.seeds), clock, found)
+    asked = recorded(settings)
+    shared = {**dataclasses.asdict(settings.fit), **_decided(comparison.plan), "data_root": None}
+    found = {"fit": shared, "space": space.name, "space_digest": space.digest, "real": comparison.real, "rows": rows}
+    for name, choice in zip(settings.contenders, contenders, strict=True):
+        fits = [comparison.settings(choice, seed=seed) for seed in settings.seeds]
+        rows.append({"contender": name, "runs": [comparison.run(name, fit) for fit in fits]})
+        samples.append((name, comparison.samples(name, fits[0], 2000)[0]))
+        write_result(folder / "compare.json", asked, list(settings.seeds), clock, found)
         write_atomically(folder / "compare.png", png_bytes(figure(samples, dataset)))
-    return {"config": settings, **found}
+    return {"config": asked, **found}
+
+
+def _decided(plan: Plan) -> dict[str, Any]:
+    """What all runs share that was not asked for."""
+    return {
+        "variance_start": plan.variance.start,
+        "variance_end": plan.variance.end,
+        "learning_rate": plan.learning_rate,
+        "noise_dimension": plan.model.noise_dimension,
+        "principal_components": plan.model.principal_components,
+    }
 
 
 def figure(samples: list[tuple[str, Tensor]], dataset: Dataset) -> Figure:

@@ -11,13 +11,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from contrastive_entropy.config import FitConfig
 from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.load import STACKED, load, stacks
 from contrastive_entropy.data.toys import MODES, sample_toy, toy_modes
 from contrastive_entropy.errors import InputError, suggestion
-from contrastive_entropy.evaluation import generate
-from contrastive_entropy.experiments.record import (
+from contrastive_entropy.experiments.journal import (
     Clock,
     finished_run,
     markdown,
@@ -26,11 +24,21 @@ from contrastive_entropy.experiments.record import (
     training_seconds,
     write_result,
 )
-from contrastive_entropy.experiments.settings import ModeCoverageConfig
+from contrastive_entropy.experiments.settings import ModeCoverageSettings, recorded
+from contrastive_entropy.fitting.machine import Machine
+from contrastive_entropy.fitting.run import load_for
 from contrastive_entropy.metrics.modes import ModeScores, class_mode_scores, mode_scores
-from contrastive_entropy.report import DATA_COLOR, MODEL_COLOR, draw_points, draw_sheet, png_bytes, principal_axes
-from contrastive_entropy.runs import load_for, write_atomically
+from contrastive_entropy.models.generator import GENERATOR, GeneratorSettings
+from contrastive_entropy.report.drawing import (
+    DATA_COLOR,
+    MODEL_COLOR,
+    draw_points,
+    draw_sheet,
+    png_bytes,
+    principal_axes,
+)
 from contrastive_entropy.spaces.classifier import Classifier
+from contrastive_entropy.storage import write_atomically
 
 LAWS: dict[str, dict[str, Any]] = {
     "ring8": {
@@ -81,11 +89,11 @@ PUBLISHED = {
 give too little to repeat it exactly."""
 
 
-def run(config: ModeCoverageConfig, folder: Path) -> dict[str, Any]:
+def run(settings: ModeCoverageSettings, folder: Path) -> dict[str, Any]:
     """Train what is missing, then write mode-coverage.json and mode-coverage.png.
 
     Args:
-        config: settings.
+        settings: of the experiment.
         folder: of the experiment; its runs are in `runs/`.
 
     Returns:
@@ -94,47 +102,39 @@ def run(config: ModeCoverageConfig, folder: Path) -> dict[str, Any]:
     Raises:
         InputError: a law without modes, a folder that cannot be used, or a signal stopped it.
     """
-    clock = Clock(folder)
-    judges = {law: judge(law, config) for law in config.laws}
+    clock, machine = Clock(folder), Machine(precision=settings.precision)
+    judges = {law: judge(law, settings) for law in settings.laws}
     rows: list[dict[str, Any]] = []
     pictures: list[tuple[Dataset, Tensor, Tensor]] = []
-    asked = {law: settings_of(law, config) for law in config.laws}
+    asked = {law: settings_of(law, settings) for law in settings.laws}
     for law, judged in judges.items():
         scores: dict[str, list[dict[str, float]]] = {"model": [], "real": []}
         seconds = []
-        for seed in config.seeds:
-            settings = FitConfig(
-                data=law, seed=seed, data_root=config.data_root if law == STACKED else None, **asked[law]
-            )
-            dataset = load_for(settings)
+        for seed in settings.seeds:
+            root = settings.data_root if law == STACKED else None
+            fit = GeneratorSettings(law, seed=seed, data_root=root, **asked[law])
+            dataset = load_for(fit)
             trained = finished_run(
-                settings, folder / "runs" / f"{law}-seed{seed}", dataset, clock, precision=config.precision
+                GENERATOR, fit, folder / "runs" / f"{law}-seed{seed}", dataset, clock, machine=machine
             )
             seconds.append(training_seconds(trained))
-            samples = generate(trained, judged.samples, generator=torch.Generator().manual_seed(seed))
+            samples = trained.generate(judged.samples, generator=torch.Generator().manual_seed(seed))
             real = judged.real(2 * seed + 1)  # for the toys, as the held-out part
             for name, points in (("model", samples), ("real", real)):
                 scores[name].append(dataclasses.asdict(judged.scores(points)))
-            if seed == config.seeds[0]:
+            if seed == settings.seeds[0]:
                 pictures.append((dataset, real, samples))
         rows.append({"law": law, **judged.description, "seconds": seconds, **scores})
-        write_result(
-            folder / "mode-coverage.json",
-            dataclasses.asdict(config),
-            list(config.seeds),
-            clock,
-            {"settings": asked, "rows": rows},
-        )
+        found = {"settings": asked, "rows": rows}
+        write_result(folder / "mode-coverage.json", recorded(settings), list(settings.seeds), clock, found)
     write_atomically(folder / "mode-coverage.png", png_bytes(figure(pictures)))
     return {"rows": rows}
 
 
-def settings_of(law: str, config: ModeCoverageConfig) -> dict[str, Any]:
+def settings_of(law: str, settings: ModeCoverageSettings) -> dict[str, Any]:
     """What a law's runs set."""
-    settings = {"objective": config.objective, **LAWS[law]}
-    if config.steps is not None:
-        settings["steps"] = config.steps
-    return settings
+    found = {"objective": settings.objective, **LAWS[law]}
+    return found if settings.steps is None else found | {"steps": settings.steps}
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Judge:
     real: Callable[[int], Tensor]
 
 
-def judge(law: str, config: ModeCoverageConfig) -> Judge:
+def judge(law: str, settings: ModeCoverageSettings) -> Judge:
     """The published protocol of a law.
 
     Raises:
@@ -168,14 +168,14 @@ def judge(law: str, config: ModeCoverageConfig) -> Judge:
             )
         modes, radius = toy_modes(law)
         toy = {"modes": len(modes), "radius": radius}
-        count = config.samples or 2500
+        count = settings.samples or 2500
         return Judge(
             count,
             toy,
             lambda points: mode_scores(points, modes, radius=radius),
             lambda seed: sample_toy(law, count, seed=seed),
         )
-    digits = load("mnist", data_root=config.data_root)
+    digits = load("mnist", data_root=settings.data_root)
     assert digits.train.labels is not None
     assert digits.held_out.labels is not None
     classifier = Classifier(digits.train.points, digits.train.labels, epochs=10)
@@ -191,7 +191,7 @@ def judge(law: str, config: ModeCoverageConfig) -> Judge:
         "classifier": f"{classifier.name}, accuracy {accuracy:.3f}",
         "classifier_digest": classifier.digest,
     }
-    count = config.samples or 26_000
+    count = settings.samples or 26_000
 
     def real(seed: int) -> Tensor:
         """Of held-out digits, which the classifier has not seen."""
@@ -266,9 +266,9 @@ def spread(row: dict[str, Any]) -> str:
     return f"{mean_and_error(own)[0] / mean_and_error(real)[0]:.2f} of real" if own and real else "no sample on a mode"
 
 
-def reading(rows: list[dict[str, Any]]) -> str:
+def reading(found: dict[str, Any]) -> str:
     """A paragraph on what was found, from the rows alone."""
-    lines = []
+    rows, lines = found["rows"], []
     for row in rows:
         all_modes = sum(score["modes"] == row["modes"] for score in row["model"])
         good = [score["high_quality"] for score in row["model"]]

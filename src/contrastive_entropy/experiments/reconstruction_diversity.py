@@ -8,23 +8,27 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from contrastive_entropy.config import AutoencoderConfig
+from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.experiments.record import Clock, finished_run, markdown, shared_settings, write_result
-from contrastive_entropy.experiments.settings import ReconstructionDiversityConfig
-from contrastive_entropy.reconstruction import evaluate_reconstruction
-from contrastive_entropy.report import draw_alternatives, png_bytes
-from contrastive_entropy.runs import load_for, write_atomically
+from contrastive_entropy.experiments.journal import Clock, finished_run, markdown, write_result
+from contrastive_entropy.experiments.settings import ReconstructionDiversitySettings, recorded
+from contrastive_entropy.fitting.machine import Machine
+from contrastive_entropy.fitting.run import load_for
+from contrastive_entropy.models.autoencoder import AUTOENCODER, AutoencoderSettings
+from contrastive_entropy.models.autoencoder.network import CODES
+from contrastive_entropy.objectives.catalog import CONDITIONAL_OBJECTIVES
+from contrastive_entropy.report.drawing import draw_alternatives, png_bytes
+from contrastive_entropy.storage import write_atomically
 
 COLUMNS = 16
 ROWS = 10
 
 
-def run(config: ReconstructionDiversityConfig, folder: Path) -> dict[str, Any]:
+def run(settings: ReconstructionDiversitySettings, folder: Path) -> dict[str, Any]:
     """Train both models if they are not there, then write reconstruction-diversity.json and .png.
 
     Args:
-        config: settings.
+        settings: of the experiment.
         folder: of the experiment; its runs are in `runs/`.
 
     Returns:
@@ -33,36 +37,37 @@ def run(config: ReconstructionDiversityConfig, folder: Path) -> dict[str, Any]:
     Raises:
         InputError: data that are not images, a folder that cannot be used, or a signal stopped it.
     """
-    clock = Clock(folder)
-    mixture = AutoencoderConfig(**shared_settings(AutoencoderConfig, config), variance_end=config.variance)
-    dataset = load_for(mixture)
-    mixture = mixture.resolve(dataset)
-    plain = dataclasses.replace(mixture, centers=1, objective="log_likelihood", codes="one_hot")
+    clock, fit = Clock(folder), settings.fit
+    dataset = load_for(fit)
     if dataset.image_shape is None:
-        raise InputError(f"{config.data} holds points; this experiment shows images: digits, mnist, celeba, ...")
+        raise InputError(f"{fit.data} holds points; this experiment shows images: digits, mnist, celeba, ...")
+    machine = Machine(precision=settings.precision, track_every=settings.track_every)
     found: dict[str, dict[str, Any]] = {}
     sheets = []
-    for name, settings in (("mixture decoder", mixture), ("plain autoencoder", plain)):
-        evaluation = evaluate_reconstruction(
-            finished_run(
-                settings,
-                folder / "runs" / name.replace(" ", "-"),
-                dataset,
-                clock,
-                precision=config.precision,
-                track_every=config.track_every,
-            ),
-            dataset,
+    for name, asked in (("mixture decoder", fit), ("plain autoencoder", _plain(fit, dataset))):
+        run = finished_run(
+            AUTOENCODER, asked, folder / "runs" / name.replace(" ", "-"), dataset, clock, machine=machine
         )
-        found[name] = {"bounds": evaluation.bounds, **evaluation.model}
-        sheets.append((name, evaluation.inputs, evaluation.alternatives))
-        if settings is mixture:
-            found["draws from the posterior"] = evaluation.reference
-            sheets.append(("data drawn from p(x|y)", evaluation.inputs, evaluation.posterior))
-    rows = {"settings": evaluation.settings, "models": found}
-    write_result(folder / "reconstruction-diversity.json", dataclasses.asdict(config), [config.seed], clock, rows)
+        evaluation = run.kind.evaluate(run, dataset)
+        arrays = evaluation.arrays
+        found[name] = {"bounds": dict(evaluation.table("bounds").columns), **evaluation.model}
+        sheets.append((name, arrays["inputs"], arrays["alternatives"]))
+        if asked is fit:
+            found["draws from the posterior"] = dict(evaluation.reference)
+            sheets.append(("data drawn from p(x|y)", arrays["inputs"], arrays["posterior"]))
+    rows = {"settings": dict(evaluation.settings), "models": found}
+    write_result(folder / "reconstruction-diversity.json", recorded(settings), [fit.seed], clock, rows)
     write_atomically(folder / "reconstruction-diversity.png", png_bytes(figure(sheets, dataset.image_shape)))
     return rows
+
+
+def _plain(fit: AutoencoderSettings, dataset: Dataset) -> AutoencoderSettings:
+    """The plain autoencoder, one center by maximum likelihood, at the variances of the mixture decoder."""
+    fall = AUTOENCODER.plan(fit, dataset).variance
+    likelihood = next(objective.name for objective in CONDITIONAL_OBJECTIVES if objective.equation == "(E16)")
+    return dataclasses.replace(
+        fit, centers=1, objective=likelihood, codes=CODES[0], variance_start=fall.start, variance_end=fall.end
+    )
 
 
 def figure(sheets: list[tuple[str, Tensor, Tensor]], image_shape: tuple[int, int, int]) -> Figure:

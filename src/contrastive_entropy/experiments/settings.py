@@ -1,202 +1,144 @@
-"""Settings of the experiments, apart from what runs them: the command line shows their defaults without loading more."""
+"""Settings of the experiments, apart from what runs them: the command line shows their defaults without loading more.
 
-from dataclasses import dataclass
+Each holds the settings of its fits, so that a setting of a model is written down once.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
 from typing import Any
 
-from contrastive_entropy.config import ADAPTIVE, Machine
+from contrastive_entropy.fitting.machine import PRECISIONS
+from contrastive_entropy.fitting.settings import MACHINE, OBJECTIVE, RARE, TRAINING, option
+from contrastive_entropy.models.autoencoder.settings import AutoencoderSettings
+from contrastive_entropy.models.generator.settings import GeneratorSettings
+
+
+def _precision() -> Any:
+    return option("32-true", f"Of the networks: {', '.join(PRECISIONS)}.", panel=MACHINE, choices=PRECISIONS)
+
+
+def _seeds(default: tuple[int, ...]) -> Any:
+    return option(default, "One repetition for each.", panel=TRAINING)
 
 
 @dataclass(frozen=True)
-class BoundTrackingConfig:
-    """Settings.
+class BoundTrackingSettings:
+    """How tight the conditional bound gets with the number of centers.
 
     Args:
-        data, data_root, standardize, points: as in `AutoencoderConfig`.
-        features: dimensions of the code, one sweep for each.
-        centers: C, one run for each.
-        seeds: one repetition for each.
-        steps: of every run.
-        codes, frequencies: as in `AutoencoderConfig`.
-        learning_rate, variance, feature_variance: as in `AutoencoderConfig`; the density's variance falls to `variance`.
-        free: also optimise centers that no decoder ties together, for the first seed of one-dimensional features.
+        fit: of every run, but for features, centers and seed.
     """
 
-    data: str = "mnist"
-    data_root: str | None = None
-    standardize: bool = False
-    points: int = 800
-    features: tuple[int, ...] = (1, 2)
-    centers: tuple[int, ...] = (1, 2, 5, 10, 20, 30)
-    seeds: tuple[int, ...] = (0, 1, 2)
-    steps: int = 2000
-    codes: str = "heads"
-    frequencies: int = 0
-    learning_rate: float = 2e-3
-    variance: float | None = 5.0
-    feature_variance: float = 0.0025
-    free: bool = True
+    fit: AutoencoderSettings = field(
+        default_factory=lambda: AutoencoderSettings("mnist", points=800, learning_rate=2e-3)
+    )
+    features: tuple[int, ...] = option((1, 2), "Dimensions of the code, one sweep for each.", panel=OBJECTIVE)
+    centers: tuple[int, ...] = option((1, 2, 5, 10, 20, 30), "Numbers of centers, one run for each.", panel=OBJECTIVE)
+    seeds: tuple[int, ...] = _seeds((0, 1, 2))
+    free: bool = option(True, "Also optimise centers that no decoder ties together, for 1-D features.", panel=OBJECTIVE)
 
 
 BOUND_TRACKING_QUICK: dict[str, Any] = {"centers": (1, 5), "seeds": (0,), "features": (1,), "steps": 200, "points": 400}
-"""Changes that `--quick` makes."""
+"""Changes that `--quick` makes, and so below."""
 
 
 @dataclass(frozen=True)
-class ReconstructionDiversityConfig:
-    """Settings.
+class ReconstructionDiversitySettings:
+    """Many alternatives for one input, beside the plain autoencoder's mean.
 
     Args:
-        data, data_root, points, features, centers, codes, steps, body, width, depth, decoder, decoder_width, frequencies,
-            principal_components, learning_rate, variance, feature_variance, seed: as in `AutoencoderConfig`; variance is
-            the density's at the end.
-        batch_size: of both models.
-        precision, track_every: as in `Machine`.
+        fit: of the mixture decoder; the plain autoencoder has one center and maximum likelihood.
     """
 
-    data: str = "digits"
-    data_root: str | None = None
-    points: int | None = None
-    features: int = 1
-    centers: int = 16
-    codes: str = "heads"
-    steps: int = 3000
-    batch_size: int = 256
-    body: str = "mlp"
-    width: int = 256
-    depth: int = 3
-    decoder: str | None = None
-    decoder_width: int | None = None
-    frequencies: int = 0
-    principal_components: int = 0
-    learning_rate: float = 1e-3
-    variance: float | None = None
-    feature_variance: float = 0.0025
-    seed: int = 0
-    precision: str = Machine.precision
-    track_every: int | None = None
+    fit: AutoencoderSettings = field(
+        default_factory=lambda: AutoencoderSettings("digits", features=1, centers=16, steps=3000)
+    )
+    precision: str = _precision()
+    track_every: int | None = option(
+        None, "Steps between rows of bounds.csv.", panel=RARE, least=1, chosen="20 rows in all"
+    )
 
 
 RECONSTRUCTION_DIVERSITY_QUICK: dict[str, Any] = {"steps": 200, "centers": 4}
-"""Changes that `--quick` makes."""
 
 
 @dataclass(frozen=True)
-class ModeCoverageConfig:
-    """Settings.
+class ModeCoverageSettings:
+    """Modes reached, share of samples on one, and evenness. The fits' settings are each law's own."""
 
-    Args:
-        laws: of `data.MODES`, or stacked_mnist.
-        seeds: one repetition for each.
-        objective: as in `FitConfig`.
-        steps: of every run; None is each law's own, below.
-        samples: that are looked at; None is as published, 2,500, or 26,000 for stacked_mnist.
-        data_root: as in `FitConfig`, for stacked_mnist.
-        precision: of the networks, as in `Machine`.
-    """
-
-    laws: tuple[str, ...] = ("ring8", "grid25", "modes1200")
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
-    objective: str = "debiased_nuclear_norm"
-    steps: int | None = None
-    samples: int | None = None
-    data_root: str | None = None
-    precision: str = Machine.precision
+    laws: tuple[str, ...] = option(
+        ("ring8", "grid25", "modes1200"),
+        "Laws of separate modes: ring8, grid25, modes1200, stacked_mnist.",
+        panel=OBJECTIVE,
+    )
+    seeds: tuple[int, ...] = _seeds((0, 1, 2, 3, 4, 5, 6, 7, 8, 9))
+    objective: str = option("debiased_nuclear_norm", "As in `fit generator`.", panel=OBJECTIVE)
+    steps: int | None = option(None, "Optimiser steps.", least=1, chosen="each law's own")
+    samples: int | None = option(None, "That are looked at.", least=1, chosen="as published")
+    data_root: str | None = option(None, "Folder with copies of hub data sets, for stacked_mnist.", panel=RARE)
+    precision: str = _precision()
 
 
 MODE_COVERAGE_QUICK: dict[str, Any] = {"seeds": (0,), "steps": 300}
-"""Changes that `--quick` makes."""
 
 
 @dataclass(frozen=True)
-class CompareConfig:
-    """Settings.
+class CompareSettings:
+    """Objectives beside the losses that people would use instead.
 
     Args:
-        contenders: NAME or NAME:PARAMETER of `contenders.NAMES`.
-        seeds: one repetition for each.
-        data, data_root, standardize, points, steps, batch_size, components, learning_rate, decay_fraction,
-            average_fraction, variance_start, variance_end, body, width, noise_dimension, principal_components: as in
-            `FitConfig`, for all contenders alike; peers draw as many data points as debiased_nuclear_norm.
-        coarse_every, fine_every: as in `FitConfig`, for our objectives.
-        precision: of the network, as in `Machine`.
+        fit: of every run, but for objective and seed.
     """
 
-    contenders: tuple[str, ...] = (
-        "debiased_nuclear_norm",
-        "nuclear_norm:1e-2",
-        "debiased_normalized_inner_product",
-        "normalized_inner_product",
-        "log_likelihood",
-        "sinkhorn_debiased",
-        "sinkhorn",
-        "energy",
-        "mmd",
+    fit: GeneratorSettings = field(default_factory=lambda: GeneratorSettings("digits"))
+    contenders: tuple[str, ...] = option(
+        (
+            "debiased_nuclear_norm",
+            "nuclear_norm:smoothing=0.01",
+            "debiased_normalized_inner_product",
+            "normalized_inner_product",
+            "log_likelihood",
+            "sinkhorn_debiased",
+            "sinkhorn",
+            "energy",
+            "mmd",
+        ),
+        "Objectives of `fit generator`, with commas between them; options follow a colon: mmd:scale=0.3.",
+        panel=OBJECTIVE,
     )
-    seeds: tuple[int, ...] = (0, 1, 2)
-    data: str = "digits"
-    data_root: str | None = None
-    standardize: bool = False
-    points: int | None = None
-    steps: int = 2000
-    batch_size: int = 256
-    components: int = 512
-    learning_rate: float | None = None
-    decay_fraction: float = 0.6
-    coarse_every: int | None = None
-    fine_every: int | None = None
-    average_fraction: float = 0.1
-    variance_start: float | None = None
-    variance_end: float | None = None
-    body: str = "mlp"
-    width: int = 256
-    noise_dimension: int | None = None
-    principal_components: int = 0
-    precision: str = Machine.precision
+    seeds: tuple[int, ...] = _seeds((0, 1, 2))
+    precision: str = _precision()
 
 
 COMPARE_QUICK: dict[str, Any] = {"seeds": (0,), "steps": 100, "contenders": ("debiased_nuclear_norm", "energy")}
-"""Changes that `--quick` makes."""
 
 
 @dataclass(frozen=True)
-class VarianceSweepConfig:
-    """Settings.
+class VarianceSweepSettings:
+    """Diversity and meaning over the variance.
 
     Args:
-        objectives: our contenders of `compare`, NAME or NAME:PARAMETER.
-        factors: variances at the end of annealing, relative to the one chosen from the data.
-        seeds: one repetition for each.
-        data, data_root, standardize, points, steps, batch_size, components, learning_rate, decay_fraction, coarse_every,
-            fine_every, body, width, noise_dimension, principal_components: as in `FitConfig`.
-        schedule: as in `FitConfig`; the adaptive one ends small variances higher where samples cannot follow.
-        precision: of the network, as in `Machine`.
+        fit: of every run, but for objective, seed and the variances.
     """
 
-    objectives: tuple[str, ...] = (
-        "debiased_nuclear_norm",
-        "nuclear_norm:1e-2",
-        "normalized_inner_product",
-        "log_likelihood",
+    fit: GeneratorSettings = field(default_factory=lambda: GeneratorSettings("moons"))
+    objectives: tuple[str, ...] = option(
+        (
+            "debiased_nuclear_norm",
+            "nuclear_norm:smoothing=0.01",
+            "normalized_inner_product",
+            "log_likelihood",
+        ),
+        "Objectives of `fit generator`, with commas between them.",
+        panel=OBJECTIVE,
     )
-    factors: tuple[float, ...] = (0.001, 0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-    seeds: tuple[int, ...] = (0, 1, 2)
-    data: str = "moons"
-    data_root: str | None = None
-    standardize: bool = False
-    points: int | None = None
-    steps: int = 2000
-    batch_size: int = 256
-    components: int = 512
-    learning_rate: float | None = None
-    decay_fraction: float = 0.6
-    coarse_every: int | None = None
-    fine_every: int | None = None
-    body: str = "mlp"
-    width: int = 256
-    noise_dimension: int | None = None
-    principal_components: int = 0
-    schedule: str = ADAPTIVE
-    precision: str = Machine.precision
+    factors: tuple[float, ...] = option(
+        (0.001, 0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+        "Variances at the end, relative to the one chosen from the data.",
+        panel=OBJECTIVE,
+    )
+    seeds: tuple[int, ...] = _seeds((0, 1, 2))
+    precision: str = _precision()
 
 
 VARIANCE_SWEEP_QUICK: dict[str, Any] = {
@@ -205,4 +147,9 @@ VARIANCE_SWEEP_QUICK: dict[str, Any] = {
     "factors": (0.01, 1.0, 100.0),
     "objectives": ("debiased_nuclear_norm", "normalized_inner_product"),
 }
-"""Changes that `--quick` makes."""
+
+
+def recorded(settings: Any) -> dict[str, Any]:
+    """What a result says was asked: the fit's settings and the experiment's own, by name."""
+    own = dataclasses.asdict(settings)
+    return own.pop("fit", {}) | own

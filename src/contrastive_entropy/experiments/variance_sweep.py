@@ -1,6 +1,5 @@
 """Diversity and meaning over the variance, per objective, and where the variance that is chosen from the data falls."""
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,22 +12,18 @@ from torch import Tensor
 
 from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.evaluation import FAR_QUANTILE
-from contrastive_entropy.experiments.arena import POINTS, Arena
-from contrastive_entropy.experiments.contenders import OBJECTIVE_NAMES, PEERS, Contender
-from contrastive_entropy.experiments.record import (
-    Clock,
-    markdown,
-    mean_and_error,
-    shown,
-    write_result,
-)
-from contrastive_entropy.experiments.settings import VarianceSweepConfig
-from contrastive_entropy.metrics.diagnosis import SIGNATURES, diagnose_samples, diagnose_training, monitors
-from contrastive_entropy.metrics.distances import far_share, vendi_score
+from contrastive_entropy.experiments.comparison import Comparison, contender
+from contrastive_entropy.experiments.journal import Clock, markdown, mean_and_error, shown, write_result
+from contrastive_entropy.experiments.settings import VarianceSweepSettings, recorded
+from contrastive_entropy.metrics.diagnosis import SIGNATURES, diagnose_samples, diagnose_training
+from contrastive_entropy.metrics.monitors import monitors
+from contrastive_entropy.metrics.neighborhoods import far_share
+from contrastive_entropy.metrics.samples import FAR_QUANTILE
+from contrastive_entropy.metrics.scores import vendi_score
 from contrastive_entropy.mixtures.mixture import GaussianMixture
-from contrastive_entropy.report import DATA_COLOR, draw_points, draw_sheet, png_bytes, principal_axes
-from contrastive_entropy.runs import write_atomically
+from contrastive_entropy.report.drawing import DATA_COLOR, draw_points, draw_sheet, png_bytes, principal_axes
+from contrastive_entropy.spaces.space import POINTS
+from contrastive_entropy.storage import write_atomically
 
 RANKED = 512
 """Samples whose effective rank is taken; `SHOWN` are looked at for the diagnoses and the strip."""
@@ -36,11 +31,15 @@ RANKED = 512
 SHOWN = 1024
 
 
-def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
+Strips = dict[str, list[tuple[float, Tensor, float]]]
+"""Per objective, for each factor: the variance asked for, samples of the first seed, and the variance reached."""
+
+
+def run(settings: VarianceSweepSettings, folder: Path) -> dict[str, Any]:
     """Train what is missing, then write variance-sweep.json and variance-sweep.png.
 
     Args:
-        config: settings.
+        settings: of the experiment.
         folder: of the experiment; its runs are in `runs/`.
 
     Returns:
@@ -49,56 +48,57 @@ def run(config: VarianceSweepConfig, folder: Path) -> dict[str, Any]:
     Raises:
         InputError: an unknown objective, data or a folder that cannot be used, or a signal stopped it.
     """
-    peers = [name for name in config.objectives if name.partition(":")[0] in PEERS]
-    if peers:
-        raise InputError(f"{peers[0]} has no variance to sweep; --objectives takes {', '.join(OBJECTIVE_NAMES)}")
+    for name in settings.objectives:
+        if not contender(name).objective.sees_variance:
+            raise InputError(f"{name} has no variance to sweep; leave it out of `objectives`")
     clock = Clock(folder)
-    runs = len(config.objectives) * len(config.factors) * len(config.seeds)
-    arena = Arena(config, folder, clock, expected=runs)
-    auto = arena.base.variance_end
-    assert auto is not None
-    contenders = [Contender.named(name, arena.variance_start) for name in config.objectives]
+    runs = len(settings.objectives) * len(settings.factors) * len(settings.seeds)
+    comparison = Comparison(settings, folder, clock, expected=runs)
+    auto = comparison.plan.variance.end
     rows: list[dict[str, Any]] = []
-    strips: dict[str, list[tuple[float, Tensor, float]]] = {name: [] for name in config.objectives}
-    for contender in contenders:
-        name, loss, base = contender.name, contender.loss(), contender.settings(arena.base)
-        for factor in config.factors:
-            end = auto * factor
-            fits = [
-                dataclasses.replace(base, seed=seed, variance_end=end, variance_start=max(end, arena.variance_start))
-                for seed in config.seeds
-            ]
-            label = f"{name}@{factor:g}"
-            results = [arena.run(label, loss, fit) for fit in fits]
-            drawn = [arena.samples(label, fit, SHOWN) for fit in fits]
-            strips[name].append((end, *drawn[0]))
-            ranks = [
-                (effective_rank_of(samples, reached), effective_rank_of(arena.dataset.held_out.points, reached))
-                for samples, reached in drawn
-            ]
-            seen = [
-                diagnosed(arena, samples, result["figures"], both, reached)
-                for (samples, reached), result, both in zip(drawn, results, ranks, strict=True)
-            ]
-            rows.append(
-                {
-                    "objective": name,
-                    "factor": factor,
-                    "variance": end,
-                    "reached": [reached for _, reached in drawn],
-                    "runs": results,
-                    "effective_ranks": [rank for rank, _ in ranks],
-                    "real_effective_ranks": [real for _, real in ranks],
-                    "diagnoses": [name for name in SIGNATURES if 2 * sum(name in names for names in seen) > len(seen)],
-                }
-            )
-        findings = {"space": arena.space.name, "auto": auto, "real": arena.real, "rows": rows}
-        settings = dataclasses.asdict(config)
-        path = folder / "variance-sweep.json"
-        write_result(path, settings, list(config.seeds), clock, findings)
-        found = {"config": settings, **findings}
-        write_atomically(folder / "variance-sweep.png", png_bytes(figure(found, strips, arena.dataset)))
+    strips: Strips = {name: [] for name in settings.objectives}
+    asked = recorded(settings)
+    for name in settings.objectives:
+        for factor in settings.factors:
+            row, strip = _row(comparison, settings, name, factor)
+            rows.append(row)
+            strips[name].append(strip)
+        findings = {"space": comparison.judge.space.name, "auto": auto, "real": comparison.real, "rows": rows}
+        write_result(folder / "variance-sweep.json", asked, list(settings.seeds), clock, findings)
+        found = {"config": asked, **findings}
+        write_atomically(folder / "variance-sweep.png", png_bytes(figure(found, strips, comparison.dataset)))
     return found
+
+
+def _row(
+    comparison: Comparison, settings: VarianceSweepSettings, name: str, factor: float
+) -> tuple[dict[str, Any], tuple[float, Tensor, float]]:
+    """An objective at one factor, all seeds, and what the strip shows of the first."""
+    fall, choice = comparison.plan.variance, contender(name)
+    end, label = fall.end * factor, f"{name}@{factor:g}"
+    fits = [
+        comparison.settings(choice, seed=seed, variance_end=end, variance_start=max(end, fall.start))
+        for seed in settings.seeds
+    ]
+    results = [comparison.run(label, fit) for fit in fits]
+    drawn = [comparison.samples(label, fit, SHOWN) for fit in fits]
+    test = comparison.dataset.held_out.points
+    ranks = [(effective_rank_of(samples, reached), effective_rank_of(test, reached)) for samples, reached in drawn]
+    seen = [
+        diagnosed(comparison, samples, result["figures"], both, reached)
+        for (samples, reached), result, both in zip(drawn, results, ranks, strict=True)
+    ]
+    row = {
+        "objective": name,
+        "factor": factor,
+        "variance": end,
+        "reached": [reached for _, reached in drawn],
+        "runs": results,
+        "effective_ranks": [rank for rank, _ in ranks],
+        "real_effective_ranks": [real for _, real in ranks],
+        "diagnoses": [name for name in SIGNATURES if 2 * sum(name in names for names in seen) > len(seen)],
+    }
+    return row, (end, *drawn[0])
 
 
 def effective_rank_of(points: Tensor, variance: float) -> float:
@@ -107,26 +107,26 @@ def effective_rank_of(points: Tensor, variance: float) -> float:
 
 
 def diagnosed(
-    arena: Arena, samples: Tensor, figures: dict[str, float], ranks: tuple[float, float], variance: float
+    comparison: Comparison, samples: Tensor, figures: dict[str, float], ranks: tuple[float, float], variance: float
 ) -> set[str]:
     """Names of what training and evaluation would say of a run's samples, against a random batch and real points.
 
     Args:
-        arena: of the run.
+        comparison: of the run.
         samples: (n, d).
-        figures: of the run, in the arena's space.
+        figures: of the run, in the judge's space.
         ranks: effective rank of the samples and of real points.
         variance: that the run ended at, with an adaptive schedule above what was asked for where that is too small.
     """
-    train, base = arena.dataset.train.points, arena.base
+    train, base = comparison.dataset.train.points, comparison.base
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
     p, q = (
         GaussianMixture(points, variance) for points in (train[order[: base.batch_size]], samples[: base.components])
     )
-    radius = float(arena.space.held_out_distance.quantile(FAR_QUANTILE))
+    radius = float(comparison.judge.held_out_distance.quantile(FAR_QUANTILE))
     seen = diagnose_training(monitors(p, q), at_end=True) + diagnose_samples(
         figures | {"effective_rank": ranks[0], "far_share": far_share(samples, train, radius=radius)},
-        arena.real | {"effective_rank": ranks[1], "far_share": 1 - FAR_QUANTILE},
+        comparison.real | {"effective_rank": ranks[1], "far_share": 1 - FAR_QUANTILE},
     )
     return {diagnosis.name for diagnosis in seen}
 
@@ -163,7 +163,7 @@ def tolerated(rows: list[dict[str, Any]]) -> tuple[float, float]:
     return rows[low]["factor"], rows[high]["factor"]
 
 
-def figure(found: dict[str, Any], strips: dict[str, list[tuple[float, Tensor, float]]], dataset: Dataset) -> Figure:
+def figure(found: dict[str, Any], strips: Strips, dataset: Dataset) -> Figure:
     """Coverage, recall, precision and the distance that counts over the variance, and samples of the first seed."""
     objectives = [name for name, strip in strips.items() if strip]
     by_objective = _by_objective(found)

@@ -1,7 +1,5 @@
 """What every experiment shares: runs that are made once, and results with the command that made them."""
 
-import dataclasses
-import json
 import platform
 import shlex
 import statistics
@@ -14,11 +12,14 @@ from typing import Any
 
 import torch
 
-from contrastive_entropy import __version__, training
-from contrastive_entropy.config import Config, Machine, automatic_device
 from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.runs import CONFIG, Run, write_json
+from contrastive_entropy.fitting import trainer
+from contrastive_entropy.fitting.contract import Kind
+from contrastive_entropy.fitting.machine import Machine, automatic_device
+from contrastive_entropy.fitting.run import CONFIG, Run, absolute
+from contrastive_entropy.storage import read_json, write_json
+from contrastive_entropy.version import VERSION
 
 
 class StoppedError(InputError):
@@ -47,26 +48,6 @@ class Clock:
         return total
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """What `runs.write_json` wrote; None if it is not there, or damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def shared_settings(kind: type, config: Any) -> dict[str, Any]:
-    """Those of an experiment's settings that a fit has, too, by name.
-
-    Args:
-        kind: `FitConfig` or `AutoencoderConfig`.
-        config: of `settings`.
-    """
-    names = {field.name for field in dataclasses.fields(kind)}
-    return {name: value for name, value in dataclasses.asdict(config).items() if name in names}
-
-
 def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A markdown table."""
     lines = ["".join(f"| {cell} " if cell else "| " for cell in cells) + "|" for cells in (headings, *rows)]
@@ -74,34 +55,29 @@ def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def finished_run(
-    config: Config,
-    folder: Path,
-    dataset: Dataset,
-    clock: Clock,
-    *,
-    precision: str = Machine.precision,
-    track_every: int | None = None,
+    kind: Kind, settings: Any, folder: Path, dataset: Dataset, clock: Clock, *, machine: Machine | None = None
 ) -> Run:
-    """The run of a config in a folder: as it is if finished, continued if begun, made if not there.
+    """The run of settings in a folder: as it is if finished, continued if begun, made if not there.
 
     Raises:
         InputError: the folder holds a run with other settings.
         StoppedError: a signal asked for it.
     """
+    machine = machine or Machine()
     begun = (folder / CONFIG).is_file()
     if begun:
-        run = Run.open(folder)
-        if run.config != Run.resolved(config, dataset) or run.machine.precision != precision:
-            raise InputError(f"{folder} holds a run with other settings; choose another --out")
+        run = Run.open(folder, [kind])
+        if run.settings != absolute(settings) or run.machine.precision != machine.precision:
+            raise InputError(f"{folder} holds a run with other settings; choose another `out`")
         if run.finished:
             return run
     clock.worked = True
     start = clock.seconds()
     if begun:
-        run = training.resume(folder, progress=True, track_every=track_every)
+        run = trainer.resume(run, progress=True)
     else:
-        run = training.fit(config, folder, dataset, progress=True, precision=precision, track_every=track_every)
-    write_json(_seconds_of(run), {"seconds": round(training_seconds(run) + clock.seconds() - start, 1)})
+        run = trainer.fit(kind, settings, folder, dataset, machine=machine, progress=True)
+    write_json(_seconds_of(run), {"seconds": round(training_seconds(run) + clock.seconds() - start, 3)})
     if not run.finished:
         raise StoppedError("stopped; the same command continues the experiment where it stood")
     return run
@@ -139,7 +115,7 @@ def write_result(
             "config": config,
             "seed": seeds[0] if len(seeds) == 1 else seeds,
             "commit": commit(),
-            "version": __version__,
+            "version": VERSION,
             "torch": torch.__version__,
             "device": device_name(),
             "wall_seconds": round(clock.seconds(), 1),
