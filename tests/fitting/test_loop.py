@@ -3,7 +3,6 @@ import math
 
 import pytest
 import torch
-from fits import adapted, fit, judged, started
 
 import contrastive_entropy as ce
 from contrastive_entropy import InputError
@@ -15,6 +14,7 @@ from contrastive_entropy.models.generator import GENERATOR
 from contrastive_entropy.models.generator.network import Generator
 from contrastive_entropy.models.generator.settings import plan
 from contrastive_entropy.variance import geometric_schedule, neighbor_variance
+from fits import adapted, fit, judged, started
 
 SMALL = ce.GeneratorSettings("moons", steps=30, batch_size=32, components=32, width=16, depth=1, noise_dimension=4)
 AUTOENCODER = ce.AutoencoderSettings("moons", centers=2, width=16, depth=1)
@@ -301,7 +301,9 @@ def test_fine_steps_are_for_principal_components(tmp_path):
     line = torch.arange(40.0)[:, None]
     with pytest.raises(InputError, match="the training points, 40 x 1, span 1: leave it out"):
         plan(ce.GeneratorSettings("one", principal_components=8, fine_every=4), Dataset.of("one", line, line))
-    run = Run.create(tmp_path, GENERATOR, dataclasses.replace(SMALL, data="digits", principal_components=8), load("digits"))
+    run = Run.create(
+        tmp_path, GENERATOR, dataclasses.replace(SMALL, data="digits", principal_components=8), load("digits")
+    )
     assert (run.plan.model.fine_every, run.plan.model.coarse_every) == (4, 4)
     assert ce.open_run(tmp_path).plan == run.plan
 
@@ -327,7 +329,9 @@ def test_finer_components_alone_show_that_samples_vary_too_little_in_them():
     place = {"location": torch.zeros(8), "scale": torch.ones(()), "basis": torch.eye(8)}
     body = _Deviations()
     network = Generator(body, noise_dimension=8, variance=20.0, **place)
-    unseen, seen = slopes_of(settings, Dataset.of("eight", x, x), network, body.fine)  # of steps that see all, the others
+    unseen, seen = slopes_of(
+        settings, Dataset.of("eight", x, x), network, body.fine
+    )  # of steps that see all, the others
     assert float(seen.mean() / seen.std()) * 100**0.5 > 5  # it shall grow
     assert abs(float(unseen.mean() / unseen.std())) * 100**0.5 < 2.5
 

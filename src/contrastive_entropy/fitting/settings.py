@@ -231,8 +231,9 @@ def refuse_changes(settings: Any, given: Mapping[str, Any]) -> None:
     for name, value in given.items():
         known = getattr(settings, name)
         if value != known:
+            own = "one, which was chosen" if known is None else known
             raise InputError(
-                f"`{name}` {value} differs from the run's {known}: a resumed run keeps its settings. Leave it out, or "
+                f"`{name}` {value} differs from the run's {own}: a resumed run keeps its settings. Leave it out, or "
                 "start anew with `overwrite` instead of `resume`"
             )
 
