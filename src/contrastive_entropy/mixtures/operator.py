@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.numerics.derivatives import link
 from contrastive_entropy.numerics.gaussian import log_kernel
 from contrastive_entropy.numerics.nuclear import LogNuclearNorm, check_smoothing, matrix_nuclear_norm
 from contrastive_entropy.numerics.pairwise import flat_batches, shared_variance, standardized_for_matrix
@@ -45,7 +46,7 @@ def log_nuclear_norm(
     halves = [(0.5 * mixture.log_weights).to(x.dtype) for mixture in (p, q)]
     entries, batch = flat_batches([x, z], halves)
     options = (differences, dtype, smoothing, tolerance, method)
-    values: Tensor = LogNuclearNorm.apply(*entries, options)
+    values: Tensor = LogNuclearNorm.apply(*entries, link(*entries), options)
     return values.reshape(batch) + constant
 
 

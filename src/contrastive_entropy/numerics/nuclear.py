@@ -9,6 +9,7 @@ from torch import Tensor
 
 from contrastive_entropy.errors import NumericalWarning
 from contrastive_entropy.numerics.decompositions import smoothed_sum
+from contrastive_entropy.numerics.derivatives import link, once_differentiable
 from contrastive_entropy.numerics.gaussian import exact_products
 from contrastive_entropy.numerics.polar import TOLERANCE, check_options, smoothed_polar
 
@@ -42,7 +43,7 @@ def matrix_nuclear_norm(
     if matrix.numel() == 0:
         return matrix.sum((-2, -1))
     flat = matrix.reshape(-1, *matrix.shape[-2:])
-    norms: Tensor = _NuclearNorm.apply(flat, smoothing, tolerance, method)
+    norms: Tensor = _NuclearNorm.apply(flat, link(flat), smoothing, tolerance, method)
     return norms.reshape(matrix.shape[:-2])
 
 
@@ -74,7 +75,7 @@ class _NuclearNorm(torch.autograd.Function):
     """sum_k sqrt(s_k^2 + e^2) - e of (b, n, m) matrices, with the smoothed polar factor as its gradient."""
 
     @staticmethod
-    def forward(ctx: Any, matrices: Tensor, smoothing: float, tolerance: float, method: str) -> Tensor:
+    def forward(ctx: Any, matrices: Tensor, origin: Tensor, smoothing: float, tolerance: float, method: str) -> Tensor:
         with exact_products(matrices.device):
             if not ctx.needs_input_grad[0]:
                 return _norms(matrices, smoothing).to(matrices.dtype)
@@ -86,14 +87,15 @@ class _NuclearNorm(torch.autograd.Function):
                 stacklevel=3,
             )
         first = found[0].factor  # one matrix is the common case, and a copy of it would cost a page fault every 4 KiB
-        ctx.save_for_backward(first.unsqueeze(0) if len(found) == 1 else torch.stack([p.factor for p in found]))
+        factors = first.unsqueeze(0) if len(found) == 1 else torch.stack([p.factor for p in found])
+        ctx.save_for_backward(factors, origin)
         return torch.stack([polar.norm for polar in found]).to(matrices.dtype)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor, None, None, None]:
-        (factors,) = ctx.saved_tensors
-        return grad_outputs[0][:, None, None] * factors, None, None, None
+    @once_differentiable
+    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor, None, None, None, None]:
+        factors, _ = ctx.saved_tensors
+        return grad_outputs[0][:, None, None] * factors, None, None, None, None
 
 
 def _norms(matrices: Tensor, smoothing: float) -> Tensor:
@@ -114,9 +116,10 @@ class LogNuclearNorm(torch.autograd.Function):
         z: Tensor,
         a: Tensor,
         b: Tensor,
+        origin: Tensor,
         options: tuple[bool, torch.dtype, float, float, str],
     ) -> Tensor:
-        """Options are whether to take differences, the matrix's precision, smoothing, tolerance and method."""
+        """Origin: a `link` to the others. Options: by differences, precision, smoothing, tolerance, method."""
         differences, dtype, smoothing, tolerance, method = options
         wanted = any(ctx.needs_input_grad)
         values, gradients = [], []
@@ -131,17 +134,17 @@ class LogNuclearNorm(torch.autograd.Function):
                 weights = polar.factor.mul_(kernel).div_(polar.norm.to(dtype))
                 gradients.append(_contracted(weights, *entry[:2]))
         if wanted:
-            ctx.save_for_backward(*(torch.stack(parts) for parts in zip(*gradients, strict=True)))
+            ctx.save_for_backward(*(torch.stack(parts) for parts in zip(*gradients, strict=True)), origin)
         return torch.stack(values)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @once_differentiable
     def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, ...]:
         """The contracted gradients, times what comes in."""
         (grad,) = grad_outputs
-        x, z, a, b = ctx.saved_tensors
+        x, z, a, b, _ = ctx.saved_tensors
         scaled = [(grad.to(g.dtype).reshape(-1, *(1,) * (g.ndim - 1)) * g) for g in (x, z, a, b)]
-        return (*(g if needed else None for g, needed in zip(scaled, ctx.needs_input_grad, strict=False)), None)
+        return (*(g if needed else None for g, needed in zip(scaled, ctx.needs_input_grad, strict=False)), None, None)
 
 
 def unit_gram(

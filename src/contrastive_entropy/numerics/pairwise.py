@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from contrastive_entropy.errors import NumericalWarning
 from contrastive_entropy.numerics import engines
+from contrastive_entropy.numerics.derivatives import once_differentiable
 from contrastive_entropy.numerics.engines import Engine
 from contrastive_entropy.numerics.gaussian import (
     DIRECT_DIMENSIONS,
@@ -128,7 +129,7 @@ class _ComponentSum(torch.autograd.Function):
         return rows
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @once_differentiable
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
         x, z, bias, rows, mean = ctx.saved_tensors
         (grad,) = grads
@@ -165,7 +166,7 @@ class _PairSum(torch.autograd.Function):
         return total
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @once_differentiable
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
         x, z, a, b, rows, mean, total = ctx.saved_tensors
         grad = grads[0].to(x.dtype).unsqueeze(-1)
@@ -197,7 +198,7 @@ class _OwnPairSum(torch.autograd.Function):
         return total
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @once_differentiable
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
         x, bias, rows, mean, total = ctx.saved_tensors
         share = (rows.double() + bias.double() - total.unsqueeze(-1)).exp().to(x.dtype)

@@ -77,6 +77,14 @@ class Bound:
         (-self).backward()
 
 
+FUNCTORCH = ("vmap:", "In order to use an autograd.Function with functorch")
+"""How torch's own messages begin where a transform of torch.func meets what it cannot transform."""
+
+NO_TRANSFORMS = (
+    "this objective does not work under torch.func (vmap, grad, jvp ...): give batches as leading dimensions, centers of "
+    "shape (b, m, d), and take gradients by backward() or torch.autograd.grad (docs/library.md)"
+)
+
 Function = TypeVar("Function", bound=Callable[..., Bound])
 
 
@@ -89,8 +97,8 @@ def objective(function: Function) -> Function:
         function: two mixtures p and q, and options, to a Bound.
 
     Returns:
-        The same with these checks. Raises TypeError for anything but mixtures, NotFiniteError for centers that are NaN or
-        infinite; its `terms` are the bound's.
+        The same with these checks. Raises TypeError for anything but mixtures; NotFiniteError, with the bound's terms, for
+        centers that are NaN or infinite; RuntimeError under a transform of torch.func that the objective does not support.
     """
 
     @functools.wraps(function)
@@ -101,8 +109,22 @@ def objective(function: Function) -> Function:
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             require_finite({}, p=p, q=q)
             raise
-        if not bool(bound.value.detach().isfinite().all()):
+        except RuntimeError as error:
+            if str(error).startswith(FUNCTORCH):
+                raise RuntimeError(NO_TRANSFORMS) from error
+            raise
+        if not _is_finite(bound.value.detach()):
             require_finite(bound.terms, p=p, q=q)
         return bound
 
     return cast(Function, checked)
+
+
+def _is_finite(value: Tensor) -> bool:
+    """Whether all values are finite; True under vmap, where nobody can tell."""
+    try:
+        return bool(value.isfinite().all())
+    except RuntimeError as error:
+        if str(error).startswith(FUNCTORCH):
+            return True
+        raise

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from contrastive_entropy.mixtures.limits import log_mean
 from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.numerics.derivatives import once_differentiable
 from contrastive_entropy.numerics.gaussian import EXPONENT_TOLERANCE, exact_products, log_normalizer
 from contrastive_entropy.numerics.pairwise import FAST_TOLERANCE
 from contrastive_entropy.objectives.bound import Bound, objective
@@ -130,15 +131,15 @@ class _OffsetGram(torch.autograd.Function):
     def forward(ctx: Any, centers: Tensor, x: Tensor) -> Tensor:
         """centers (s, c, d) and x (s, 1, d)."""
         offsets = centers - x
-        ctx.save_for_backward(offsets)
+        ctx.save_for_backward(offsets, centers)
         with exact_products(offsets.device):
             return offsets @ offsets.mT
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @once_differentiable
     def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor, None]:
         """In the centers only."""
-        (offsets,) = ctx.saved_tensors
+        offsets, _ = ctx.saved_tensors
         grad = grad_outputs[0]
         with exact_products(offsets.device):
             return (grad + grad.mT) @ offsets, None
