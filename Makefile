@@ -6,7 +6,7 @@ READY := .venv/.ready
 .PHONY: demo test lint slow clean
 
 demo: $(READY)  ## train on real handwritten digits, about a minute, and write pictures to demo/
-	$(BIN)/contrastive-entropy fit mdn --data digits --out demo --overwrite
+	$(BIN)/contrastive-entropy fit generator --data digits --out demo --overwrite
 	@echo "Look at demo/samples.png: held-out digits on the left, generated ones on the right."
 
 test: $(READY)  ## all tests but the slow ones

@@ -16,33 +16,38 @@ from pathlib import Path
 import record
 import torch
 
-from contrastive_entropy import training
-from contrastive_entropy.config import AutoencoderConfig
 from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.load import load
-from contrastive_entropy.steps import conditional_step_bound
+from contrastive_entropy.fitting.contract import Answer
+from contrastive_entropy.fitting.loop import Fit
+from contrastive_entropy.fitting.machine import Machine
+from contrastive_entropy.fitting.trainer import fit
+from contrastive_entropy.models.autoencoder import AUTOENCODER, AutoencoderSettings
 
 PUBLISHED = ("learned", "heads")  # recorded results also hold kinds of codes that are gone
 PARTS = ("encoder", "decoder", "objective", "objective's gradient", "network's gradient", "optimiser")
 
 
-def measure(config: AutoencoderConfig, data: torch.Tensor, repeats: int) -> dict[str, float]:
+def measure(settings: AutoencoderSettings, dataset: Dataset, repeats: int) -> dict[str, float]:
     """Milliseconds of every part."""
-    network = config.network(data.shape[1], (1, 28, 28))
-    network.location.copy_(data.mean(0))
-    network.scale.copy_(data.std())
+    plan, data = AUTOENCODER.plan(settings, dataset), dataset.train.points
+    network = AUTOENCODER.network(plan, dataset.schema)
+    AUTOENCODER.place(network, dataset)
+    loop = Fit(plan, AUTOENCODER.step(plan, network, dataset))
+    now = loop.begin(0)
     optimizer = torch.optim.Adam(network.parameters(), 1e-3, fused=True)
     generator = torch.Generator().manual_seed(0)
     fastest = dict.fromkeys(PARTS, float("inf"))
     for _ in range(repeats):
         clock = [time.perf_counter()]
-        x = data[torch.randint(len(data), (config.batch_size,), generator=generator)]
+        x = data[torch.randint(len(data), (settings.batch_size,), generator=generator)]
         features = network.encode(x)
         conditions = network.add_noise(features, generator=generator)
         clock.append(time.perf_counter())
-        q = network.mixture(conditions, generator=generator)
+        q = network.mixture(conditions)
         clock.append(time.perf_counter())
-        bound = conditional_step_bound(config, x, q, features.detach(), conditions.detach(), config.feature_variance)
+        parts = {"points": x, "centers": q.centers, "features": features.detach(), "conditions": conditions.detach()}
+        bound = loop.part.judge(Answer(parts), now).bound
         clock.append(time.perf_counter())
         (gradient,) = torch.autograd.grad(bound.value, q.centers, retain_graph=True)
         clock.append(time.perf_counter())
@@ -58,10 +63,10 @@ def measure(config: AutoencoderConfig, data: torch.Tensor, repeats: int) -> dict
 
 def whole(codes: str, steps: int, track_every: int, dataset: Dataset) -> float:
     """Steps per second of the command's training, checkpoints and logs included."""
-    config = AutoencoderConfig(data="mnist", features=1, centers=30, codes=codes, steps=steps)
+    settings = AutoencoderSettings("mnist", features=1, centers=30, codes=codes, steps=steps)
     with tempfile.TemporaryDirectory() as folder:
         start = time.monotonic()
-        training.fit(config, Path(folder) / "run", dataset, track_every=track_every)
+        fit(AUTOENCODER, settings, Path(folder) / "run", dataset, machine=Machine(track_every=track_every))
         return steps / (time.monotonic() - start)
 
 
@@ -94,10 +99,10 @@ def main() -> None:
     start = time.monotonic()
     dataset = load("mnist", data_root=options.data_root, points=8192)
     cases = []
-    for codes in ("one_hot", "learned", "gaussian", "heads"):
+    for codes in ("learned", "heads"):
         for centers in (1, 10, 30):
-            config = AutoencoderConfig(data="mnist", features=1, centers=centers, codes=codes).resolve(dataset)
-            times = measure(config, dataset.train.points, options.repeats)
+            settings = AutoencoderSettings("mnist", features=1, centers=centers, codes=codes)
+            times = measure(settings, dataset, options.repeats)
             cases.append({"codes": codes, "centers": centers, "milliseconds": times})
     result = {
         **record.origin(0),
@@ -105,7 +110,7 @@ def main() -> None:
         "whole_steps": options.steps,
         "whole": {
             codes: [whole(codes, options.steps, every, dataset) for every in (options.steps, 100)]
-            for codes in ("heads", "one_hot")
+            for codes in ("heads", "learned")
         },
         "wall_seconds": round(time.monotonic() - start, 1),
     }

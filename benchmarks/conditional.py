@@ -14,19 +14,18 @@ from pathlib import Path
 
 import record
 
-from contrastive_entropy import training
-from contrastive_entropy.config import AutoencoderConfig
 from contrastive_entropy.data.load import load
-from contrastive_entropy.experiments.record import mean_and_error
-from contrastive_entropy.objectives.conditional import CONDITIONAL_OBJECTIVES
-from contrastive_entropy.reconstruction import evaluate_reconstruction
+from contrastive_entropy.experiments.journal import mean_and_error
+from contrastive_entropy.fitting.trainer import fit
+from contrastive_entropy.models.autoencoder import AUTOENCODER, AutoencoderSettings
+from contrastive_entropy.objectives.catalog import CONDITIONAL_OBJECTIVES, names
 
 VARIANCES = (0.23, 0.93, 3.0)
 FIGURES = ("effective_centers", "tightness", "best_error", "mean_error")
 
 
 def measure(objective: str, variance: float, codes: str, seed: int, steps: int) -> dict[str, float]:
-    config = AutoencoderConfig(
+    settings = AutoencoderSettings(
         data="digits",
         objective=objective,
         features=1,
@@ -38,8 +37,8 @@ def measure(objective: str, variance: float, codes: str, seed: int, steps: int) 
     )
     dataset = load("digits")
     with tempfile.TemporaryDirectory() as folder:
-        evaluation = evaluate_reconstruction(training.fit(config, Path(folder) / "run", dataset), dataset)
-    held_out = evaluation.bounds["held_out"]
+        evaluation = fit(AUTOENCODER, settings, Path(folder) / "run", dataset).evaluate()
+    held_out = evaluation.table("bounds")["held_out"]
     return {name: held_out[name] for name in FIGURES} | {
         name: evaluation.model[name] for name in ("diversity", "clarity")
     }
@@ -70,9 +69,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000)
     options = record.parsed(parser, table)
     start, cases = time.monotonic(), []
-    for codes in ("one_hot", "heads"):
+    for codes in ("heads",):
         for variance in VARIANCES:
-            for objective in CONDITIONAL_OBJECTIVES:
+            for objective in names(CONDITIONAL_OBJECTIVES):
                 runs = [measure(objective, variance, codes, seed, options.steps) for seed in range(options.seeds)]
                 cases.append({"objective": objective, "codes": codes, "variance": variance, "runs": runs})
                 print(

@@ -15,19 +15,18 @@ from pathlib import Path
 import record
 import torch
 
-from contrastive_entropy.config import AutoencoderConfig, Config, FitConfig
 from contrastive_entropy.data.load import load
-from contrastive_entropy.steps import initial_network
 from contrastive_entropy.fitting.loop import Fit
+from contrastive_entropy.models import AutoencoderSettings, GeneratorSettings, kind_of
 
-AUTOENCODER = AutoencoderConfig(
+AUTOENCODER = AutoencoderSettings(
     "celeba", features=1, centers=8, codes="heads", body="convolutional", width=8, decoder="mlp", decoder_width=512,
     depth=4, frequencies=4, batch_size=64, points=400,
 )  # fmt: skip
-GENERATOR = FitConfig("celeba", width=512)
-CASES: dict[str, tuple[Config, int]] = {
+GENERATOR = GeneratorSettings("celeba", width=512)
+CASES: dict[str, tuple[AutoencoderSettings | GeneratorSettings, int]] = {
     "fit autoencoder, 400 faces, 8 heads": (AUTOENCODER, 400),
-    "fit mdn, 6,000 faces": (GENERATOR, 512),
+    "fit generator, 6,000 faces": (GENERATOR, 512),
 }
 """Settings, and the components to compare with all coordinates."""
 
@@ -35,13 +34,15 @@ CASES: dict[str, tuple[Config, int]] = {
 class Steps:
     """Training steps of one setting, with the network in bfloat16 where the processor has it."""
 
-    def __init__(self, config: Config, data_root: Path | None) -> None:
-        dataset = load(config.data, data_root=data_root, points=config.points)
-        self.config = config.resolve(dataset)
+    def __init__(self, settings: AutoencoderSettings | GeneratorSettings, data_root: Path | None) -> None:
+        dataset, kind = load(settings.data, data_root=data_root, points=settings.points), kind_of(settings)
+        plan = kind.plan(settings, dataset)
         start = time.perf_counter()
-        network = initial_network(self.config, dataset)
+        network = kind.network(plan, dataset.schema)
+        kind.place(network, dataset)
         self.seconds_to_start = time.perf_counter() - start
-        self.fit = Fit(self.config, network, dataset.train.points)
+        self.components = plan.model.principal_components
+        self.fit = Fit(plan, kind.step(plan, network, dataset))
         self.optimizer = self.fit.configure_optimizers()
         self.step = 0
 
@@ -49,13 +50,14 @@ class Steps:
         """Of one step, the mean of so many."""
         start = time.perf_counter()
         for _ in range(count):
-            index, generator = self.fit.drawn(self.step)
+            now = self.fit.now = self.fit.begin(self.step)
             with torch.autocast("cpu", torch.bfloat16):
-                _, objective = self.fit.model_and_objective(index, generator, self.step)
+                answer = self.fit.part.answer(self.fit.batch(now), now)
+            self.fit.outcome = self.fit.part.judge(answer, now)
             self.optimizer.zero_grad()
-            (-objective().value).backward()
+            self.fit.outcome.bound.backward()
             self.optimizer.step()
-            self.fit.average_weights()
+            self.fit.finish()
             self.step += 1
         return 1e3 * (time.perf_counter() - start) / count
 
@@ -68,7 +70,7 @@ def table(result: dict) -> str:
     ]
     for case in result["cases"]:
         whole, cut = (statistics.median(case[times]) for times in ("milliseconds", "principal_milliseconds"))
-        name = case["name"].replace("fit mdn", "fit generator")  # as the command was called when it was recorded
+        name = case["name"].replace("fit generator", "fit generator")  # as the command was called when it was recorded
         lines.append(
             f"| {name} | {whole:.0f} ms | {case['principal_components']} | {cut:.0f} ms | {whole / cut:.1f} | "
             f"{case['seconds_to_start']:.1f} s |"
@@ -96,7 +98,7 @@ def main() -> None:
         cases.append(
             {
                 "name": name,
-                "principal_components": cut.config.principal_components,
+                "principal_components": cut.components,
                 "seconds_to_start": cut.seconds_to_start,
                 **times,
             }

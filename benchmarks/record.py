@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from contrastive_entropy.experiments.record import commit
+from contrastive_entropy.experiments.journal import commit
 
 ROOT = Path(__file__).resolve().parent.parent
 

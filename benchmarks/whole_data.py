@@ -97,9 +97,9 @@ def fidelity(data_root: Path, count: int = 2000) -> None:
 
 def conditional_limit(folder: Path) -> None:
     """The limit of (E15) on all of a run's training data, and a part of it against the definition in float64."""
+    from contrastive_entropy.fitting.run import Run
     from contrastive_entropy.mixtures.joint import JointMixture
     from contrastive_entropy.models.autoencoder.evaluation import load_autoencoder
-    from contrastive_entropy.fitting.run import Run
     from contrastive_entropy.models.autoencoder.tracking import encoded
 
     figures, peak = run([str(folder)], "limit")

@@ -32,6 +32,6 @@ def test_waiting_threads_of_the_command_sleep_unless_told_otherwise(monkeypatch,
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     seen = []
-    monkeypatch.setattr("contrastive_entropy.cli.app", lambda: seen.append(os.environ.get("GOMP_SPINCOUNT")))
+    monkeypatch.setattr("contrastive_entropy.cli.app.app", lambda: seen.append(os.environ.get("GOMP_SPINCOUNT")))
     contrastive_entropy_command.main()
     assert seen == [expected]

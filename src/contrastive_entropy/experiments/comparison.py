@@ -1,7 +1,6 @@
 """Where contenders meet: one data set, one network, the same batches; runs that are made once, and their figures."""
 
 import dataclasses
-import logging
 import statistics
 import time
 from pathlib import Path
@@ -53,8 +52,6 @@ ROWS = 20
 """Rows of metrics.csv that a run leaves: measuring takes time that is not the step's."""
 
 CPU = torch.device("cpu")
-
-logger = logging.getLogger("contrastive_entropy")
 
 
 def contender(name: str) -> Choice:
@@ -114,11 +111,15 @@ class Comparison:
             StoppedError: Ctrl-C.
         """
         self.asked += 1
-        start, before = time.monotonic(), self.clock.worked
-        self.clock.worked = before
-        logger.info("%s, seed %d%s", name, settings.seed, self._place())
+        start, label = time.monotonic(), f"{name}, seed {settings.seed}{self._place()}"
         run = finished_run(
-            GENERATOR, settings, self._path(name, settings), self.dataset, self.clock, machine=self.machine
+            GENERATOR,
+            settings,
+            self._path(name, settings),
+            self.dataset,
+            self.clock,
+            machine=self.machine,
+            label=label,
         )
         file = self._path(name, settings).with_suffix(".figures.json")
         space = self.judge.space

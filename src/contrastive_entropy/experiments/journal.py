@@ -1,5 +1,6 @@
 """What every experiment shares: runs that are made once, and results with the command that made them."""
 
+import logging
 import platform
 import shlex
 import statistics
@@ -20,6 +21,8 @@ from contrastive_entropy.fitting.machine import Machine, automatic_device
 from contrastive_entropy.fitting.run import CONFIG, Run, absolute
 from contrastive_entropy.storage import read_json, write_json
 from contrastive_entropy.version import VERSION
+
+logger = logging.getLogger("contrastive_entropy")
 
 
 class StoppedError(InputError):
@@ -55,9 +58,21 @@ def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def finished_run(
-    kind: Kind, settings: Any, folder: Path, dataset: Dataset, clock: Clock, *, machine: Machine | None = None
+    kind: Kind,
+    settings: Any,
+    folder: Path,
+    dataset: Dataset,
+    clock: Clock,
+    *,
+    machine: Machine | None = None,
+    label: str = "",
 ) -> Run:
     """The run of settings in a folder: as it is if finished, continued if begun, made if not there.
+
+    Args:
+        kind, settings, folder, dataset, machine: as in `trainer.fit`.
+        clock: of the experiment.
+        label: said before anything is trained.
 
     Raises:
         InputError: the folder holds a run with other settings.
@@ -72,6 +87,8 @@ def finished_run(
         if run.finished:
             return run
     clock.worked = True
+    if label:
+        logger.info(label)
     start = clock.seconds()
     if begun:
         run = trainer.resume(run, progress=True)

@@ -7,8 +7,8 @@ from contrastive_entropy.errors import InputError, suggestion
 from contrastive_entropy.fitting.contract import Kind
 from contrastive_entropy.fitting.machine import Machine
 from contrastive_entropy.fitting.run import Run, load_for
-from contrastive_entropy.models.autoencoder import AUTOENCODER
-from contrastive_entropy.models.generator import GENERATOR
+from contrastive_entropy.models.autoencoder import AUTOENCODER, AutoencoderSettings
+from contrastive_entropy.models.generator import GENERATOR, GeneratorSettings
 
 KINDS = (GENERATOR, AUTOENCODER)
 """All there are, in the order of `fit --help`."""
@@ -77,3 +77,14 @@ def open_run(folder: str | Path) -> Run:
         InputError: no run there, or of another version, or damaged.
     """
     return Run.open(folder, KINDS)
+
+
+__all__ = [
+    "KINDS",
+    "AutoencoderSettings",
+    "GeneratorSettings",
+    "fit",
+    "kind_named",
+    "kind_of",
+    "open_run",
+]

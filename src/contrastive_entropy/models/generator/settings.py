@@ -163,7 +163,9 @@ class GeneratorSettings:
     @property
     def useless(self) -> dict[str, str]:
         """Settings that would do nothing beside the others, and why."""
-        found = {}
+        found, objective = {}, self.choice.objective
+        if not objective.sees_variance:
+            found["coarse_every"] = f"{objective.name} does not see the variance"
         if self.data in names():
             found["held_out"] = f"{self.data} comes with held-out points"
         if self.anneal_fraction == 0:
