@@ -20,22 +20,35 @@ VARIANTS = {
     "projection": ["--objective", "projection"],
     "schur_trace": ["--objective", "schur_trace"],
     "nuclear_norm (exact)": ["--objective", "nuclear_norm"],
-    "nuclear_norm (smoothed, 1e-2)": ["--objective", "nuclear_norm", "--smoothing", "0.01"],
+    "nuclear_norm (smoothed, 1e-2)": ["--objective", "nuclear_norm:smoothing=0.01"],
     "debiased_nuclear_norm": ["--objective", "debiased_nuclear_norm"],
 }
 
 
 def run(arguments: list[str], folder: Path) -> dict[str, object]:
-    command = ["fit", "mdn", *arguments]
+    command = ["fit", "generator", *arguments]
     start = time.monotonic()
-    program = [sys.executable, "-c", "from contrastive_entropy.cli import app; app()", *command, "--out", str(folder)]
+    program = [
+        sys.executable,
+        "-c",
+        "from contrastive_entropy.cli.app import app; app()",
+        *command,
+        "--out",
+        str(folder),
+    ]
     subprocess.run(program, check=True)
     return {
         "command": " ".join(["contrastive-entropy", *command]),
         "wall_seconds": round(time.monotonic() - start, 1),
-        "variance": json.loads((folder / "config.json").read_text())["config"]["variance_end"],
-        "evaluation": json.loads((folder / "evaluation.json").read_text()),
+        "variance": json.loads((folder / "config.json").read_text())["plan"]["variance"]["end"],
+        "evaluation": _figures(json.loads((folder / "evaluation.json").read_text())),
     }
+
+
+def _figures(evaluation: dict) -> dict[str, object]:
+    """The figures of a run, as results hold them."""
+    columns = evaluation["tables"]["samples"]
+    return {**columns, "relative_tightness": columns["model"]["fidelity_over_ceiling"]}
 
 
 def table(result: dict) -> str:

@@ -15,13 +15,13 @@ from objectives import run
 
 STEPS = 1000
 SETS = {
-    "moons": ["--data", "moons", "--objective", "nuclear_norm"],
-    "digits": ["--data", "digits", "--objective", "debiased_nuclear_norm"],
+    "moons": "nuclear_norm",
+    "digits": "debiased_nuclear_norm",
 }
 METHODS = {
-    "exact (singular values, no smoothing)": ["--smoothing", "0"],
-    "smoothed, to 1e-9": ["--tolerance", "1e-9"],
-    "smoothed, to 1e-3 (fast)": ["--tolerance", "1e-3"],
+    "exact (singular values, no smoothing)": "smoothing=0",
+    "smoothed, to 1e-9": "tolerance=1e-9",
+    "smoothed, to 1e-3 (fast)": "tolerance=1e-3",
 }
 SMOOTHING = {"moons": "0.01", "digits": "0.001"}
 FIGURES = ("relative_tightness", "energy_distance", "precision", "recall", "coverage", "effective_rank")
@@ -57,12 +57,13 @@ def main() -> None:
     origin = record.origin(list(range(options.seeds)))
     sets: dict[str, dict[str, list]] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for data, common in SETS.items():
+        for data, objective in SETS.items():
             sets[data] = {method: [] for method in METHODS}
             for seed in range(options.seeds):
                 for number, (method, extra) in enumerate(METHODS.items()):
-                    smoothing = [] if "--smoothing" in extra else ["--smoothing", SMOOTHING[data]]
-                    arguments = [*common, *extra, *smoothing, "--steps", str(STEPS), "--seed", str(seed)]
+                    smoothing = "" if "smoothing" in extra else f":smoothing={SMOOTHING[data]}"
+                    arguments = ["--data", data, "--objective", f"{objective}:{extra}{smoothing}"]
+                    arguments += ["--steps", str(STEPS), "--seed", str(seed)]
                     sets[data][method].append(run(arguments, Path(scratch) / f"{data}-{seed}-{number}"))
     result = {
         **origin,

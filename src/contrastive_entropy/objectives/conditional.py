@@ -106,10 +106,6 @@ def conditional_trace(p: GaussianMixture, q: GaussianMixture) -> Bound:
     return Bound(value, lambda: 0.5 * (log_mean(p.log_trace()) + log_mean(q.log_trace())), {"log E <p,q>": value})
 
 
-CONDITIONAL_OBJECTIVES = ("normalized_inner_product", "log_likelihood", "trace")
-"""Names of the conditional objectives, (E15) to (E17)."""
-
-
 def _check_batches(p: GaussianMixture, q: GaussianMixture) -> None:
     if len(p.batch_shape) != 1 or p.batch_shape != q.batch_shape:
         raise ValueError(

@@ -230,8 +230,8 @@ def debiased_nuclear_norm(
     Raises:
         ValueError: what has halves has a single component, or smoothing is negative.
     """
-    halves = [_halves(q, "debiased_nuclear_norm", "model")]
-    halves.insert(0, _halves(p, "debiased_nuclear_norm", "data") if paired else (p, p))
+    halves = [_halves(q, debiased_nuclear_norm.__name__, "model")]
+    halves.insert(0, _halves(p, debiased_nuclear_norm.__name__, "data") if paired else (p, p))
     parts = [half for pair in halves for half in pair]
     traces = [part.log_trace() for part in parts]
 
