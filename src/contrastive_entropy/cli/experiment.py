@@ -13,7 +13,7 @@ import typer
 from contrastive_entropy.cli import options
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.experiments import settings as experiments
-from contrastive_entropy.fitting.settings import DATA, RARE, check, settings_of
+from contrastive_entropy.fitting.settings import DATA, RARE, check, refuse_useless, settings_of
 from contrastive_entropy.models.autoencoder.network import CODES
 from contrastive_entropy.storage import write_atomically
 
@@ -32,14 +32,12 @@ class Experiment:
         says: its help.
         settings: what may be asked.
         quick: changes that `--quick` makes.
-        without: settings of the fit that the experiment sets itself.
     """
 
     name: str
     says: str
     settings: type[Any]
     quick: dict[str, Any]
-    without: tuple[str, ...] = ()
 
 
 EXPERIMENTS = (
@@ -48,14 +46,12 @@ EXPERIMENTS = (
         "Every objective beside the losses that people would use instead: same network, steps, data and batches.",
         experiments.CompareSettings,
         experiments.COMPARE_QUICK,
-        ("objective", "seed"),
     ),
     Experiment(
         "variance-sweep",
         "Diversity and meaning over the variance, and where the variance chosen from the data falls.",
         experiments.VarianceSweepSettings,
         experiments.VARIANCE_SWEEP_QUICK,
-        ("objective", "seed", "variance_start", "variance_end"),
     ),
     Experiment(
         "mode-coverage",
@@ -68,7 +64,6 @@ EXPERIMENTS = (
         "Tightness of the conditional bound against the number of centers, with its limit and (E19).",
         experiments.BoundTrackingSettings,
         experiments.BOUND_TRACKING_QUICK,
-        ("features", "centers", "seed"),
     ),
     Experiment(
         "reconstruction-diversity",
@@ -89,7 +84,7 @@ def _add(experiment: Experiment) -> None:
     ]
     if hasattr(default, "fit"):
         for setting in settings_of(type(default.fit)):
-            if setting.name not in experiment.without:
+            if setting.name not in experiment.settings.SETS:
                 parameters.append(options.parameter(setting, default=getattr(default.fit, setting.name)))
     for setting in settings_of(experiment.settings):
         value = setting.default
@@ -127,10 +122,11 @@ def _settings(experiment: Experiment, values: dict[str, Any], typed: dict[str, A
         own |= {name: value for name, value in changes.items() if name in own}
     default = experiment.settings()
     if hasattr(default, "fit"):
-        known = {setting.name for setting in settings_of(type(default.fit))} - set(experiment.without)
+        known = {setting.name for setting in settings_of(type(default.fit))} - set(experiment.settings.SETS)
         fit = dataclasses.replace(default.fit, **{name: values[name] for name in known})
-        if "codes" in known and "codes" not in typed and (fit.decoder or fit.body) == "convolutional":
+        if "codes" in known and "codes" not in typed and fit.body == "convolutional":
             fit = dataclasses.replace(fit, codes=CODES[1])  # heads of whole images are large
+        refuse_useless({name: value for name, value in typed.items() if name in known}, fit.useless)
         own["fit"] = fit
     settings = experiment.settings(**own)
     check(settings)

@@ -1,6 +1,7 @@
 """Where contenders meet: one data set, one network, the same batches; runs that are made once, and their figures."""
 
 import dataclasses
+import hashlib
 import statistics
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from contrastive_entropy.errors import InputError
 from contrastive_entropy.experiments.journal import Clock, device_name, finished_run, training_seconds
 from contrastive_entropy.experiments.settings import CompareSettings, VarianceSweepSettings
 from contrastive_entropy.fitting.machine import Machine, automatic_device
-from contrastive_entropy.fitting.run import Run, load_for
+from contrastive_entropy.fitting.run import WEIGHTS, Run, load_for
 from contrastive_entropy.metrics.distances import energy_distance, sliced_energy_distance
 from contrastive_entropy.metrics.moments import frechet_distance, kernel_distance
 from contrastive_entropy.metrics.neighborhoods import (
@@ -24,6 +25,7 @@ from contrastive_entropy.metrics.neighborhoods import (
     require_enough,
     smaller_share,
 )
+from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models.generator import GENERATOR, GeneratorSettings
 from contrastive_entropy.objectives.catalog import GENERATIVE, PEERS, Choice, parse
 from contrastive_entropy.spaces.classifier import Classifier
@@ -57,10 +59,15 @@ CPU = torch.device("cpu")
 def contender(name: str) -> Choice:
     """An objective of a generator, or a loss that people would use instead, with its options.
 
+    It is tried on a few points, so that a missing package is found before hours of other runs.
+
     Raises:
-        InputError: there is none, or an option that it does not take.
+        InputError: there is none, an option that it does not take, or a package is not installed.
     """
-    return parse(name, (*GENERATIVE, *PEERS), what="contender")
+    choice = parse(name, (*GENERATIVE, *PEERS), what="contender")
+    few = GaussianMixture(torch.arange(8.0).reshape(4, 2), 1.0)
+    choice.bound(few.select(0, 4), few, start=1.0)
+    return choice
 
 
 class Comparison:
@@ -111,21 +118,22 @@ class Comparison:
             StoppedError: Ctrl-C.
         """
         self.asked += 1
-        start, label = time.monotonic(), f"{name}, seed {settings.seed}{self._place()}"
+        folder, start = self._path(name, settings), time.monotonic()
+        trained = (folder / WEIGHTS).is_file()
+        label = f"{name}, seed {settings.seed}{self._place()}"
         run = finished_run(
-            GENERATOR,
-            settings,
-            self._path(name, settings),
-            self.dataset,
-            self.clock,
-            machine=self.machine,
-            label=label,
+            GENERATOR, settings, folder, self.dataset, self.clock, machine=self.machine, label=label
         )
-        file = self._path(name, settings).with_suffix(".figures.json")
+        file = folder.with_name(f"{folder.name}.figures.json")  # names hold points, which `with_suffix` would cut at
         space = self.judge.space
-        asked = {"data": self.dataset.digest, "space": f"{space.name} {space.digest}"}
+        asked = {
+            "data": self.dataset.digest,
+            "space": f"{space.name} {space.digest}",
+            "weights": hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:16],
+        }
         known = read_json(file)
         if known is None or any(known.get(key) != value for key, value in asked.items()):
+            self.clock.worked = True
             samples = run.generate(self.judge.wanted, generator=torch.Generator().manual_seed(settings.seed))
             if not bool(samples.isfinite().all()):
                 raise InputError(f"{name}, seed {settings.seed}: samples are not finite; leave it out")
@@ -136,8 +144,9 @@ class Comparison:
                 "figures": self.judge.figures(samples),
             }
             write_json(file, known)
-            self.spent.append(time.monotonic() - start)
             self.clock.seconds()
+        if not trained:
+            self.spent.append(time.monotonic() - start)
         return {key: known[key] for key in ("device", "step_milliseconds", "figures")}
 
     def samples(self, name: str, settings: GeneratorSettings, count: int) -> tuple[Tensor, float]:

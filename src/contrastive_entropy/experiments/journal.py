@@ -75,7 +75,7 @@ def finished_run(
         label: said before anything is trained.
 
     Raises:
-        InputError: the folder holds a run with other settings.
+        InputError: the folder holds a run with other settings, or of data that have changed.
         StoppedError: a signal asked for it.
     """
     machine = machine or Machine()
@@ -84,6 +84,8 @@ def finished_run(
         run = Run.open(folder, [kind])
         if run.settings != absolute(settings) or run.machine.precision != machine.precision:
             raise InputError(f"{folder} holds a run with other settings; choose another `out`")
+        if run.data_digest != dataset.digest:
+            raise InputError(f"{settings.data} has changed since {folder} was made; restore it, or choose another `out`")
         if run.finished:
             return run
     clock.worked = True

@@ -27,6 +27,7 @@ from contrastive_entropy.experiments.journal import (
 from contrastive_entropy.experiments.settings import ModeCoverageSettings, recorded
 from contrastive_entropy.fitting.machine import Machine
 from contrastive_entropy.fitting.run import load_for
+from contrastive_entropy.fitting.settings import refuse_useless
 from contrastive_entropy.metrics.modes import ModeScores, class_mode_scores, mode_scores
 from contrastive_entropy.models.generator import GENERATOR, GeneratorSettings
 from contrastive_entropy.report.drawing import (
@@ -102,6 +103,8 @@ def run(settings: ModeCoverageSettings, folder: Path) -> dict[str, Any]:
     Raises:
         InputError: a law without modes, a folder that cannot be used, or a signal stopped it.
     """
+    if STACKED not in settings.laws and settings.data_root is not None:
+        refuse_useless({"data_root": settings.data_root}, {"data_root": f"only {STACKED} reads a copy"})
     clock, machine = Clock(folder), Machine(precision=settings.precision)
     judges = {law: judge(law, settings) for law in settings.laws}
     rows: list[dict[str, Any]] = []

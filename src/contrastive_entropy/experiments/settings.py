@@ -1,11 +1,12 @@
 """Settings of the experiments, apart from what runs them: the command line shows their defaults without loading more.
 
-Each holds the settings of its fits, so that a setting of a model is written down once.
+Each holds the settings of its fits, so that a setting of a model is written down once. SETS names those of them that the
+experiment sets itself: nobody is asked for them.
 """
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from contrastive_entropy.fitting.machine import PRECISIONS
 from contrastive_entropy.fitting.settings import MACHINE, OBJECTIVE, RARE, TRAINING, option
@@ -29,6 +30,8 @@ class BoundTrackingSettings:
         fit: of every run, but for features, centers and seed.
     """
 
+    SETS: ClassVar[tuple[str, ...]] = ("features", "centers", "seed")
+
     fit: AutoencoderSettings = field(
         default_factory=lambda: AutoencoderSettings("mnist", points=800, learning_rate=2e-3)
     )
@@ -50,6 +53,8 @@ class ReconstructionDiversitySettings:
         fit: of the mixture decoder; the plain autoencoder has one center and maximum likelihood.
     """
 
+    SETS: ClassVar[tuple[str, ...]] = ()
+
     fit: AutoencoderSettings = field(
         default_factory=lambda: AutoencoderSettings("digits", features=1, centers=16, steps=3000)
     )
@@ -65,6 +70,8 @@ RECONSTRUCTION_DIVERSITY_QUICK: dict[str, Any] = {"steps": 200, "centers": 4}
 @dataclass(frozen=True)
 class ModeCoverageSettings:
     """Modes reached, share of samples on one, and evenness. The fits' settings are each law's own."""
+
+    SETS: ClassVar[tuple[str, ...]] = ()
 
     laws: tuple[str, ...] = option(
         ("ring8", "grid25", "modes1200"),
@@ -89,6 +96,8 @@ class CompareSettings:
     Args:
         fit: of every run, but for objective and seed.
     """
+
+    SETS: ClassVar[tuple[str, ...]] = ("objective", "seed")
 
     fit: GeneratorSettings = field(default_factory=lambda: GeneratorSettings("digits"))
     contenders: tuple[str, ...] = option(
@@ -121,6 +130,8 @@ class VarianceSweepSettings:
         fit: of every run, but for objective, seed and the variances.
     """
 
+    SETS: ClassVar[tuple[str, ...]] = ("objective", "seed", "variance_start", "variance_end")
+
     fit: GeneratorSettings = field(default_factory=lambda: GeneratorSettings("moons"))
     objectives: tuple[str, ...] = option(
         (
@@ -152,4 +163,5 @@ VARIANCE_SWEEP_QUICK: dict[str, Any] = {
 def recorded(settings: Any) -> dict[str, Any]:
     """What a result says was asked: the fit's settings and the experiment's own, by name."""
     own = dataclasses.asdict(settings)
-    return own.pop("fit", {}) | own
+    fit = own.pop("fit", {})
+    return {name: value for name, value in fit.items() if name not in settings.SETS} | own

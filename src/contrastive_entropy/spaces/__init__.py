@@ -1,1 +1,1 @@
-"""Where points are compared: features of a classifier, or of Inception."""
+"""Where points are compared: the points themselves, principal components, features of a classifier or of Inception."""
