@@ -121,9 +121,7 @@ class Comparison:
         folder, start = self._path(name, settings), time.monotonic()
         trained = (folder / WEIGHTS).is_file()
         label = f"{name}, seed {settings.seed}{self._place()}"
-        run = finished_run(
-            GENERATOR, settings, folder, self.dataset, self.clock, machine=self.machine, label=label
-        )
+        run = finished_run(GENERATOR, settings, folder, self.dataset, self.clock, machine=self.machine, label=label)
         file = folder.with_name(f"{folder.name}.figures.json")  # names hold points, which `with_suffix` would cut at
         space = self.judge.space
         asked = {

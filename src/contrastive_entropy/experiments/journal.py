@@ -85,7 +85,9 @@ def finished_run(
         if run.settings != absolute(settings) or run.machine.precision != machine.precision:
             raise InputError(f"{folder} holds a run with other settings; choose another `out`")
         if run.data_digest != dataset.digest:
-            raise InputError(f"{settings.data} has changed since {folder} was made; restore it, or choose another `out`")
+            raise InputError(
+                f"{settings.data} has changed since {folder} was made; restore it, or choose another `out`"
+            )
         if run.finished:
             return run
     clock.worked = True
