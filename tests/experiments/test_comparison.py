@@ -26,12 +26,12 @@ def compared(folder, data="moons", **settings):
 
 
 @pytest.fixture
-def _small_law(monkeypatch):
+def small_law(monkeypatch):
     monkeypatch.setattr(comparison, "LAW", 500)
 
 
 @pytest.mark.parametrize(("schedule", "data"), [("geometric", "moons"), ("adaptive", "moons"), ("geometric", "digits")])
-def test_contenders_are_trained_as_the_command_trains(tmp_path, schedule, data, _small_law):
+def test_contenders_are_trained_as_the_command_trains(tmp_path, schedule, data, small_law):
     components = 8 if data == "digits" else 0
     settings = GeneratorSettings(
         data, principal_components=components, objective="debiased_nuclear_norm:smoothing=1e-2", schedule=schedule,
@@ -47,7 +47,7 @@ def test_contenders_are_trained_as_the_command_trains(tmp_path, schedule, data, 
     assert run.plan.variance == expected.plan.variance
 
 
-def test_figures_belong_to_one_run(tmp_path, _small_law):
+def test_figures_belong_to_one_run(tmp_path, small_law):
     """Names of runs hold points: smoothing=0.01, a factor of 0.1."""
     arena = compared(tmp_path)
     found = {
@@ -68,7 +68,7 @@ def test_figures_belong_to_one_run(tmp_path, _small_law):
         assert len(samples) == 500
 
 
-def test_figures_of_other_weights_are_not_taken(tmp_path, _small_law):
+def test_figures_of_other_weights_are_not_taken(tmp_path, small_law):
     arena = compared(tmp_path)
     settings = arena.settings(contender("energy"), seed=0)
     first = arena.run("energy", settings)["figures"]
@@ -92,7 +92,7 @@ def test_runs_of_other_data_are_refused(tmp_path):
         arena.run("energy", settings)
 
 
-def test_runs_at_another_precision_are_refused(tmp_path, _small_law):
+def test_runs_at_another_precision_are_refused(tmp_path, small_law):
     arena = compared(tmp_path)
     settings = arena.settings(contender("energy"), seed=0)
     arena.run("energy", settings)
@@ -108,7 +108,7 @@ def test_a_missing_package_is_found_before_any_run(name, monkeypatch):
         contender(name)
 
 
-def test_peers_take_no_other_looks(tmp_path, _small_law):
+def test_peers_take_no_other_looks(tmp_path, small_law):
     arena = compared(tmp_path, coarse_every=3)
     assert arena.settings(contender("energy")).coarse_every is None
     assert arena.settings(contender("log_likelihood")).coarse_every == 3
