@@ -70,7 +70,7 @@ def table(result: dict) -> str:
     ]
     for case in result["cases"]:
         whole, cut = (statistics.median(case[times]) for times in ("milliseconds", "principal_milliseconds"))
-        name = case["name"].replace("fit generator", "fit generator")  # as the command was called when it was recorded
+        name = case["name"].replace("fit mdn", "fit generator")  # as the command was called when it was recorded
         lines.append(
             f"| {name} | {whole:.0f} ms | {case['principal_components']} | {cut:.0f} ms | {whole / cut:.1f} | "
             f"{case['seconds_to_start']:.1f} s |"
