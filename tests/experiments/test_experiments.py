@@ -47,6 +47,11 @@ def test_mode_coverage(tmp_path):
         "moons has no separate modes; those that have are ring8, grid25, modes1200, stacked_mnist",
     )
     refused(call(*arguments, "--laws", "ring8", "--objective", "nuclear_norm"), "holds a run with other settings")
+    refused(
+        call(*arguments, "--laws", "ring8", "--data-root", tmp_path),
+        "--data-root would be ignored: only stacked_mnist reads a copy; leave it out",
+    )
+    refused(call(*arguments, "--laws", "ring8", "--samples", 0), "samples must be at least 1, got 0")
 
 
 @pytest.mark.parametrize(
@@ -110,10 +115,16 @@ def test_compare(tmp_path):
     result = call(*arguments, "--contenders", "energy,debiased_nuclear_norm:smoothing=1e-2,mmd:scale=2")
     assert result.exit_code == 0, result.output
     assert before == {path: path.stat().st_mtime_ns for path in before}
+    assert "run 5 of 6" in result.stderr
+    assert "run 1 of 6" not in result.stderr  # it is there
     refused(call(*arguments, "--contenders", "energy", "--learning-rate", 0.5), "holds a run with other settings")
     refused(call(*arguments, "--contenders", "enrgy"), "unknown contender 'enrgy'; did you mean 'energy'?")
     refused(call(*arguments, "--contenders", "energy:2"), "unknown option '2' of energy; it takes none")
     refused(call(*arguments, "--contenders", "mmd:scale=x"), "scale must be a number, got 'x'")
+    refused(
+        call(*arguments, "--contenders", "energy", "--held-out", 0.3),
+        "--held-out would be ignored: digits comes with held-out points; leave it out",
+    )
     peers = [*arguments, "--contenders", "energy,mmd:scale=2"]
     refused(
         call(*peers, "--coarse-every", 4), "--coarse-every would be ignored: none of the contenders sees the variance"

@@ -11,13 +11,6 @@ from contrastive_entropy.fitting.settings import settings_of
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda experiment: experiment.name)
-def test_every_experiment_explains_itself(experiment):
-    result = call("experiment", experiment.name, "--help")
-    assert result.exit_code == 0
-    assert "--quick" in result.stdout
-
-
-@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda experiment: experiment.name)
 def test_quick_changes_only_what_there_is(experiment):
     default = experiment.settings()
     known = {setting.name for setting in settings_of(experiment.settings)}
