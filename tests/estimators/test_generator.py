@@ -160,7 +160,7 @@ def test_further_settings_go_by_name_and_parameters_do_not(moons):
         MixtureGenerator(**TINY, settings={"scedule": "geometric"}).fit(moons[:50])
     with pytest.raises(InputError, match="unknown schedule 'linear'"):
         MixtureGenerator(**TINY, settings={"schedule": "linear"}).fit(moons[:50])
-    longer = TINY | {"steps": 20}
+    longer = TINY | {"steps": 20, "variance_end": 0.01}
     fixed = MixtureGenerator(**longer, settings={"anneal_fraction": 0.0}).fit(moons[:50])
     assert set(fixed.history_["variance"]) == {fixed.variance_}
     falling = MixtureGenerator(**longer, settings={"schedule": "geometric"}).fit(moons[:50])
