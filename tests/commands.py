@@ -22,6 +22,22 @@ def refused(result, *parts, code=2):
         assert part in lines[0]
 
 
+SMALL = [
+    "--steps",
+    "20",
+    "--batch-size",
+    "32",
+    "--components",
+    "32",
+    "--width",
+    "16",
+    "--depth",
+    "1",
+    "--accelerator",
+    "cpu",
+]
+"""Options of a fit that takes a second."""
+
 COMMAND = [
     *("--data", "moons", "--steps", "1000", "--batch-size", "32", "--components", "32", "--width", "16"),
     *("--accelerator", "cpu", "--precision", "bf16-mixed", "--log-every", "7", "--checkpoint-every", "50"),

@@ -32,3 +32,20 @@ def points(n=200, d=3, seed=0):
 def separating(data, **changes):
     asked = {"most": ce.variance.median_pair_variance(data), "centers": 4, "features": 1, "feature_variance": 0.01}
     return ce.variance.separating_variance(data, **asked | changes)
+
+
+OBJECTIVES = {
+    function.__name__: function
+    for function in (
+        ce.log_likelihood,
+        ce.inner_product,
+        ce.normalized_inner_product,
+        ce.debiased_normalized_inner_product,
+        ce.projection,
+        ce.schur_trace,
+        ce.nuclear_norm,
+        ce.debiased_nuclear_norm,
+        ce.trace,
+    )
+}
+"""The functions of objectives on p(x), as they are called in Python."""

@@ -13,6 +13,8 @@ from contrastive_entropy.experiments import (
     reconstruction_diversity,
     variance_sweep,
 )
+from contrastive_entropy.experiments.journal import markdown
+from contrastive_entropy.fitting.settings import settings_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -150,3 +152,19 @@ def test_the_readme_examples_run(tmp_path, monkeypatch, capsys):
     exec(loop.replace("range(500)", "range(30)"), names := {})
     assert names["bound"].attained.item() > 0
     assert 0 < ce.fidelity(names["p"], names["q"]).item() <= 1
+
+
+@pytest.mark.parametrize("kind", [ce.GeneratorSettings, ce.AutoencoderSettings, ce.Machine])
+def test_the_page_of_settings_is_that_of_the_code(kind):
+    page = (ROOT / "docs" / "settings.md").read_text()
+    assert settings_table(kind) in page
+
+
+def settings_table(kind):
+    """All settings of a class, as their options say it."""
+    rows = []
+    for setting in settings_of(kind):
+        default = setting.option.chosen if setting.default is None else setting.default
+        says = " ".join(setting.option.says.split())
+        rows.append([f"`{setting.name}`", str("none" if default is None else default), says])
+    return markdown(["setting", "default", "what it is"], rows)

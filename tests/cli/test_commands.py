@@ -5,32 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import call, refused
+from commands import SMALL, call, refused
 from contrastive_entropy import __version__
 from contrastive_entropy.metrics.catalog import SAMPLE_METRICS
-
-SMALL = [
-    "--steps",
-    "20",
-    "--batch-size",
-    "32",
-    "--components",
-    "32",
-    "--width",
-    "16",
-    "--depth",
-    "1",
-    "--accelerator",
-    "cpu",
-]
-
-
-@pytest.fixture(scope="module")
-def digits_run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("digits") / "run"
-    result = call("fit", "generator", "--out", folder, *SMALL)
-    assert result.exit_code == 0, result.output
-    return folder, result
 
 
 def test_a_fit_leaves_a_complete_run_folder_and_explains_its_numbers(digits_run):

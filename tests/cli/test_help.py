@@ -33,3 +33,9 @@ def test_the_options_that_people_need_are_few():
 @pytest.mark.parametrize("name", ["compare", "variance-sweep", "mode-coverage", "bound-tracking"])
 def test_experiments_show_their_lists(name):
     assert "[default: 0,1,2" in " ".join(shown(["experiment", name], 120).split())
+
+
+def test_a_setting_that_is_on_can_be_turned_off():
+    text = shown(["experiment", "bound-tracking"], 120)
+    assert "--no-free" in text
+    assert "--no-standardize" not in text

@@ -4,31 +4,8 @@ import re
 import numpy as np
 import pytest
 
-from commands import call, refused
+from commands import SMALL, call, refused
 from contrastive_entropy.analysis.entropy import MEANINGS as BOUND_MEANINGS
-
-SMALL = [
-    "--steps",
-    "20",
-    "--batch-size",
-    "32",
-    "--components",
-    "32",
-    "--width",
-    "16",
-    "--depth",
-    "1",
-    "--accelerator",
-    "cpu",
-]
-
-
-@pytest.fixture(scope="module")
-def digits_run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("digits") / "run"
-    result = call("fit", "generator", "--out", folder, *SMALL)
-    assert result.exit_code == 0, result.output
-    return folder, result
 
 
 def test_samples_of_any_generator_are_judged(digits_run, tmp_path):

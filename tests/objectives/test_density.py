@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 import contrastive_entropy as ce
 import references
-from contrastive_entropy.objectives.density import OBJECTIVES
-from samples import generator, mixture
+from samples import OBJECTIVES, generator, mixture
 from strategies import Problem, as_arrays, problems
 
 NAMES = sorted(OBJECTIVES)

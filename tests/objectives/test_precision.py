@@ -5,8 +5,7 @@ import pytest
 import torch
 
 import contrastive_entropy as ce
-from contrastive_entropy.objectives.density import OBJECTIVES
-from samples import generator, mixture
+from samples import OBJECTIVES, generator, mixture
 
 NAMES = sorted(OBJECTIVES)
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 import contrastive_entropy as ce
-from contrastive_entropy.objectives.density import OBJECTIVES
-from samples import generator
+from samples import OBJECTIVES, generator
 
 NAMES = sorted(OBJECTIVES)
 PLAIN = ("schur_trace", "trace")

@@ -56,7 +56,7 @@ def parameter(setting: Setting, *, panel: str | None = None, default: Any = None
     option, own = setting.option, setting.default if default is None else default
     says = option.says if own is not None or option.chosen is None else f"{option.says} \\[default: {option.chosen}]"
     says = re.sub(r"`([a-z]+_[a-z_]+)`", lambda found: flag(found[1]), says)
-    names = (flag(setting.name),) if setting.kind is bool else ()
+    names = (flag(setting.name),) if own is False else ()  # one that is on has --no-NAME, too
     kind: Any = setting.kind if own is not None else setting.kind | None
     annotation = Annotated[kind, typer.Option(*names, help=says, rich_help_panel=panel or option.panel)]
     return inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=own, annotation=annotation)

@@ -20,9 +20,6 @@ SEEDS = 2**32
 BODIES = ("mlp", "convolutional")
 """Kinds of networks."""
 
-HELD_OUT = 0.2
-"""Share of a file's points that is held out by default."""
-
 
 @dataclass(frozen=True)
 class Option:
@@ -236,13 +233,3 @@ def refuse_changes(settings: Any, given: Mapping[str, Any]) -> None:
                 f"`{name}` {value} differs from the run's {own}: a resumed run keeps its settings. Leave it out, or "
                 "start anew with `overwrite` instead of `resume`"
             )
-
-
-def markdown(kind: type) -> str:
-    """The table of a settings class for the documentation."""
-    lines = ["| setting | default | what it is |", "|---|---|---|"]
-    for setting in settings_of(kind):
-        says = " ".join(setting.option.says.split()).replace("|", "\\|")
-        default = setting.option.chosen if setting.default is None else setting.default
-        lines.append(f"| `{setting.name}` | {'none' if default is None else default} | {says} |")
-    return "\n".join(lines)

@@ -118,7 +118,7 @@ def resume(run: Run, *, machine: Machine | None = None, progress: bool = False) 
     if run.finished:
         raise InputError(
             f"{run.folder} has finished all of its {run.plan.steps} steps; there is nothing to resume: train longer "
-            f"with `overwrite` and more `steps`"
+            "with `overwrite` and more `steps`"
         )
     checkpoint = run.folder / CHECKPOINT
     start = checkpoint if checkpoint.is_file() else None

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from contrastive_entropy.errors import InputError, suggestion
 from contrastive_entropy.fitting.contract import Kind
 from contrastive_entropy.fitting.machine import Machine
 from contrastive_entropy.fitting.run import Run, load_for
@@ -25,18 +24,6 @@ def kind_of(settings: Any) -> Kind:
             return kind
     known = ", ".join(f"ce.{kind.settings.__name__}" for kind in KINDS)
     raise TypeError(f"expected one of {known}, got {type(settings).__name__}")
-
-
-def kind_named(name: str) -> Kind:
-    """A kind by its name.
-
-    Raises:
-        InputError: there is none.
-    """
-    known = {kind.name: kind for kind in KINDS}
-    if name not in known:
-        raise InputError(f"unknown kind of model {name!r}{suggestion(name, known)} (known: {', '.join(known)})")
-    return known[name]
 
 
 def fit(
@@ -84,7 +71,6 @@ __all__ = [
     "AutoencoderSettings",
     "GeneratorSettings",
     "fit",
-    "kind_named",
     "kind_of",
     "open_run",
 ]

@@ -4,8 +4,6 @@ Every function takes two `GaussianMixture`s of one dimension, with broadcastable
 value never exceeds its limit. All numbers are nats.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -372,20 +370,3 @@ def _log_trace_mean(p: GaussianMixture, q: GaussianMixture) -> Tensor:
 
 def _log_fidelity(p: GaussianMixture, q: GaussianMixture, smoothing: float, tolerance: float) -> Tensor:
     return log_nuclear_norm(p, q, smoothing=smoothing, tolerance=tolerance) - _log_trace_mean(p, q)
-
-
-OBJECTIVES: dict[str, Callable[..., Bound]] = {
-    function.__name__: function
-    for function in (
-        log_likelihood,
-        inner_product,
-        normalized_inner_product,
-        debiased_normalized_inner_product,
-        projection,
-        schur_trace,
-        nuclear_norm,
-        debiased_nuclear_norm,
-        trace,
-    )
-}
-"""The objectives by name."""

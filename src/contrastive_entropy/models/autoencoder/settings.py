@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.dataset import HELD_OUT, Dataset
 from contrastive_entropy.data.load import names
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.plan import ANNEAL_MOST, Fall, Plan
 from contrastive_entropy.fitting.settings import (
     BODIES,
-    HELD_OUT,
     MODEL,
     OBJECTIVE,
     RARE,

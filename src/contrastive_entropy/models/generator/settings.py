@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.dataset import HELD_OUT, Dataset
 from contrastive_entropy.data.load import names
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.plan import ADAPTIVE, ANNEAL_MOST, ANNEAL_PACE, SCHEDULES, Fall, Plan, falling_share
 from contrastive_entropy.fitting.settings import (
-    HELD_OUT,
     MODEL,
     OBJECTIVE,
     RARE,
@@ -206,7 +205,8 @@ def plan(settings: GeneratorSettings, dataset: Dataset) -> Plan:
     Raises:
         InputError: the data are constant or mostly duplicates, or span too few components.
     """
-    choice, objective = settings.choice, settings.choice.objective
+    choice = settings.choice
+    objective = choice.objective
     components = min(settings.principal_components, len(dataset.train) - 1, dataset.dimension)
     if settings.fine_every and components < 2:
         raise InputError(
