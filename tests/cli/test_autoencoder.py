@@ -71,6 +71,7 @@ def command(folder, *options):
     return [*program, "--out", str(folder), *options]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_stopped_training_resumes_to_the_same_bytes(tmp_path, number):
     settings = [*OPTIONS, "--steps", "60", "--track-every", "7", "--log-every", "5", "--checkpoint-every", "9"]

@@ -80,7 +80,12 @@ def uninterrupted(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+SLOW = pytest.mark.slow  # one kill is quick enough for every run of the tests
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=SLOW), pytest.param(signal.SIGINT, marks=SLOW)]
+)
 def test_a_stopped_training_resumes_to_the_same_bytes(tmp_path, uninterrupted, number):
     folder = tmp_path / "run"
     code, message = stopped_midway(folder, number)
