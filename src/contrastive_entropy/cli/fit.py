@@ -20,7 +20,8 @@ from contrastive_entropy.models import KINDS, open_run
 fit_app = typer.Typer(help="Train a model into a run folder.", no_args_is_help=True)
 
 
-def _add(kind: Kind) -> None:
+def add_fit(app: typer.Typer, kind: Kind) -> None:
+    """Add `fit KIND` to an app."""
     without = ("track_every",) if kind.track is None else ()
     parameters = [
         *options.parameters_of(kind.settings),
@@ -29,7 +30,7 @@ def _add(kind: Kind) -> None:
         options.extra("overwrite", bool, False, "Replace the run in --out."),
         *options.parameters_of(Machine, without=without),
     ]
-    options.add_command(fit_app, kind.name, kind.says, parameters, partial(_fit, kind))
+    options.add_command(app, kind.name, kind.says, parameters, partial(_fit, kind))
 
 
 def _fit(kind: Kind, values: dict[str, Any], typed: dict[str, Any]) -> None:
@@ -78,4 +79,4 @@ def resume_command(run: Run) -> str:
 
 
 for _kind in KINDS:
-    _add(_kind)
+    add_fit(fit_app, _kind)

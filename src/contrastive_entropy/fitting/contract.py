@@ -113,7 +113,9 @@ class Kind:
     Args:
         name: as `fit NAME` has it.
         says: one line.
-        settings: what may be asked.
+        settings: what may be asked, a frozen dataclass of `option` fields: data, data_root, points, standardize, held_out,
+            seed and steps among them. `useless` are those that would do nothing beside the others, with the reason;
+            `folder` names a run where no name is given, FOLDER says how.
         model: the type of `Plan.model`.
         plan: (settings, data) to all that is decided.
         network: (plan, schema) to a network with fresh weights from the seed.
@@ -122,7 +124,8 @@ class Kind:
         track: (network, data, seed) to figures by part, on the network as it stands; None: there is nothing to track.
         sample: (network, data, count, generator, from_density) to (n, d) points; data are loaded when called.
         evaluate: (run, data, seed, and what the kind takes) to an `Evaluation`.
-        figures: (run, data, evaluation) to matplotlib figures by file name.
+        figures: (run, data, evaluation) to matplotlib figures by file name, of `pictures`.
+        pictures: names of the files that `figures` may return; `overwrite` removes them.
         commands: its own commands by name, as typer takes them.
     """
 
@@ -137,5 +140,6 @@ class Kind:
     sample: Callable[..., Tensor]
     evaluate: Callable[..., Any]
     figures: Callable[["Run", Dataset, Any], dict[str, Any]]
+    pictures: tuple[str, ...]
     track: Callable[[Any, Dataset, int], dict[str, dict[str, float]]] | None = None
     commands: Callable[[], dict[str, Callable[..., None]]] = dict

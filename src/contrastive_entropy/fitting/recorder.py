@@ -84,7 +84,7 @@ class Recorder(Callback):
         """Say what has been wrong for `PATIENCE` rows, or is at the end, once in a session."""
         fall, steps = module.plan.variance, module.plan.steps
         at_end = fall.over(step - 1, steps) or row["variance"] == fall.end
-        found = {diagnosis.name: diagnosis for diagnosis in diagnose_training(row, at_end=at_end)}
+        found = {diagnosis.name: diagnosis for diagnosis in diagnose_training(row, at_end=at_end, steps=steps)}
         for name in SIGNATURES:
             self.ill[name] = self.ill[name] + 1 if name in found else 0
             last = step >= steps and name in found

@@ -35,7 +35,6 @@ CONFIG, WEIGHTS, CHECKPOINT, METRICS, BOUNDS, EVALUATION = (
     "evaluation.json",
 )
 TENSORBOARD = "tensorboard"
-FIGURES = ("samples.png", "columns.png", "training.png", "spectrum.png", "bounds.png", "alternatives.png")
 
 
 @dataclass(frozen=True)
@@ -242,6 +241,7 @@ class Run:
             "format": FORMAT,
             "version": VERSION,
             "kind": self.kind.name,
+            "pictures": self.kind.pictures,
             "settings": dataclasses.asdict(self.settings),
             "plan": dataclasses.asdict(self.plan),
             "schema": dataclasses.asdict(self.schema),
@@ -277,8 +277,17 @@ def load_for(settings: Any) -> Dataset:
 
 
 def _remove_run(folder: Path) -> None:
-    """Remove a run's own files and nothing else; config.json last, so that an interruption leaves a run."""
+    """Remove a run's own files and nothing else; config.json last, so that an interruption leaves a run.
+
+    Raises:
+        InputError: config.json, which names the pictures, is damaged.
+    """
+    path = folder / CONFIG
+    try:
+        pictures = [str(name) for name in json.loads(path.read_text(encoding="utf-8"))["pictures"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged ({error}); remove {folder}, or choose another `out`") from error
     for event in (folder / TENSORBOARD).glob("events.out.*"):
         event.unlink()
-    for name in (WEIGHTS, CHECKPOINT, METRICS, BOUNDS, EVALUATION, *FIGURES, CONFIG):
-        (folder / name).unlink(missing_ok=True)
+    for name in (WEIGHTS, CHECKPOINT, METRICS, BOUNDS, EVALUATION, *pictures, CONFIG):
+        (folder / Path(name).name).unlink(missing_ok=True)

@@ -154,6 +154,14 @@ def settings_of(kind: type) -> list[Setting]:
     return found
 
 
+def changed(settings: Any) -> dict[str, Any]:
+    """Settings that differ from their defaults, by name."""
+    values = {
+        setting.name: (getattr(settings, setting.name), setting.default) for setting in settings_of(type(settings))
+    }
+    return {name: value for name, (value, default) in values.items() if value != default}
+
+
 def check(settings: Any) -> None:
     """Each setting by itself, by its Option.
 

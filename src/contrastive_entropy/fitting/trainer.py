@@ -28,6 +28,7 @@ from contrastive_entropy.fitting.machine import Machine, automatic_device, emula
 from contrastive_entropy.fitting.plan import Plan
 from contrastive_entropy.fitting.recorder import ProgressBar, Recorder
 from contrastive_entropy.fitting.run import CHECKPOINT, TENSORBOARD, Run
+from contrastive_entropy.fitting.settings import settings_of
 from contrastive_entropy.metrics.neighborhoods import require_enough
 
 logger = logging.getLogger("contrastive_entropy")
@@ -78,24 +79,26 @@ def _announce(settings: Any, plan: Plan, dataset: Dataset) -> None:
     """Say what the data chose, and if one variance cannot suit all columns."""
     if (uneven := unevenness(dataset)) is not None:
         logger.warning(uneven)
-    if settings.batch_size > len(dataset.train):
+    asked = {setting.name: getattr(settings, setting.name) for setting in settings_of(type(settings))}
+    if asked.get("batch_size", 0) > len(dataset.train):
         logger.warning(
             "a batch of %d has more points than there are to train on, %d: they repeat in it; lower `batch_size`",
-            settings.batch_size,
+            asked["batch_size"],
             len(dataset.train),
         )
     schema = dataset.schema
     if isinstance(schema, Table) and schema.constant:
         columns = [schema.columns[column].name for column in schema.constant]
         logger.info("constant in the training points, and so in all samples: %s", ", ".join(columns[:10]))
-    chosen = [("variance_start", plan.variance.start), ("variance_end", plan.variance.end)]
-    if settings.anneal_fraction == 0:
-        del chosen[0]
-    values = [f"`{name}` {value:.4g}" for name, value in chosen if getattr(settings, name) is None]
+    fall = plan.variance
+    chosen = [("variance_start", fall.start)] if fall.fraction > 0 else []
+    chosen += [("variance_end", fall.end)]
+    values = [f"`{name}` {value:.4g}" for name, value in chosen if name in asked and asked[name] is None]
     if values:
         logger.info("chosen from the data: %s", " and ".join(values))
-    if plan.model.principal_components < settings.principal_components:
-        logger.info("principal components: %d, all that the training points span", plan.model.principal_components)
+    written = getattr(plan.model, "principal_components", 0)
+    if written < asked.get("principal_components", 0):
+        logger.info("principal components: %d, all that the training points span", written)
 
 
 def resume(run: Run, *, machine: Machine | None = None, progress: bool = False) -> Run:

@@ -6,6 +6,7 @@ from typing import Any
 from contrastive_entropy.fitting.contract import Kind
 from contrastive_entropy.fitting.machine import Machine
 from contrastive_entropy.fitting.run import Run, load_for
+from contrastive_entropy.fitting.settings import changed, refuse_useless
 from contrastive_entropy.models.autoencoder import AUTOENCODER, AutoencoderSettings
 from contrastive_entropy.models.generator import GENERATOR, GeneratorSettings
 
@@ -54,6 +55,7 @@ def fit(
     from contrastive_entropy.fitting import trainer
 
     kind = kind_of(settings)
+    refuse_useless(changed(settings), settings.useless)
     return trainer.fit(kind, settings, out, load_for(settings), machine=machine, overwrite=overwrite, progress=progress)
 
 

@@ -56,6 +56,7 @@ AUTOENCODER = Kind(
     sample=sample,
     evaluate=evaluate,
     figures=figures,
+    pictures=("alternatives.png", "bounds.png", "training.png"),
     track=track,
     commands=commands,
 )

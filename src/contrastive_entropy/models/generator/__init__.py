@@ -47,6 +47,7 @@ GENERATOR = Kind(
     sample=sample,
     evaluate=evaluate,
     figures=figures,
+    pictures=("samples.png", "columns.png", "training.png", "spectrum.png"),
 )
 
 __all__ = ["GENERATOR", "GeneratorSettings"]
