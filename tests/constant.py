@@ -72,7 +72,7 @@ class ConstantStep:
     """Moves the point to where the data are dense."""
 
     def __init__(self, plan, network, dataset):
-        self.plan, self.network, self.points = plan, network, dataset.train.points
+        self.plan, self.network, self.points, self.given = plan, network, dataset.train.points, None
 
     @property
     def averaged(self):

@@ -48,12 +48,14 @@ if TYPE_CHECKING:
     from contrastive_entropy.models import fit as fit
     from contrastive_entropy.models import open_run as open_run
     from contrastive_entropy.models.autoencoder import AutoencoderSettings as AutoencoderSettings
+    from contrastive_entropy.models.conditional import ConditionalSettings as ConditionalSettings
     from contrastive_entropy.models.generator import GeneratorSettings as GeneratorSettings
 
 __version__ = VERSION
 
 LAZY = {
     "AutoencoderSettings": "contrastive_entropy.models.autoencoder",
+    "ConditionalSettings": "contrastive_entropy.models.conditional",
     "GeneratorSettings": "contrastive_entropy.models.generator",
     "Machine": "contrastive_entropy.fitting.machine",
     "MixtureGenerator": "contrastive_entropy.estimators",
@@ -67,6 +69,7 @@ __all__ = [
     "AutoencoderSettings",
     "Bound",
     "ConditionalBound",
+    "ConditionalSettings",
     "Decomposition",
     "GaussianMixture",
     "GeneratorSettings",

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import contrastive_entropy as ce
-from contrastive_entropy.fitting.run import load_for
+from contrastive_entropy.fitting.settings import load_for
 from fits import fit
 
 RECORDED = json.loads((Path(__file__).parent.parent / "recorded" / "fits.json").read_text())

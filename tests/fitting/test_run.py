@@ -8,7 +8,8 @@ import contrastive_entropy as ce
 from contrastive_entropy import InputError
 from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.load import load
-from contrastive_entropy.fitting.run import Run, load_for
+from contrastive_entropy.fitting.run import Run
+from contrastive_entropy.fitting.settings import load_for
 from contrastive_entropy.models.generator import GENERATOR
 from contrastive_entropy.models.generator.settings import plan
 from contrastive_entropy.storage import write_atomically

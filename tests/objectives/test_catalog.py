@@ -14,13 +14,20 @@ from contrastive_entropy.objectives.catalog import (
     DENSITY,
     DENSITY_OBJECTIVES,
     GENERATIVE,
+    GIVEN,
+    GIVEN_OBJECTIVES,
     PEERS,
     Choice,
     names,
     parse,
 )
 
-TUPLES = {"density": DENSITY_OBJECTIVES, "peers": PEERS, "conditional": CONDITIONAL_OBJECTIVES}
+TUPLES = {
+    "density": DENSITY_OBJECTIVES,
+    "peers": PEERS,
+    "conditional": CONDITIONAL_OBJECTIVES,
+    "given": GIVEN_OBJECTIVES,
+}
 ALL = [pytest.param(found, id=f"{place}-{found.name}") for place, among in TUPLES.items() for found in among]
 every = pytest.mark.parametrize("objective", ALL)
 
@@ -39,13 +46,13 @@ def bound(objective, x, z, *, x_variance=0.5, z_variance=0.5, **options):
 
 def problem(objective, *, count=24, dimension=2, moved=0.5, seed=0):
     """Data and model points as the objective takes them."""
-    if objective.on == CONDITIONAL:
+    if objective.on in (CONDITIONAL, GIVEN):
         return points(count, 1, dimension, seed=seed), points(count, 3, dimension, seed=seed + 1, moved=moved)
     return points(count, dimension, seed=seed), points(count, dimension, seed=seed + 1, moved=moved)
 
 
 def test_names_are_unique_among_those_that_one_reads():
-    for among in ((*DENSITY_OBJECTIVES, *PEERS), CONDITIONAL_OBJECTIVES):
+    for among in ((*DENSITY_OBJECTIVES, *PEERS), CONDITIONAL_OBJECTIVES, GIVEN_OBJECTIVES):
         assert len(set(names(among))) == len(among)
     assert set(GENERATIVE) < set(DENSITY_OBJECTIVES)
     assert not any(objective.one_to_one for objective in GENERATIVE)
@@ -58,7 +65,8 @@ def test_records_say_what_people_need(objective):
         assert text.strip() == text != ""
         assert "\n" not in text
         assert not text.endswith(".")
-    assert objective.on == (CONDITIONAL if objective in CONDITIONAL_OBJECTIVES else DENSITY)
+    places = {CONDITIONAL: CONDITIONAL_OBJECTIVES, GIVEN: GIVEN_OBJECTIVES, DENSITY: (*DENSITY_OBJECTIVES, *PEERS)}
+    assert objective in places[objective.on]
     assert objective.draws in (1, 2)
     assert objective.debiased or not objective.looks  # others have another optimum from farther away
     assert objective.limit is None or objective.on == CONDITIONAL
@@ -70,6 +78,7 @@ def test_option_defaults_are_those_of_the_functions(objective):
     given = function.keywords if isinstance(function, functools.partial) else {}
     takes = inspect.signature(getattr(function, "func", function)).parameters
     assert ("start" in takes) == objective.scaled
+    assert not objective.anneals or "gamma" in takes
     for option in objective.options:
         assert option.name not in given
         assert takes[option.name].default == option.default
@@ -96,13 +105,20 @@ def test_what_an_objective_does_not_take_is_refused(objective):
         text = f"'{objective.name}:{part}': unknown option '{part}' of {objective.name}; it takes {can}"
         assert str(refused.value) == text
     for option in objective.options:
-        least = "a positive number" if option.least is None else f"a number >= {option.least:g}"
-        wrong = ["-1", "inf", "nan", *(["0"] if option.least is None else [])]
+        least = "must be a positive number" if option.least is None else f"must be a number >= {option.least:g}"
+        least = least if option.most is None else f"must lie in [{option.least:g}, {option.most:g}]"
+        wrong = [
+            "-1",
+            "inf",
+            "nan",
+            *(["0"] if option.least is None else []),
+            *([] if option.most is None else ["1.5"]),
+        ]
         for value in wrong:
             text = f"{objective.name}:{option.name}={value}"
             with pytest.raises(ce.InputError) as refused:
                 parse(text, [objective])
-            assert str(refused.value) == f"{option.name} of {text!r} must be {least}, got {value}"
+            assert str(refused.value) == f"{option.name} of {text!r} {least}, got {value}"
         with pytest.raises(ce.InputError, match=f"{option.name} must be a number, got 'much'"):
             parse(f"{objective.name}:{option.name}=much", [objective])
         with pytest.raises(ce.InputError, match=f"gives {option.name} twice"):
@@ -165,7 +181,7 @@ def test_the_order_of_points_matters_as_the_record_says(objective):
     assert same(bound(objective, x, z[..., within, :]).value) == (not objective.one_to_one)
     if objective.draws == 1:
         assert same(bound(objective, x, z[..., whole, :]).value) == (not objective.one_to_one)
-    if objective.on == CONDITIONAL:
+    if objective.on in (CONDITIONAL, GIVEN):
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(2))
         assert same(bound(objective, x[order], z[order]).value)
         assert not same(bound(objective, x[order], z).value)

@@ -13,7 +13,7 @@ from contrastive_entropy.cli.run import evaluate_run
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.contract import Kind
 from contrastive_entropy.fitting.machine import Machine
-from contrastive_entropy.fitting.run import Run, absolute, load_for
+from contrastive_entropy.fitting.run import Run, absolute
 from contrastive_entropy.fitting.settings import refuse_changes, refuse_useless, settings_of
 from contrastive_entropy.models import KINDS, open_run
 
@@ -53,7 +53,7 @@ def _fit(kind: Kind, values: dict[str, Any], typed: dict[str, Any]) -> None:
         run = trainer.resume(opened, machine=dataclasses.replace(opened.machine, **changed), progress=True)
     else:
         refuse_useless(given, settings.useless)
-        dataset = load_for(settings)
+        dataset = kind.load(settings)
         from contrastive_entropy.fitting import trainer
 
         run = trainer.fit(

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from contrastive_entropy.experiments.journal import Clock, finished_run, markdown, mean_and_error, shown, write_result
 from contrastive_entropy.experiments.settings import BoundTrackingSettings, recorded
-from contrastive_entropy.fitting.run import BOUNDS, Run, load_for
+from contrastive_entropy.fitting.run import BOUNDS, Run
+from contrastive_entropy.fitting.settings import load_for
 from contrastive_entropy.mixtures.joint import JointMixture, conditional_bound
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models.autoencoder import AUTOENCODER, AutoencoderSettings

@@ -16,7 +16,8 @@ from contrastive_entropy.errors import InputError
 from contrastive_entropy.experiments.journal import Clock, device_name, finished_run, training_seconds
 from contrastive_entropy.experiments.settings import CompareSettings, VarianceSweepSettings
 from contrastive_entropy.fitting.machine import Machine, automatic_device
-from contrastive_entropy.fitting.run import WEIGHTS, Run, load_for
+from contrastive_entropy.fitting.run import WEIGHTS, Run
+from contrastive_entropy.fitting.settings import load_for
 from contrastive_entropy.metrics.distances import energy_distance, sliced_energy_distance
 from contrastive_entropy.metrics.moments import frechet_distance, kernel_distance
 from contrastive_entropy.metrics.neighborhoods import (

@@ -26,8 +26,7 @@ from contrastive_entropy.experiments.journal import (
 )
 from contrastive_entropy.experiments.settings import ModeCoverageSettings, recorded
 from contrastive_entropy.fitting.machine import Machine
-from contrastive_entropy.fitting.run import load_for
-from contrastive_entropy.fitting.settings import refuse_useless
+from contrastive_entropy.fitting.settings import load_for, refuse_useless
 from contrastive_entropy.metrics.modes import ModeScores, class_mode_scores, mode_scores
 from contrastive_entropy.models.generator import GENERATOR, GeneratorSettings
 from contrastive_entropy.report.drawing import (

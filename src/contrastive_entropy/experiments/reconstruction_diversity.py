@@ -13,7 +13,7 @@ from contrastive_entropy.errors import InputError
 from contrastive_entropy.experiments.journal import Clock, finished_run, markdown, write_result
 from contrastive_entropy.experiments.settings import ReconstructionDiversitySettings, recorded
 from contrastive_entropy.fitting.machine import Machine
-from contrastive_entropy.fitting.run import load_for
+from contrastive_entropy.fitting.settings import load_for
 from contrastive_entropy.models.autoencoder import AUTOENCODER, AutoencoderSettings
 from contrastive_entropy.models.autoencoder.network import CODES
 from contrastive_entropy.objectives.catalog import CONDITIONAL_OBJECTIVES

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.schema import Schema
 from contrastive_entropy.fitting.plan import Plan
+from contrastive_entropy.fitting.settings import load_for
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.objectives.bound import Bound
 
@@ -69,6 +70,7 @@ class Outcome:
             variance of the moment. Called when it is shown.
         watched: data and model points for the monitors and the schedule that waits, or None.
         extra: further figures of the step for metrics.csv.
+        limited: whether the bound's limit tells how far it is from done; else limit and tightness are not recorded.
     """
 
     bound: Bound
@@ -76,6 +78,7 @@ class Outcome:
     shown: Callable[[], Bound] | None = None
     watched: tuple[GaussianMixture, GaussianMixture] | None = None
     extra: Mapping[str, float] = field(default_factory=dict)
+    limited: bool = True
 
 
 class Step(Protocol):
@@ -88,6 +91,10 @@ class Step(Protocol):
     @property
     def points(self) -> Tensor:
         """(n, d) training points in the objective's space, on the CPU."""
+
+    @property
+    def given(self) -> Tensor | None:
+        """(n, k) conditions of the training points, encoded, on the CPU; None: there are none."""
 
     @property
     def averaged(self) -> nn.Module:
@@ -113,10 +120,11 @@ class Kind:
     Args:
         name: as `fit NAME` has it.
         says: one line.
-        settings: what may be asked, a frozen dataclass of `option` fields: data, data_root, points, standardize, held_out,
-            seed and steps among them. `useless` are those that would do nothing beside the others, with the reason;
+        settings: what may be asked, a frozen dataclass of `option` fields: data, data_root, points, held_out, seed
+            and steps among them. `useless` are those that would do nothing beside the others, with the reason;
             `folder` names a run where no name is given, FOLDER says how.
         model: the type of `Plan.model`.
+        load: settings to the data that they name.
         plan: (settings, data) to all that is decided.
         network: (plan, schema) to a network with fresh weights from the seed.
         place: (network, data) sets what the training points give: location, scale and basis.
@@ -141,5 +149,6 @@ class Kind:
     evaluate: Callable[..., Any]
     figures: Callable[["Run", Dataset, Any], dict[str, Any]]
     pictures: tuple[str, ...]
+    load: Callable[[Any], Dataset] = load_for
     track: Callable[[Any, Dataset, int], dict[str, dict[str, float]]] | None = None
     commands: Callable[[], dict[str, Callable[..., None]]] = dict

@@ -24,6 +24,8 @@ ADAPT_ALONE, ADAPT_LOOKED = 0.1, 128
 """Of a schedule that waits: the share of model points without data near enough from which on it does, and how many it looks
 at."""
 
+OTHER_WAYS = ", a higher `variance_end` or more smoothing of the `objective`"
+
 
 class Fit(L.LightningModule):
     """Draws a batch, lets the network answer, judges the answer at the variance of the moment, and follows the gradient.
@@ -72,7 +74,10 @@ class Fit(L.LightningModule):
     def batch(self, now: Now) -> Batch:
         """The data of a step, drawn by the step."""
         rows = self.part.draw(now)
-        return Batch(rows, self.part.points[rows].to(self.device))
+        given = self.part.given
+        return Batch(
+            rows, self.part.points[rows].to(self.device), None if given is None else given[rows].to(self.device)
+        )
 
     def training_step(self, batch: Any, batch_index: int) -> Tensor:
         """Minus the objective's value on a fresh batch, with the weight of the step."""
@@ -134,13 +139,15 @@ class Fit(L.LightningModule):
         assert self.now is not None
         assert self.outcome is not None
         bound = self.shown_bound()
-        attained = float(bound.attained.detach())
+        row = {"objective": float(bound.value.detach())}
+        if self.outcome.limited:
+            attained = float(bound.attained.detach())
+            row |= {"limit": float(bound.limit.detach()), "attained": attained}
+            row["tightness"] = attained if self.outcome.watched is None else _tightness(*self.outcome.watched)
+        if self.plan.variance.used:
+            row["variance"] = self.now.variance
         return {
-            "objective": float(bound.value.detach()),
-            "limit": float(bound.limit.detach()),
-            "attained": attained,
-            "tightness": attained if self.outcome.watched is None else _tightness(*self.outcome.watched),
-            "variance": self.now.variance,
+            **row,
             **self.outcome.extra,
             "learning_rate": self.plan.rate(self.now.step),
             **{name: float(term.detach()) for name, term in bound.terms.items()},
@@ -158,8 +165,8 @@ class Fit(L.LightningModule):
                 continue
             raise TrainingError(
                 f"step {self.global_step}: the gradient of {name} is not finite, or too large for float32, although the "
-                f"objective is finite ({self.plan.objective}, variance {float(self.variance):.4g}); train again with "
-                "`overwrite` and a lower `learning_rate`, a higher `variance_end` or more smoothing of the `objective`"
+                f"objective is finite ({self.plan.objective}{self._at(', variance')}); train again with `overwrite` and a "
+                f"lower `learning_rate`{OTHER_WAYS if self.plan.variance.used else ''}"
             )
 
     def _not_finite(self, now: Now, terms: Mapping[str, Tensor], parts: Mapping[str, Tensor]) -> TrainingError:
@@ -172,9 +179,12 @@ class Fit(L.LightningModule):
                 "`variance_end` or more `steps`"
             )
         return TrainingError(
-            f"step {now.step}: {', '.join(bad) or 'the objective'} of {self.plan.objective} is not finite at variance "
-            f"{now.variance:.4g}; {cause}"
+            f"step {now.step}: {', '.join(bad) or 'the objective'} of {self.plan.objective} is not "
+            f"finite{self._at(' at variance')}; {cause}"
         )
+
+    def _at(self, words: str) -> str:
+        return f"{words} {float(self.variance):.4g}" if self.plan.variance.used else ""
 
 
 @torch.no_grad()

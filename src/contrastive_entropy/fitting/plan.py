@@ -33,6 +33,11 @@ class Fall:
     schedule: str = GEOMETRIC
 
     @property
+    def used(self) -> bool:
+        """Whether the density has one variance, that of the moment."""
+        return self.schedule != OWN.schedule
+
+    @property
     def waits(self) -> bool:
         """Whether it may wait."""
         return self.schedule == ADAPTIVE
@@ -53,6 +58,10 @@ class Fall:
         return max(self.scheduled(step + 1, steps), variance * (then / now) ** ADAPT_PACE)
 
 
+OWN = Fall(1.0, 1.0, 0.0, "own")
+"""Of models whose mixtures have variances of their own."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What the loop needs.
@@ -65,7 +74,7 @@ class Plan:
         learning_rate: of Adam.
         decay_fraction: share of the steps, at the end, in which the rate falls linearly to 0.
         average_fraction: share of all steps so far over which weights are averaged; 0: the last step's.
-        variance: how it falls.
+        variance: how it falls, or `OWN`.
         model: what the kind alone reads.
     """
 
@@ -101,9 +110,11 @@ def plan_from(value: dict[str, Any], model: type) -> Plan:
     Raises:
         KeyError, TypeError: it is none.
     """
-    return Plan(**{**value, "variance": Fall(**value["variance"]), "model": _with_falls(model, value["model"])})
+    return Plan(**{**value, "variance": Fall(**value["variance"]), "model": _read(model, value["model"])})
 
 
-def _with_falls(kind: type, value: dict[str, Any]) -> Any:
+def _read(kind: type, value: dict[str, Any]) -> Any:
+    """A dataclass of JSON, whose parts may be `Fall`s and tuples."""
     hints = typing.get_type_hints(kind)
-    return kind(**{name: Fall(**part) if hints[name] is Fall else part for name, part in value.items()})
+    found = {name: Fall(**part) if hints[name] is Fall else part for name, part in value.items()}
+    return kind(**{name: tuple(part) if isinstance(part, list) else part for name, part in found.items()})

@@ -166,14 +166,11 @@ class ProgressBar(Callback):
         speed = f"{rate:.1f} steps/s"
         tracked = pl_module.tracked
         tightness = " / ".join(f"{value:.4f} {part.replace('_', '-')}" for part, value in tracked.items())
-        tightness = tightness or f"{row['tightness']:.4f}"
-        status = " | ".join(
-            [
-                f"{pl_module.plan.objective} {row['objective']:.4f}",
-                f"tightness {tightness}",
-                f"variance {row['variance']:.3g}",
-            ]
-        )
+        tightness = tightness or (f"{row['tightness']:.4f}" if "tightness" in row else "")
+        parts = [f"{pl_module.plan.objective} {row['objective']:.4f}"]
+        parts += [f"tightness {tightness}"] if tightness else []
+        parts += [f"variance {row['variance']:.3g}"] if "variance" in row else []
+        status = " | ".join(parts)
         if self.progress.disable:
             line = f"step {step}/{self.steps} | {speed} | {status} | {(self.steps - step) / rate:.0f} s left"
             self.progress.console.print(line, soft_wrap=True, highlight=False)

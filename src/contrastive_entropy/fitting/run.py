@@ -14,7 +14,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.data.load import load, located
+from contrastive_entropy.data.load import located
 from contrastive_entropy.data.schema import Schema, Table, schema_from
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.contract import Kind
@@ -75,7 +75,7 @@ class Run:
         Args:
             folder: of the run.
             kind, settings: of the model.
-            dataset: what `load_for(settings)` returned.
+            dataset: what `kind.load(settings)` returned.
             machine: where it runs.
             overwrite: replace a run that is there.
 
@@ -84,10 +84,11 @@ class Run:
                 not standardized as the settings say.
         """
         standardized = isinstance(dataset.schema, Table) and dataset.schema.standardized
-        if settings.standardize != standardized:
+        asked = getattr(settings, "standardize", False)
+        if asked != standardized:
             raise InputError(
-                f"standardize is {settings.standardize}, and {dataset.name} {'is' if standardized else 'is not'} "
-                "standardized: load it with `load_for`"
+                f"standardize is {asked}, and {dataset.name} {'is' if standardized else 'is not'} "
+                "standardized: load it with the kind's own `load`"
             )
         folder = Path(folder)
         plan = kind.plan(settings, dataset)
@@ -159,7 +160,7 @@ class Run:
             InputError: gone, or changed since.
         """
         try:
-            dataset = load_for(self.settings)
+            dataset = self.kind.load(self.settings)
         except InputError as error:
             raise InputError(
                 f"{error}; if the data have moved, correct data or data_root in {self.folder / CONFIG}"
@@ -257,22 +258,6 @@ def absolute(settings: Any) -> Any:
         settings,
         data=located(settings.data),
         data_root=None if root is None else str(Path(root).absolute()),
-    )
-
-
-def load_for(settings: Any) -> Dataset:
-    """The data set that settings name.
-
-    Raises:
-        InputError: as `data.load`.
-    """
-    return load(
-        settings.data,
-        seed=settings.seed,
-        held_out=settings.held_out,
-        data_root=settings.data_root,
-        points=settings.points,
-        standardize=settings.standardize,
     )
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.load import load
 from contrastive_entropy.data.schema import Schema, image_shape_of
 from contrastive_entropy.errors import InputError, suggestion
 
@@ -152,6 +154,22 @@ def settings_of(kind: type) -> list[Setting]:
             (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
         found.append(Setting(field.name, hint, field.default, field.metadata["option"]))
     return found
+
+
+def load_for(settings: Any) -> Dataset:
+    """The data set that settings name.
+
+    Raises:
+        InputError: as `data.load`.
+    """
+    return load(
+        settings.data,
+        seed=settings.seed,
+        held_out=settings.held_out,
+        data_root=settings.data_root,
+        points=settings.points,
+        standardize=getattr(settings, "standardize", False),
+    )
 
 
 def changed(settings: Any) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def fit(
         kind: of model.
         settings: what is asked of it.
         folder: of the run; made, with its parents.
-        dataset: what `run.load_for(settings)` returned.
+        dataset: what `kind.load(settings)` returned.
         machine: where it runs; None is the defaults.
         overwrite: replace a run that is there.
         progress: show a progress bar on standard error.
@@ -90,9 +90,10 @@ def _announce(settings: Any, plan: Plan, dataset: Dataset) -> None:
     if isinstance(schema, Table) and schema.constant:
         columns = [schema.columns[column].name for column in schema.constant]
         logger.info("constant in the training points, and so in all samples: %s", ", ".join(columns[:10]))
-    fall = plan.variance
-    chosen = [("variance_start", fall.start)] if fall.fraction > 0 else []
-    chosen += [("variance_end", fall.end)]
+    fall, chosen = plan.variance, []
+    if fall.used:
+        chosen = [("variance_start", fall.start)] if fall.fraction > 0 else []
+        chosen += [("variance_end", fall.end)]
     values = [f"`{name}` {value:.4g}" for name, value in chosen if name in asked and asked[name] is None]
     if values:
         logger.info("chosen from the data: %s", " and ".join(values))

@@ -12,10 +12,11 @@ from contrastive_entropy.metrics.alternatives import Alternatives, diversity
 from contrastive_entropy.metrics.distances import energy_distance
 from contrastive_entropy.metrics.moments import frechet_distance, kernel_distance
 from contrastive_entropy.metrics.neighborhoods import smaller_share
+from contrastive_entropy.metrics.predictions import Predictions
 from contrastive_entropy.metrics.samples import Side
 from contrastive_entropy.numerics.nuclear import effective_rank
 
-HIGH, LOW, AS_REAL, ONE = GOALS = ("high", "low", "as real", "1")
+HIGH, LOW, AS_REAL, ONE, NINE_TENTHS = GOALS = ("high", "low", "as real", "1", "0.9")
 """What a figure should be; `as real`: what it is of real points."""
 
 
@@ -53,8 +54,8 @@ class Metric(Generic[Of]):
     shown: bool = True
 
 
-_TABLE, _IMAGES, _LABELS, _FEATURES, _GAINS, _CEILING = (
-    frozenset({name}) for name in ("table", "images", "labels", "features", "gains", "ceiling")
+_TABLE, _IMAGES, _LABELS, _FEATURES, _GAINS, _CEILING, _SINGLE = (
+    frozenset({name}) for name in ("table", "images", "labels", "features", "gains", "ceiling", "single")
 )
 
 SAMPLE_METRICS: tuple[Metric[Side], ...] = (
@@ -206,6 +207,55 @@ ALTERNATIVE_METRICS: tuple[Metric[Alternatives], ...] = (
     ),
 )
 """Of an autoencoder's alternatives, beside draws from the data's own posterior."""
+
+PREDICTION_METRICS: tuple[Metric[Predictions], ...] = (
+    Metric(
+        "tightness",
+        "at most this; 1 = nothing more can be told from x",
+        lambda side: math.exp(-max(side.best_gap[0], 0.0)),
+        needs=_SINGLE,
+        source="(E18)",
+    ),
+    Metric(
+        "nll",
+        "negative log-likelihood, nats, in the units of y",
+        lambda side: -float(side.log_density.mean()),
+        goal=LOW,
+    ),
+    Metric(
+        "crps",
+        "distance of law and value, in the units of y",
+        lambda side: float(side.crps.mean()),
+        goal=LOW,
+        source="Gneiting and Raftery 2007",
+    ),
+    Metric(
+        "rmse",
+        "of the predicted mean, in the units of y",
+        lambda side: float(side.squared_errors.mean().sqrt()),
+        goal=LOW,
+    ),
+    Metric("coverage_90", "values in the central 90% intervals", lambda side: side.coverage(0.9), goal=NINE_TENTHS),
+    Metric("calibration_error", "of predicted quantiles", lambda side: side.calibration_error, goal=LOW),
+    Metric(
+        "tightness_gap",
+        "nats to the limit, at least",
+        lambda side: side.best_gap[0],
+        goal=LOW,
+        needs=_SINGLE,
+        source="(E18)",
+        shown=False,
+    ),
+    Metric(
+        "tightness_gap_error",
+        "standard error of that",
+        lambda side: side.best_gap[1],
+        goal=LOW,
+        needs=_SINGLE,
+        shown=False,
+    ),
+)
+"""Of predicted laws, beside the law of y without x."""
 
 
 def figures(metrics: Sequence[Metric[Of]], side: Of) -> dict[str, float]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from contrastive_entropy.mixtures.mixture import GaussianMixture, require_finite, require_mixtures
+from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.mixtures.requirements import require_finite, require_mixtures
 from contrastive_entropy.numerics.gaussian import log_kernel
 
 

@@ -1,13 +1,14 @@
 """GaussianMixture: a frozen value with closed-form inner products and norms."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from contrastive_entropy.errors import NotFiniteError
+from contrastive_entropy.mixtures import univariate
+from contrastive_entropy.mixtures.checks import checked_log_weights, checked_variance, not_a_mixture
 from contrastive_entropy.numerics.gaussian import log_normalizer
 from contrastive_entropy.numerics.pairwise import log_sum_over_components, log_sum_over_own_pairs, log_sum_over_pairs
 
@@ -63,8 +64,8 @@ class GaussianMixture:
                 "a set of m numbers is (m, 1): centers[:, None]"
             )
         object.__setattr__(self, "centers", centers)
-        object.__setattr__(self, "variance", _checked_variance(variance, centers))
-        object.__setattr__(self, "log_weights", _checked_log_weights(weights, log_weights, centers))
+        object.__setattr__(self, "variance", checked_variance(variance, centers))
+        object.__setattr__(self, "log_weights", checked_log_weights(weights, log_weights, centers))
 
     @property
     def dimension(self) -> int:
@@ -192,6 +193,115 @@ class GaussianMixture:
         deviation = self.variance.to(self.centers.dtype).sqrt().expand_as(self.centers)
         return self.centers.gather(-2, index) + noise * deviation.gather(-2, index)
 
+    def cdf(self, x: Tensor) -> Tensor:
+        """Q(x_i), the probability of values up to x_i, of a mixture of one coordinate.
+
+        Args:
+            x: (..., n, 1).
+
+        Returns:
+            (..., n) float64, in [0, 1].
+
+        Raises:
+            ValueError: more than one coordinate.
+
+        >>> GaussianMixture(torch.tensor([[0.0], [2.0]]), 1.0).cdf(torch.tensor([[1.0]]))
+        tensor([0.5000], dtype=torch.float64)
+        """
+        return univariate.cdf(self._line(x), *self._parts())
+
+    def quantile(self, levels: float | Tensor) -> Tensor:
+        """The values up to which the probability is a level, of a mixture of one coordinate.
+
+        Args:
+            levels: in (0, 1), a number or (k,).
+
+        Returns:
+            (...) or (..., k) float64, without gradients.
+
+        Raises:
+            ValueError: more than one coordinate, or a level out of range.
+
+        >>> GaussianMixture(torch.tensor([[0.0], [2.0]]), 1.0).quantile(0.5)
+        tensor(1., dtype=torch.float64)
+        """
+        wanted = torch.as_tensor(levels, dtype=torch.float64, device=self.device)
+        if not bool(((wanted > 0) & (wanted < 1)).all()):
+            raise ValueError(f"levels must lie in (0, 1), got {levels}")
+        parts = self._parts()
+        found = univariate.quantile(wanted.reshape(-1), *parts)
+        return found.reshape((*self.batch_shape, *wanted.shape))
+
+    def crps(self, x: Tensor) -> Tensor:
+        """The continuous ranked probability score at x_i, E|Y - x_i| - E|Y - Y'| / 2, of a mixture of one coordinate.
+
+        Args:
+            x: (..., n, 1).
+
+        Returns:
+            (..., n) float64, in the units of x; 0 is a point mass at x_i, and smaller is better.
+
+        Raises:
+            ValueError: more than one coordinate.
+        """
+        return univariate.crps(self._line(x), *self._parts())
+
+    def _parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Centers, variances and log-weights of one coordinate, (..., m) float64."""
+        if self.dimension != 1:
+            raise ValueError(f"this is for one coordinate, and there are {self.dimension}: take marginal([index])")
+        centers = self.centers.double()
+        weights = self.log_weights.expand(centers.shape[:-1])
+        return centers.squeeze(-1), self.variance.double().expand_as(centers).squeeze(-1), weights
+
+    def _line(self, x: Tensor) -> Tensor:
+        if x.ndim < 2 or x.shape[-1] != 1:
+            raise ValueError(f"x must have shape (..., n, 1), got {tuple(x.shape)}: x[:, None]")
+        return x.double().squeeze(-1)
+
+    def marginal(self, coordinates: Sequence[int]) -> "GaussianMixture":
+        """The law of some coordinates, in their order.
+
+        Args:
+            coordinates: indices, from 0.
+
+        Raises:
+            IndexError: there is no such coordinate.
+
+        >>> GaussianMixture(torch.tensor([[1.0, 2.0, 3.0]]), 1.0).marginal([2]).mean
+        tensor([3.])
+        """
+        chosen = list(coordinates)
+        variance = self.variance if self.variance.shape[-1] == 1 else self.variance[..., chosen]
+        return _rebuilt(self, self.centers[..., chosen], variance, self.log_weights)
+
+    def conditional(self, coordinates: Sequence[int], values: Tensor) -> "GaussianMixture":
+        """The law of the other coordinates, in their order, given the values of some.
+
+        Args:
+            coordinates: indices of the known ones, from 0.
+            values: (..., k) of these.
+
+        Returns:
+            A mixture whose weights are those of the components at the known values.
+
+        Raises:
+            IndexError: there is no such coordinate.
+            ValueError: nothing is left, or values have another shape.
+        """
+        known = [index % self.dimension for index in coordinates]
+        others = [index for index in range(self.dimension) if index not in known]
+        if not others:
+            raise ValueError("all coordinates are given; leave one out")
+        if values.shape[-1:] != (len(known),):
+            raise ValueError(f"values must have shape (..., {len(known)}), got {tuple(values.shape)}")
+        given = self.marginal(coordinates)
+        variance = given.variance.double().expand_as(given.centers)
+        offsets = (values.unsqueeze(-2) - given.centers).double()
+        logs = -0.5 * (offsets.square() / variance + (2 * math.pi * variance).log()).sum(-1)
+        rest = self.marginal(others)
+        return _rebuilt(rest, rest.centers, rest.variance, torch.log_softmax(self.log_weights + logs, -1))
+
     @property
     def mean(self) -> Tensor:
         """(..., d), sum_j w_j z_j."""
@@ -220,7 +330,8 @@ class GaussianMixture:
         >>> a.log_inner(a).abs().item() < 1e-7
         True
         """
-        require_mixtures(other=other)
+        if not isinstance(other, GaussianMixture):
+            raise not_a_mixture("other", other)
         return log_sum_over_pairs(
             self.centers, self.variance, self.log_weights, other.centers, other.variance, other.log_weights
         )
@@ -255,34 +366,6 @@ class GaussianMixture:
         return torch.logsumexp(self.log_weights.double() + peaks, -1).expand(self.batch_shape)
 
 
-def require_mixtures(**given: object) -> None:
-    """Raise TypeError for anything but mixtures, by the names of the arguments, and say how points become one."""
-    for name, value in given.items():
-        if not isinstance(value, GaussianMixture):
-            sizes = getattr(value, "shape", None)
-            shape = f" of shape {tuple(sizes)}" if isinstance(sizes, tuple) else ""
-            raise TypeError(
-                f"{name} must be a GaussianMixture, got {type(value).__name__}{shape}; "
-                "of points x (n, d) it is ce.GaussianMixture(x, variance)"
-            )
-
-
-def require_finite(terms: Mapping[str, Tensor], **mixtures: GaussianMixture) -> None:
-    """Raise NotFiniteError for a mixture with centers that are NaN or infinite, by the names of the arguments.
-
-    Args:
-        terms: what was computed from the mixtures, for the error.
-        mixtures: any number of them.
-    """
-    for name, mixture in mixtures.items():
-        if not bool(mixture.centers.isfinite().all()):
-            bad = (~mixture.centers.isfinite()).any(-1)
-            raise NotFiniteError(
-                f"{name} has NaN or infinite centers, {int(bad.sum())} of {bad.numel()}: find their cause or drop them",
-                terms,
-            )
-
-
 def _log_weight_off_diagonal(log_weights: Tensor) -> Tensor:
     """Log of sum over i != j of w_i w_j = sum_i w_i (1 - w_i), (...), without cancellation where one weight is nearly 1."""
     top = torch.zeros_like(log_weights, dtype=torch.bool).scatter(-1, log_weights.argmax(-1, keepdim=True), True)
@@ -300,62 +383,3 @@ def _rebuilt(mixture: GaussianMixture, centers: Tensor, variance: Tensor, log_we
     object.__setattr__(copy, "variance", variance)
     object.__setattr__(copy, "log_weights", log_weights)
     return copy
-
-
-def _checked_variance(variance: float | Tensor, centers: Tensor) -> Tensor:
-    """The variance with its last two axes explicit, (..., 1 or m, 1 or d)."""
-    if isinstance(variance, Tensor):
-        if not variance.is_floating_point():
-            raise TypeError(f"variance must be a number or a floating-point tensor, got {variance.dtype}")
-    else:
-        try:
-            variance = torch.tensor(float(variance), dtype=torch.float64, device=centers.device)
-        except TypeError:
-            kind = type(variance).__name__
-            raise TypeError(f"variance must be a number or a floating-point tensor, got {kind}") from None
-    if not bool(((variance > 0) & variance.isfinite()).all()):
-        raise ValueError(
-            f"variance must be positive and finite, got values from {float(variance.min()):.6g} "
-            f"to {float(variance.max()):.6g}"
-        )
-    while variance.ndim < 2:
-        variance = variance.unsqueeze(0)
-    try:
-        fits = torch.broadcast_shapes(variance.shape, centers.shape) == centers.shape
-    except RuntimeError:
-        fits = False
-    if not fits:
-        raise ValueError(
-            f"variance of shape {tuple(variance.shape)} does not broadcast against centers of shape "
-            f"{tuple(centers.shape)}; expected a number, (d,), (m, 1) or (m, d), with leading dimensions for batches"
-        )
-    return variance
-
-
-def _checked_log_weights(weights: Tensor | None, log_weights: Tensor | None, centers: Tensor) -> Tensor:
-    """Normalised log-weights, (m,) or (..., m)."""
-    components = centers.shape[-2]
-    if weights is not None and log_weights is not None:
-        raise ValueError("give weights or log_weights, not both")
-    if weights is None and log_weights is None:
-        return torch.full((components,), -math.log(components), dtype=torch.float64, device=centers.device)
-    given = weights if weights is not None else log_weights
-    if not isinstance(given, Tensor):
-        raise TypeError(f"weights must be a tensor, got {type(given).__name__}; convert with torch.as_tensor")
-    try:
-        fits = torch.broadcast_shapes(given.shape, centers.shape[:-1]) == centers.shape[:-1]
-    except RuntimeError:
-        fits = False
-    if not fits or given.shape[-1:] != (components,):
-        raise ValueError(
-            f"weights must have shape (..., {components}), one per component, got {tuple(given.shape)} "
-            f"for centers of shape {tuple(centers.shape)}"
-        )
-    if weights is not None:
-        if bool((weights < 0).any()):
-            raise ValueError(f"weights must not be negative, got a smallest value of {float(weights.min()):.6g}")
-        given = weights.log()
-    normalised = torch.log_softmax(given.double(), -1)
-    if bool(normalised.isnan().any()):
-        raise ValueError("weights must be finite and not all zero in a mixture")
-    return normalised

@@ -5,12 +5,13 @@ from typing import Any
 
 from contrastive_entropy.fitting.contract import Kind
 from contrastive_entropy.fitting.machine import Machine
-from contrastive_entropy.fitting.run import Run, load_for
+from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.fitting.settings import changed, refuse_useless
 from contrastive_entropy.models.autoencoder import AUTOENCODER, AutoencoderSettings
+from contrastive_entropy.models.conditional import CONDITIONAL, ConditionalSettings
 from contrastive_entropy.models.generator import GENERATOR, GeneratorSettings
 
-KINDS = (GENERATOR, AUTOENCODER)
+KINDS = (GENERATOR, CONDITIONAL, AUTOENCODER)
 """All there are, in the order of `fit --help`."""
 
 
@@ -38,7 +39,7 @@ def fit(
     """Train a model into a run folder, as `contrastive-entropy fit` does.
 
     Args:
-        settings: `GeneratorSettings` or `AutoencoderSettings`, which name the data, too.
+        settings: `GeneratorSettings`, `ConditionalSettings` or `AutoencoderSettings`, which name the data, too.
         out: the run folder; made, with its parents.
         machine: where it runs; None is the defaults.
         overwrite: replace a run that is there.
@@ -56,7 +57,9 @@ def fit(
 
     kind = kind_of(settings)
     refuse_useless(changed(settings), settings.useless)
-    return trainer.fit(kind, settings, out, load_for(settings), machine=machine, overwrite=overwrite, progress=progress)
+    return trainer.fit(
+        kind, settings, out, kind.load(settings), machine=machine, overwrite=overwrite, progress=progress
+    )
 
 
 def open_run(folder: str | Path) -> Run:
@@ -71,6 +74,7 @@ def open_run(folder: str | Path) -> Run:
 __all__ = [
     "KINDS",
     "AutoencoderSettings",
+    "ConditionalSettings",
     "GeneratorSettings",
     "fit",
     "kind_of",

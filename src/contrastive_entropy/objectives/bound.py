@@ -9,7 +9,8 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
-from contrastive_entropy.mixtures.mixture import GaussianMixture, require_finite, require_mixtures
+from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.mixtures.requirements import require_finite, require_mixtures
 
 
 @dataclass(frozen=True, eq=False)

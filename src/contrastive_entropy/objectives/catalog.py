@@ -14,11 +14,11 @@ from contrastive_entropy.errors import InputError, suggestion
 from contrastive_entropy.mixtures.joint import JointMixture
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.numerics.polar import TOLERANCE
-from contrastive_entropy.objectives import conditional, density, peers
+from contrastive_entropy.objectives import conditional, density, hoelder, peers
 from contrastive_entropy.objectives.bound import Bound
 
-DENSITY, CONDITIONAL = "p(x)", "p(x|y)"
-"""What an objective is on: the law of the data, or the law of the data given a code."""
+DENSITY, CONDITIONAL, GIVEN = "p(x)", "p(x|y)", "p(y|given x)"
+"""What an objective is on: the law of the data, that given a code, or that given what the user gives."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,21 @@ class Option:
         says: what it is, in a few words.
         default: what it is where nothing is said.
         least: the smallest value; None: it must be positive.
+        most: the largest value, beside a least one; None: there is none.
     """
 
     name: str
     says: str
     default: float
     least: float | None = None
+    most: float | None = None
 
     def check(self, value: float, spelling: str) -> None:
         """Raise InputError for a value that cannot be used."""
         if self.least is None and not 0 < value < math.inf:
             raise InputError(f"{self.name} of {spelling!r} must be a positive number, got {value:g}")
+        if self.least is not None and self.most is not None and not self.least <= value <= self.most:
+            raise InputError(f"{self.name} of {spelling!r} must lie in [{self.least:g}, {self.most:g}], got {value:g}")
         if self.least is not None and not self.least <= value < math.inf:
             raise InputError(f"{self.name} of {spelling!r} must be a number >= {self.least:g}, got {value:g}")
 
@@ -54,7 +58,7 @@ class Objective:
         says: one line for those who choose.
         equation: its label in docs/theory.md, or its source.
         bound: two mixtures, and its options by name, to a Bound.
-        on: `DENSITY` or `CONDITIONAL`.
+        on: `DENSITY`, `CONDITIONAL` or `GIVEN`.
         options: the numbers that it takes.
         draws: data points of a step, in batches: 2 where each half of the model's points faces data of its own.
         one_to_one: pairs center i of the model with data point i, which a network on noise cannot.
@@ -63,6 +67,7 @@ class Objective:
             may fall fast. Measured for one objective; the others keep to one look.
         sees_variance: depends on the mixtures' variance.
         scaled: also takes `start`, the variance at which the fit starts, as its unit of length squared.
+        anneals: also takes `gamma`, which falls from 1 to 0 while a fit goes on.
         limit: of a batch, (joint of the data and their codes, indices, conditions, variance) -> nats, where the bound's own
             limit is that of single draws.
     """
@@ -79,6 +84,7 @@ class Objective:
     looks: bool = False
     sees_variance: bool = True
     scaled: bool = False
+    anneals: bool = False
     limit: Callable[[JointMixture, Tensor, Tensor, float], Tensor] | None = None
 
 
@@ -200,6 +206,43 @@ CONDITIONAL_OBJECTIVES = (
     ),
 )
 """Objectives on the law of the data given a code."""
+
+_GAMMA = Option("gamma", "1 is robust, 0 the likelihood", 1.0, least=0, most=1)
+
+GIVEN_OBJECTIVES = (
+    Objective(
+        "annealed",
+        "gamma of the Hoelder family falls from 1, robust, to 0, the likelihood, which is efficient: the default",
+        "(E21)",
+        hoelder.conditional_hoelder,
+        on=GIVEN,
+        anneals=True,
+    ),
+    Objective(
+        "hoelder",
+        "the family at one gamma; at 1 outliers hardly count",
+        "(E21)",
+        hoelder.conditional_hoelder,
+        on=GIVEN,
+        options=(_GAMMA,),
+    ),
+    Objective(
+        "pointwise_hoelder",
+        "the same, each condition normalised by itself",
+        "(E22)",
+        partial(hoelder.conditional_hoelder, pointwise=True),
+        on=GIVEN,
+        options=(_GAMMA,),
+    ),
+    Objective(
+        "log_likelihood",
+        "maximum likelihood, as mixture density networks are trained elsewhere: one outlier can bend it",
+        "(E16)",
+        partial(hoelder.conditional_hoelder, gamma=0.0),
+        on=GIVEN,
+    ),
+)
+"""Objectives on the law of y given what the user gives."""
 
 GENERATIVE = tuple(objective for objective in DENSITY_OBJECTIVES if not objective.one_to_one)
 """Those that can train a network on noise."""

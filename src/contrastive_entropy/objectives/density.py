@@ -7,8 +7,9 @@ value never exceeds its limit. All numbers are nats.
 import torch
 from torch import Tensor
 
-from contrastive_entropy.mixtures.mixture import GaussianMixture, require_finite, require_mixtures
+from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.mixtures.operator import log_nuclear_norm, weighted_gram
+from contrastive_entropy.mixtures.requirements import require_finite, require_mixtures
 from contrastive_entropy.numerics.gaussian import log_kernel
 from contrastive_entropy.numerics.pairwise import log_sum_over_components
 from contrastive_entropy.numerics.polar import TOLERANCE

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from contrastive_entropy.metrics.evaluation import Evaluation, Table
 
-HEADINGS = {"reference": "real", "held_out": "held out"}
+HEADINGS = {"reference": "real", "held_out": "held out", "without_x": "without x"}
 """Columns that people know by another name."""
 
 WORDS = ("figure", "goal", "what it says")

@@ -72,6 +72,10 @@ class GeneratorStep:
         return self.network.projected(self.data)
 
     @property
+    def given(self) -> None:
+        """Nothing is given."""
+
+    @property
     def averaged(self) -> nn.Module:
         """All weights are the body's."""
         return self.network.body

@@ -1,0 +1,110 @@
+"""How good predicted laws are: every figure beside that of the law of y without x."""
+
+from pathlib import Path
+
+import torch
+
+from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.errors import InputError
+from contrastive_entropy.fitting.run import Run
+from contrastive_entropy.metrics.catalog import PREDICTION_METRICS, figures
+from contrastive_entropy.metrics.evaluation import MODEL, Evaluation, Headline, Table
+from contrastive_entropy.metrics.predictions import Predictions
+from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.models.conditional.network import MixtureDensityNetwork, spacing_of
+
+WITHOUT = "without_x"
+"""Column of the table: the training targets themselves as the law of every row."""
+
+WITHOUT_POINTS = 500
+"""Training targets that stand for it, at most."""
+
+READING = "of what x can tell about y, the share that is told, at most; 1 is all."
+"""How the headline is read."""
+
+CRPS = "mean distance of predicted law and value, in the units of the targets."
+"""The same where y has several columns."""
+
+REFERENCE = "without x: the training targets as one law for all rows. What x tells is the difference."
+
+
+@torch.no_grad()
+def evaluate(
+    run: Run,
+    dataset: Dataset,
+    *,
+    seed: int = 1,
+    from_density: bool = False,
+    feature_weights: Path | None = None,
+) -> Evaluation:
+    """Predict the held-out rows.
+
+    Args:
+        run: of a conditional density, finished.
+        dataset: what `run.dataset()` returned.
+        seed: of the targets that stand for the law without x.
+        from_density, feature_weights: are for generators, and refused.
+
+    Returns:
+        Evaluation with the table `predictions`, columns model and without_x. The arrays are given (n, k), y (n, d),
+        centers, variance and log_weights of the predicted mixtures, and transforms (n, d).
+
+    Raises:
+        InputError: training has not finished, or what is asked is for generators.
+    """
+    for name, asked in (("from_density", from_density), ("feature_weights", feature_weights)):
+        if asked:
+            raise InputError(f"`{name}` is for generators, and {run.folder} predicts laws; leave it out")
+    network: MixtureDensityNetwork = run.network()
+    given, y = dataset.held_out.given, dataset.held_out.points
+    assert given is not None
+    laws = network(given)
+    comparable = (given - network.given_location) / network.given_scale
+    model = Predictions(laws, y, comparable)
+    plain = Predictions(_without(dataset, seed), y)
+    columns = {name: figures(PREDICTION_METRICS, side) for name, side in ((MODEL, model), (WITHOUT, plain))}
+    found = columns[MODEL]
+    headline = (
+        Headline("tightness", found["tightness"], READING)
+        if "tightness" in found
+        else Headline("crps", found["crps"], CRPS)
+    )
+    targets = ", ".join(column.name for column in dataset.schema.columns) if hasattr(dataset.schema, "columns") else "y"
+    title = (
+        f"{targets} of {Path(run.settings.data).name} given {len(run.plan.model.given)} columns, {len(y)} held-out rows"
+    )
+    return Evaluation(
+        headline,
+        (Table("predictions", title, columns, PREDICTION_METRICS),),
+        (),
+        {"seed": seed, "rows": len(y), "spacing": [spacing_of(column) for column in dataset.train.points.T]},
+        {
+            "given": given,
+            "y": y,
+            "centers": laws.centers,
+            "variance": laws.variance,
+            "log_weights": laws.log_weights,
+            "transforms": model.transforms,
+        },
+        tuple(_notes(dataset, found)),
+    )
+
+
+def _without(dataset: Dataset, seed: int) -> GaussianMixture:
+    """Some training targets with Silverman's bandwidths."""
+    y = dataset.train.points.double()
+    chosen = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))[:WITHOUT_POINTS]
+    count, dimension = len(chosen), y.shape[1]
+    deviation = y.std(0, correction=0).clamp_min(torch.finfo(torch.float32).tiny ** 0.5)
+    width = deviation * (4 / (dimension + 2) / count) ** (1 / (dimension + 4))
+    return GaussianMixture(y[chosen], width.square())
+
+
+def _notes(dataset: Dataset, found: dict[str, float]) -> list[str]:
+    notes = [REFERENCE]
+    if "tightness" in found:
+        notes.append(
+            f"tightness: the limit is estimated and errs low, so {found['tightness_gap']:.3f} +- "
+            f"{found['tightness_gap_error']:.3f} nats are left at least."
+        )
+    return notes

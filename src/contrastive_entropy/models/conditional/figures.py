@@ -1,0 +1,163 @@
+"""Pictures of predicted laws."""
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.fitting.run import METRICS, Run
+from contrastive_entropy.metrics.evaluation import Evaluation
+from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.report.drawing import DATA_COLOR, MODEL_COLOR, bare, new_figure
+from contrastive_entropy.report.training import read_columns, smoothed
+
+SHOWN_ROWS = 2000
+"""Rows that are shown at most."""
+
+BANDS = (0.5, 0.9)
+"""Central intervals that are shown."""
+
+GRID = 200
+"""Points of the grid over x and over y."""
+
+
+def figures(run: Run, dataset: Dataset, evaluation: Evaluation) -> dict[str, Figure]:
+    """predictions.png, calibration.png and training.png.
+
+    Args:
+        run: finished.
+        dataset: of the run.
+        evaluation: of the run.
+
+    Returns:
+        File name -> figure.
+    """
+    arrays = evaluation.arrays
+    laws = GaussianMixture(arrays["centers"], arrays["variance"], log_weights=arrays["log_weights"])
+    name = dataset.schema.names[0] if dataset.schema.names else "y"
+    if arrays["given"].shape[1] == 1 and arrays["y"].shape[1] == 1:
+        shown = density_figure(run, arrays["given"], arrays["y"], labels=(run.plan.model.given[0], name))
+    else:
+        shown = intervals_figure(laws.marginal([0]), arrays["y"][:, 0], name)
+    return {
+        "predictions.png": shown,
+        "calibration.png": calibration_figure(arrays["transforms"]),
+        "training.png": training_figure(run),
+    }
+
+
+@torch.no_grad()
+def density_figure(run: Run, given: Tensor, y: Tensor, *, labels: tuple[str, str]) -> Figure:
+    """The predicted density over x and y, with the held-out points on it.
+
+    Args:
+        run: finished.
+        given: (n, 1) held out.
+        y: (n, 1).
+        labels: of x and y.
+    """
+    x = torch.linspace(float(given.min()), float(given.max()), GRID).unsqueeze(-1)
+    low, high = float(y.min()), float(y.max())
+    margin = 0.05 * (high - low)
+    grid = torch.linspace(low - margin, high + margin, GRID, dtype=torch.float64).unsqueeze(-1)
+    laws = run.network()(x)
+    density = laws.log_prob(grid.expand(len(x), -1, -1)).exp()  # (x, y)
+    figure = new_figure(7.5, 5)
+    axis = figure.subplots()
+    top = float(density.quantile(0.99))  # a few sharp places would leave the rest white
+    extent = (float(x[0]), float(x[-1]), float(grid[0]), float(grid[-1]))
+    shown = axis.imshow(
+        density.T.numpy(), origin="lower", aspect="auto", extent=extent, cmap="Reds", vmin=0, vmax=top, alpha=0.9
+    )
+    figure.colorbar(shown, ax=axis, label="predicted density of y", extend="max")
+    points = given[:SHOWN_ROWS, 0], y[:SHOWN_ROWS, 0]
+    axis.scatter(points[0].numpy(), points[1].numpy(), s=3, color=DATA_COLOR, linewidths=0, alpha=0.5, label="held out")
+    for share, style in zip(BANDS, (":", "--"), strict=True):
+        ends = laws.quantile(torch.tensor([0.5 - share / 2, 0.5 + share / 2]))
+        label = f"central {share:.0%}"
+        for end in ends.T:
+            axis.plot(x[:, 0].numpy(), end.numpy(), style, color=MODEL_COLOR, linewidth=1, label=label)
+            label = ""
+    axis.set(xlabel=labels[0], ylabel=labels[1], xlim=extent[:2], ylim=extent[2:], title="what is predicted given x")
+    axis.legend()
+    return figure
+
+
+def intervals_figure(laws: GaussianMixture, y: Tensor, name: str) -> Figure:
+    """Predicted medians and intervals of held-out rows, in the order of the medians, and what came.
+
+    Args:
+        laws: batch (n,) of one coordinate.
+        y: (n,).
+        name: of the target.
+    """
+    rows = torch.arange(len(y))[:: max(1, len(y) // 300)]
+    levels = torch.tensor([part for share in BANDS for part in (0.5 - share / 2, 0.5 + share / 2)] + [0.5])
+    quantiles = laws.quantile(levels)[rows]
+    order = quantiles[:, -1].argsort()
+    bands = quantiles[order].T.numpy()
+    place = np.arange(len(rows))
+    figure = new_figure(9, 5)
+    axis = figure.subplots()
+    for index, (share, alpha) in reversed(list(enumerate(zip(BANDS, (0.45, 0.2), strict=True)))):
+        axis.fill_between(
+            place,
+            bands[2 * index],
+            bands[2 * index + 1],
+            color=MODEL_COLOR,
+            alpha=alpha,
+            label=f"central {share:.0%}",
+            linewidth=0,
+        )
+    axis.plot(place, bands[-1], color=MODEL_COLOR, linewidth=1.5, label="predicted median")
+    axis.scatter(place, y[rows][order].numpy(), s=7, color=DATA_COLOR, label="held out", zorder=3, linewidths=0)
+    axis.set(xlabel="held-out rows, by predicted median", ylabel=name, title="what is predicted, and what came")
+    axis.legend()
+    bare(axis)
+    return figure
+
+
+def calibration_figure(transforms: Tensor) -> Figure:
+    """A histogram of Q(y|x), flat where laws are right, and the share of values below each predicted quantile.
+
+    Args:
+        transforms: (n, d) probability integral transforms.
+    """
+    values = transforms.flatten().numpy()
+    figure = new_figure(9, 4)
+    histogram, curve = figure.subplots(1, 2)
+    histogram.hist(values, bins=20, range=(0, 1), density=True, color=MODEL_COLOR, alpha=0.6)
+    histogram.axhline(1, color=DATA_COLOR, linestyle="--")
+    histogram.set(
+        xlabel="place of the value in its predicted law, from 0 to 1", ylabel="density", title="flat: laws are right"
+    )
+    levels = np.linspace(0, 1, 101)
+    curve.plot(levels, levels, color=DATA_COLOR, linestyle="--", label="perfect")
+    curve.plot(levels, np.searchsorted(np.sort(values), levels, side="right") / len(values), color=MODEL_COLOR)
+    curve.set(xlabel="level of the predicted quantile", ylabel="held-out values below it", title="on the line: right")
+    curve.legend()
+    _square(curve)
+    bare(histogram, curve)
+    return figure
+
+
+def _square(axis: Axes) -> None:
+    axis.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+
+
+def training_figure(run: Run) -> Figure:
+    """The batches' log-likelihood over the steps, as it is and smoothed; those in which gamma falls are shaded."""
+    columns = read_columns(run.folder / METRICS)
+    figure = new_figure(6, 4)
+    axis = figure.subplots()
+    axis.plot(columns["step"], columns["objective"], color=MODEL_COLOR, alpha=0.25, linewidth=1)
+    axis.plot(columns["step"], smoothed(columns["objective"]), color=MODEL_COLOR)
+    if "gamma" in columns and (columns["gamma"] > 0).any():
+        last = float(columns["step"][columns["gamma"] > 0].max())
+        axis.axvspan(float(columns["step"][0]), last, color="#dfe6ee", label="gamma falls", zorder=0)
+        axis.legend()
+    axis.set(xlabel="step", ylabel="nats per row", title=f"{run.plan.objective}: log-likelihood of batches")
+    bare(axis)
+    return figure

@@ -1,0 +1,127 @@
+"""Given x to the law of y: mixture density networks."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.networks.members import Members
+
+FLOOR = 1e-3
+"""Least deviation of a component, in deviations of the target."""
+
+REPEATED = 0.5
+"""Share of rows whose target value others have, too, from which on values are taken for rounded ones."""
+
+
+class MixtureDensityNetwork(nn.Module):
+    """x to weights, means and variances of a mixture of Gaussians over y  (Bishop 1994).
+
+    Args:
+        inputs: k, columns of x.
+        outputs: d, columns of y.
+        components: of the mixture.
+        members: networks side by side, an ensemble whose answer is one mixture of all their components.
+        width, depth, dropout: of the hidden layers.
+
+    Raises:
+        ValueError: a size is not positive, or dropout is out of range.
+
+    >>> network = MixtureDensityNetwork(2, 1, components=3)
+    >>> network(torch.zeros(5, 2))
+    GaussianMixture(batch_shape=(5,), components=3, dimension=1, variance=shape (5, 3, 1))
+    """
+
+    given_location: Tensor
+    given_scale: Tensor
+    location: Tensor
+    scale: Tensor
+    floor: Tensor
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        components: int = 5,
+        members: int = 1,
+        width: int = 64,
+        depth: int = 2,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if components < 1 or outputs < 1:
+            raise ValueError(f"components and outputs must be at least 1, got {components} and {outputs}")
+        self.components, self.outputs = components, outputs
+        self.body = Members(members, inputs, components * (1 + 2 * outputs), width=width, depth=depth, dropout=dropout)
+        for name, count in (("given_location", inputs), ("location", outputs)):
+            self.register_buffer(name, torch.zeros(count))
+        for name, count in (("given_scale", inputs), ("scale", outputs)):
+            self.register_buffer(name, torch.ones(count))
+        self.register_buffer("floor", torch.full((outputs,), FLOOR))
+
+    @property
+    def members(self) -> int:
+        """Networks side by side."""
+        return self.body.members
+
+    def place(self, given: Tensor, points: Tensor) -> None:
+        """Set locations and scales from training rows, and the least deviation of a component.
+
+        Where most target values are shared, as whole numbers are, the deviation's floor is half their spacing: the
+        likelihood has no limit on such data, and grows as components sit on the values.
+
+        Args:
+            given: (n, k).
+            points: (n, d).
+        """
+        for values, location, scale in (
+            (given, self.given_location, self.given_scale),
+            (points, self.location, self.scale),
+        ):
+            deviation = values.double().std(0, correction=0)
+            location.copy_(values.double().mean(0))
+            scale.copy_(torch.where(deviation > 0, deviation, 1.0))
+        spacing = torch.tensor([spacing_of(column) for column in points.T], device=self.scale.device)
+        self.floor.copy_(torch.maximum(torch.full_like(self.floor, FLOOR), spacing / 2 / self.scale))
+
+    def answers(self, given: Tensor, *, generator: torch.Generator | None = None) -> GaussianMixture:
+        """The mixture of every member for its own rows.
+
+        Args:
+            given: (members, n, k).
+            generator: of dropout, on the CPU; None leaves no unit out.
+
+        Returns:
+            Batch (members, n) of mixtures of `components` each.
+        """
+        outputs = self.body((given - self.given_location) / self.given_scale, generator=generator)
+        logits, means, deviations = outputs.split([self.components, *[self.components * self.outputs] * 2], -1)
+        shape = (self.components, self.outputs)
+        with torch.autocast(given.device.type, enabled=False):
+            deviation = nn.functional.softplus(deviations.float().unflatten(-1, shape)) + self.floor
+            centers = torch.addcmul(self.location, self.scale, means.float().unflatten(-1, shape))
+            return GaussianMixture(centers, (self.scale * deviation).square(), log_weights=logits.float())
+
+    def forward(self, given: Tensor) -> GaussianMixture:
+        """The law of y given x, one mixture of all members' components.
+
+        Args:
+            given: (n, k).
+
+        Returns:
+            Batch (n,) of mixtures of members * components each.
+        """
+        own = self.answers(given.expand(self.members, *given.shape))
+        centers, variance, log_weights = (
+            part.movedim(0, 1).flatten(1, 2) for part in (own.centers, own.variance, own.log_weights)
+        )
+        return GaussianMixture(centers, variance, log_weights=log_weights - math.log(self.members))
+
+
+def spacing_of(values: Tensor) -> float:
+    """The usual distance of neighbouring values (n,) where most rows share theirs with others, else 0."""
+    distinct, counts = values.unique(return_counts=True)
+    shared = float(counts[counts > 1].sum()) / len(values)
+    return float(distinct.double().diff().median()) if shared > REPEATED and len(distinct) > 1 else 0.0

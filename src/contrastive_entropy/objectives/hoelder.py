@@ -1,0 +1,135 @@
+"""The Hoelder family on conditional densities: from the efficient likelihood to the robust (E18)  (E21, E22).
+
+A conditional is a batch of mixtures, one for each given x_1 ... x_s; further leading dimensions are models side by side.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.numerics.gaussian import log_normalizer
+from contrastive_entropy.objectives.bound import Bound, objective
+
+NODES = 16
+"""Of a quadrature for each component where y has one coordinate, and draws for each component where it has more."""
+
+
+@objective
+def conditional_hoelder(
+    p: GaussianMixture,
+    q: GaussianMixture,
+    *,
+    gamma: float = 1.0,
+    pointwise: bool = False,
+    nodes: int = NODES,
+    limit: Callable[[], Tensor] | None = None,
+) -> Bound:
+    """((1 + g) / g) log E q(y|x)^g - log E_x Int q(y|x)^(1+g) dy  (E21), g = gamma.
+
+    An outlier contributes q^g, about 0, where the likelihood's log q is about -infinity: g = 1 is (E18), robust; g = 0 is
+    the mean log-likelihood, efficient. Limit: (1/g) log E_x Int p(y|x)^(1+g) dy by Hoelder's inequality, equal iff
+    q(.|x) = p(.|x); for g = 0 it is -H(y|x).
+
+    Args:
+        p: batch (..., s) of what is true given x_1 ... x_s: its centers are draws from it, (..., s, m, d). Its variance
+            plays no part.
+        q: batch (..., s) of mixtures.
+        gamma: in [0, 1].
+        pointwise: ((1 + g) / g) log E (q(y|x) / ||q(.|x)||_(1+g))^g instead  (E22): every condition is normalised by
+            itself, so that conditions with a dense answer do not outweigh the others.
+        nodes: of the integral, see `log_power_integral`.
+        limit: the limit of the law that the draws came from, if it is known. Default: the value where every draw is the
+            center of a component as sharp as q's sharpest, which no q passes.
+
+    Returns:
+        Bound of shape (...), O(s m c d) and O(s c^2 d nodes) for 0 < g < 1.
+
+    Raises:
+        ValueError: gamma out of range, or p and q are not batches over the same conditions.
+    """
+    _check(p, q, gamma)
+    rows = torch.logsumexp(gamma * q.log_prob(p.centers) + p.log_weights, -1) if gamma else None
+    if rows is None:
+        value = (p.log_weights.exp() * q.log_prob(p.centers)).sum(-1).mean(-1)
+        terms = {"E log q": value}
+    else:
+        integrals = log_power_integral(q, gamma, nodes=nodes)
+        share = (1 + gamma) / gamma
+        if pointwise:
+            value = share * _log_mean(rows - gamma / (1 + gamma) * integrals)
+            terms = {"log E q^g / |q|^g": value}
+        else:
+            cross, norm = _log_mean(rows), _log_mean(integrals)
+            value = share * cross - norm
+            terms = {"log E q^g": cross, "log E |q|^(1+g)": norm}
+    return Bound(value, limit or (lambda: _highest(q, gamma).expand(value.shape)), terms)
+
+
+def log_power_integral(q: GaussianMixture, gamma: float, *, nodes: int = NODES) -> Tensor:
+    """Log Int q(y)^(1 + gamma) dy = log E_q q(y)^gamma, nats.
+
+    Args:
+        q: batch (...).
+        gamma: in (0, 1]; 1 is `q.log_norm()`, exact.
+        nodes: of a Gauss-Hermite quadrature for each component where y has one coordinate: 16 are up to 2e-2 off where
+            components of very different widths overlap, mostly 1e-3. In more coordinates so many draws for each
+            component, half of them mirrored, the same at every call.
+
+    Returns:
+        (...), float64. O(c^2 d nodes).
+
+    Raises:
+        ValueError: fewer than 2 nodes.
+    """
+    if nodes < 2:
+        raise ValueError(f"nodes must be at least 2, got {nodes}")
+    if gamma == 1:
+        return q.log_norm()
+    unit, log_shares = _nodes(nodes, q.dimension)
+    deviation = q.variance.double().sqrt().expand_as(q.centers).unsqueeze(-2)
+    points = q.centers.double().unsqueeze(-2) + deviation * unit.to(deviation.device)  # (..., c, nodes, d)
+    log_powers = gamma * q.double().log_prob(points.flatten(-3, -2)).unflatten(-1, points.shape[-3:-1])
+    log_weights = q.log_weights.unsqueeze(-1) + log_shares.to(deviation.device)
+    return torch.logsumexp((log_powers + log_weights).flatten(-2), -1)
+
+
+def _nodes(count: int, dimension: int) -> tuple[Tensor, Tensor]:
+    """Points (n, d) and log-weights (n,) of a standard normal law."""
+    if dimension == 1:
+        off = torch.arange(1, count, dtype=torch.float64).sqrt()
+        points, vectors = torch.linalg.eigh(torch.diag(off, 1) + torch.diag(off, -1))  # Golub and Welsch 1969
+        return points.unsqueeze(-1), vectors[0].square().log()
+    half = torch.randn(count // 2, dimension, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return torch.cat([half, -half]), torch.full((2 * (count // 2),), -math.log(2 * (count // 2)), dtype=torch.float64)
+
+
+def _log_mean(values: Tensor) -> Tensor:
+    return torch.logsumexp(values, -1) - math.log(values.shape[-1])
+
+
+def _highest(q: GaussianMixture, gamma: float) -> Tensor:
+    """The value where every draw is a component's center and all are as sharp as the sharpest: no q passes it.
+
+    q is a positive mixture of Gaussians of the smallest variance v. log q(y) - log Int q^(1+g) / (1 + g) is quasi-concave
+    in the mixing measure, and its derivative from a point mass at y towards one at distance r,
+    exp(-r^2/2v) - exp(-g r^2/2(1+g)v), is nowhere positive.
+    """
+    sharpest = q.variance.detach().amin(tuple(range(q.variance.ndim - 1)))
+    repeats = q.dimension if sharpest.numel() == 1 else 1
+    highest = log_normalizer(sharpest.reshape(1, -1), q.dimension).reshape(())
+    return highest + 0.5 * repeats * sharpest.numel() * math.log1p(gamma)
+
+
+def _check(p: GaussianMixture, q: GaussianMixture, gamma: float) -> None:
+    if not 0 <= gamma <= 1:
+        raise ValueError(f"gamma must lie in [0, 1], got {gamma}")
+    if not p.batch_shape or p.batch_shape != q.batch_shape:
+        raise ValueError(
+            "p and q must be batches over the same conditions, (..., s, m, d) centers; got batch shapes "
+            f"{tuple(p.batch_shape)} and {tuple(q.batch_shape)}"
+        )
+    if p.dimension != q.dimension:
+        raise ValueError(f"p has {p.dimension} coordinates and q has {q.dimension}")
