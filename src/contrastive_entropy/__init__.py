@@ -43,6 +43,7 @@ from contrastive_entropy.version import VERSION
 
 if TYPE_CHECKING:
     from contrastive_entropy.data.load import load as load
+    from contrastive_entropy.estimators import MixtureDensityRegressor as MixtureDensityRegressor
     from contrastive_entropy.estimators import MixtureGenerator as MixtureGenerator
     from contrastive_entropy.fitting.machine import Machine as Machine
     from contrastive_entropy.models import fit as fit
@@ -58,6 +59,7 @@ LAZY = {
     "ConditionalSettings": "contrastive_entropy.models.conditional",
     "GeneratorSettings": "contrastive_entropy.models.generator",
     "Machine": "contrastive_entropy.fitting.machine",
+    "MixtureDensityRegressor": "contrastive_entropy.estimators",
     "MixtureGenerator": "contrastive_entropy.estimators",
     "fit": "contrastive_entropy.models",
     "load": "contrastive_entropy.data.load",
@@ -76,6 +78,7 @@ __all__ = [
     "InputError",
     "JointMixture",
     "Machine",
+    "MixtureDensityRegressor",
     "MixtureGenerator",
     "NumericalWarning",
     "TrainingError",

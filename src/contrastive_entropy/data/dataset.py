@@ -25,19 +25,21 @@ class Part:
         points: (n, d) float32, encoded.
         given: (n, k) conditions that the user gives, encoded, or None.
         labels: (n,) int64 classes, or None.
+        weights: (n,) of the rows, not negative; None: all are the same.
     """
 
     points: Tensor
     given: Tensor | None = None
     labels: Tensor | None = None
+    weights: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.points)
 
     def rows(self, index: Tensor) -> "Part":
         """The points at an index (m,), with their conditions and labels."""
-        given, labels = (None if values is None else values[index] for values in (self.given, self.labels))
-        return Part(self.points[index], given, labels)
+        others = (None if values is None else values[index] for values in (self.given, self.labels, self.weights))
+        return Part(self.points[index], *others)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +87,12 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the points, so that changed data are noticed."""
+        """SHA-256 of the points and what they are given, so that changed data are noticed."""
         state = hashlib.sha256()
         for part in (self.train, self.held_out):
-            state.update(part.points.contiguous().numpy().tobytes())
+            for values in (part.points, part.given):
+                if values is not None:
+                    state.update(values.contiguous().numpy().tobytes())
         return state.hexdigest()
 
 

@@ -1,10 +1,6 @@
 """A scikit-learn estimator: fit an array, draw more points like it."""
 
-import csv
-import dataclasses
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -15,11 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from contrastive_entropy.data.dataset import Dataset, Part
 from contrastive_entropy.data.schema import Table
-from contrastive_entropy.errors import InputError, suggestion
-from contrastive_entropy.fitting.machine import Machine
-from contrastive_entropy.fitting.run import METRICS
-from contrastive_entropy.fitting.settings import SEEDS
-from contrastive_entropy.fitting.trainer import fit
+from contrastive_entropy.estimators.fitting import asked, fitted, seed_of
 from contrastive_entropy.metrics.neighborhoods import NEIGHBORS
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models.generator import GENERATOR, GeneratorSettings
@@ -118,44 +110,15 @@ class MixtureGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
         schema = Table.of(points.shape[1])
         schema = schema.standardizing(points) if self.standardize else schema
         train = Part(schema.encode(points, "X"))
-        settings = GeneratorSettings("X", seed=self._seed(), **self._asked())
-        with tempfile.TemporaryDirectory(prefix="contrastive-entropy-") as folder:
-            # none is held out: what is not trained on is the caller's
-            run = fit(
-                GENERATOR,
-                settings,
-                Path(folder) / "run",
-                Dataset("X", train, train, schema),
-                machine=Machine(accelerator=self.accelerator),
-                progress=self.verbose,
-            )
-            if not run.finished:
-                raise KeyboardInterrupt
-            network = run.network()
-            with (run.folder / METRICS).open(newline="") as file:
-                rows = list(csv.DictReader(file))
-        self.network_, self.schema_ = network, schema
+        settings = GeneratorSettings(
+            "X", seed=seed_of(self.random_state), **asked(GENERATOR, self.get_params(), self.settings)
+        )
+        # none is held out: what is not trained on is the caller's
+        dataset = Dataset("X", train, train, schema)
+        network, history = fitted(GENERATOR, settings, dataset, accelerator=self.accelerator, verbose=self.verbose)
+        self.network_, self.history_, self.schema_ = network, history, schema
         self.variance_ = float(network.variance)
-        self.history_ = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
         return self
-
-    def _seed(self) -> int:
-        state = self.random_state
-        if isinstance(state, int | np.integer):
-            return int(state)
-        return int(check_random_state(state).randint(SEEDS // 2))
-
-    def _asked(self) -> dict[str, Any]:
-        """The fields of `GeneratorSettings` that parameters name."""
-        known = {field.name for field in dataclasses.fields(GeneratorSettings)} - {"data", "seed"}
-        own = {name: value for name, value in self.get_params().items() if name in known}
-        further = dict(self.settings or {})
-        for name in further:
-            if name in own or name not in known:
-                reason = "is a parameter of its own" if name in own else f"is no setting{suggestion(name, known)}"
-                raise InputError(f"settings: {name} {reason}")
-        # numbers of a grid that numpy made
-        return {name: v.item() if isinstance(v, np.generic) else v for name, v in (own | further).items()}
 
     def sample(
         self, n_samples: int = 1, *, random_state: int | np.random.RandomState | None = None, from_density: bool = False

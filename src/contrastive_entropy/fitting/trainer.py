@@ -72,7 +72,8 @@ def fit(
             return run
         return Run.open(folder, [kind])
 
-    return _train(create, Path(folder), settings.steps, machine, dataset, None, progress)
+    steps = settings.steps or kind.plan(settings, dataset).steps  # where they are chosen, a plan takes no time
+    return _train(create, Path(folder), steps, machine, dataset, None, progress)
 
 
 def _announce(settings: Any, plan: Plan, dataset: Dataset) -> None:

@@ -22,6 +22,15 @@ from contrastive_entropy.fitting.settings import (
 from contrastive_entropy.objectives.catalog import GIVEN_OBJECTIVES, Choice, parse
 from contrastive_entropy.objectives.catalog import names as objective_names
 
+STEPS, EPOCHS, MOST_STEPS = 2000, 60, 10_000
+"""Steps by default: at least, so many times through the rows, at most."""
+
+DROPOUT, FEW = 0.1, 1000
+"""Dropout by default, up to so many rows."""
+
+DROPPING = 0.9
+"""Share of the steps in which units are left out. In the last ones the deviations settle without that noise."""
+
 
 @dataclass(frozen=True)
 class ConditionalSettings:
@@ -67,7 +76,9 @@ class ConditionalSettings:
         panel=MODEL,
         least=1,
     )
-    steps: int = shared("steps", 2000)
+    steps: int | None = shared(
+        "steps", None, chosen=f"{STEPS:,}, of many rows {EPOCHS} times through them, at most {MOST_STEPS:,}"
+    )
     batch_size: int = shared("batch_size", 128, says="Rows per step, of each member.")
     learning_rate: float = shared("learning_rate", 1e-2)
     decay_fraction: float = shared("decay_fraction", 0.6)
@@ -77,8 +88,13 @@ class ConditionalSettings:
         panel=RARE,
         share=True,
     )
-    dropout: float = option(
-        0.05, "Share of hidden units left out in each step of training.", panel=RARE, least=0, below=1
+    dropout: float | None = option(
+        None,
+        f"Share of hidden units left out in each step, but for the last {1 - DROPPING:.0%} of them.",
+        panel=RARE,
+        least=0,
+        below=1,
+        chosen=f"{DROPOUT:g} up to {FEW:,} rows, beyond in inverse proportion to them",
     )
     width: int = shared("width", 64, says="Of the hidden layers.")
     depth: int = shared("depth", 2, says="Hidden layers.")
@@ -140,12 +156,18 @@ def load(settings: ConditionalSettings) -> Dataset:
 
 def plan(settings: ConditionalSettings, dataset: Dataset) -> Plan:
     """Decide what was not asked for."""
+    rows = len(dataset.train)
+    steps, dropout = settings.steps, settings.dropout
+    if steps is None:
+        steps = min(max(STEPS, EPOCHS * rows // settings.batch_size), MOST_STEPS)
+    if dropout is None:
+        dropout = DROPOUT * min(1.0, FEW / rows)
     schema = dataset.given_schema
     assert isinstance(schema, Table)
     return Plan(
         objective=settings.choice.spelling,
         seed=settings.seed,
-        steps=settings.steps,
+        steps=steps,
         rows=settings.batch_size * settings.members,
         learning_rate=settings.learning_rate,
         decay_fraction=settings.decay_fraction,
@@ -155,7 +177,7 @@ def plan(settings: ConditionalSettings, dataset: Dataset) -> Plan:
             given=tuple(column.name for column in schema.columns),
             components=settings.components,
             members=settings.members,
-            dropout=settings.dropout,
+            dropout=dropout,
             width=settings.width,
             depth=settings.depth,
             gamma_fraction=settings.gamma_fraction,

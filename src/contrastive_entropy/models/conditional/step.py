@@ -9,7 +9,7 @@ from contrastive_entropy.fitting.contract import Answer, Batch, Now, Outcome
 from contrastive_entropy.fitting.plan import Plan
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models.conditional.network import MixtureDensityNetwork
-from contrastive_entropy.models.conditional.settings import ConditionalPlan
+from contrastive_entropy.models.conditional.settings import DROPPING, ConditionalPlan
 from contrastive_entropy.objectives.bound import Bound
 from contrastive_entropy.objectives.catalog import GIVEN_OBJECTIVES, parse
 
@@ -54,6 +54,7 @@ class ConditionalStep:
         self.choice = parse(plan.objective, GIVEN_OBJECTIVES)
         self.points = dataset.train.points
         self.given = dataset.train.given
+        self.weights = dataset.train.weights
 
     @property
     def averaged(self) -> nn.Module:
@@ -61,14 +62,17 @@ class ConditionalStep:
         return self.network.body
 
     def draw(self, now: Now) -> Tensor:
-        """Rows of every member's batch, one behind the other, with replacement."""
+        """Rows of every member's batch, one behind the other, with replacement; by weight where rows have weights."""
+        if self.weights is not None:
+            return torch.multinomial(self.weights, self.plan.rows, replacement=True, generator=now.generator)
         return torch.randint(len(self.points), (self.plan.rows,), generator=now.generator)
 
     def answer(self, batch: Batch, now: Now) -> Answer:
         """The mixture of every row, by the member that it was drawn for."""
         assert batch.given is not None
         rows = batch.given.unflatten(0, (self.model.members, -1))
-        found = self.network.answers(rows, generator=now.generator)
+        dropping = now.step < DROPPING * self.plan.steps
+        found = self.network.answers(rows, generator=now.generator if dropping else None)
         parts = {"centers": found.centers, "variance": found.variance, "log_weights": found.log_weights}
         return Answer({"points": batch.points, **{name: part.flatten(0, 1) for name, part in parts.items()}})
 
