@@ -147,7 +147,7 @@ def test_ctrl_c_is_an_interruption(moons, monkeypatch):
     class Stopped:
         finished = False
 
-    monkeypatch.setattr("contrastive_entropy.estimators.generator.fit", lambda *_, **__: Stopped())
+    monkeypatch.setattr("contrastive_entropy.estimators.fitting.fit", lambda *_, **__: Stopped())
     with pytest.raises(KeyboardInterrupt):
         MixtureGenerator(**TINY).fit(moons[:50])
 

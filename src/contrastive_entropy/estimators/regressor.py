@@ -19,6 +19,7 @@ from contrastive_entropy.data.schema import Table, schema_from
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.estimators.fitting import asked, fitted, seed_of
 from contrastive_entropy.metrics.catalog import PREDICTION_METRICS, figures
+from contrastive_entropy.metrics.outliers import outlier_share, outliers, widened
 from contrastive_entropy.metrics.predictions import Predictions
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models.conditional import CONDITIONAL, ConditionalSettings
@@ -27,6 +28,12 @@ from contrastive_entropy.storage import json_bytes, write_atomically
 
 LEAST = 10
 """Rows that are needed."""
+
+FOLDS = 5
+"""Of the first pass of a robust fit: each row is judged by a network that was not trained on it."""
+
+LIKELIHOOD, ROBUST = "log_likelihood", "hoelder:gamma=1"
+"""Objectives: the default, and the one that hardly sees outliers."""
 
 ROWS = 4096
 """That are predicted at once."""
@@ -41,8 +48,8 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
     Args:
         components: of the mixture of each member.
         members: networks whose mixtures together are the answer, an ensemble: better, and slower.
-        objective: of `ConditionalSettings`, and so are all up to dropout. "annealed" starts robust and ends at maximum
-            likelihood; "log_likelihood" is the usual loss; "hoelder:gamma=1" hardly sees outliers.
+        objective: of `ConditionalSettings`, and so are all from steps to dropout.
+        robust: look for outliers in y first, by a fit that hardly sees them, and leave them out. It takes twice the time.
         steps: optimiser steps; None is chosen by the number of rows.
         batch_size: rows per step, of each member.
         learning_rate: of Adam.
@@ -55,6 +62,7 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
 
     Attributes:
         network_: the trained `MixtureDensityNetwork`, on standardized columns.
+        outliers_, outlier_share_: with robust, which rows were left out, (n,) bool, and the share that was found before.
         history_: steps, log-likelihood of the batch ... of every tenth step, an array each.
         given_schema_, schema_: the columns of X and of y, with what standardizes them.
         n_features_in_, feature_names_in_, n_outputs_: as in scikit-learn.
@@ -70,7 +78,8 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         *,
         components: int = 5,
         members: int = 1,
-        objective: str = "annealed",
+        objective: str = LIKELIHOOD,
+        robust: bool = False,
         steps: int | None = None,
         batch_size: int = 128,
         learning_rate: float = 1e-2,
@@ -85,6 +94,7 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         self.components = components
         self.members = members
         self.objective = objective
+        self.robust = robust
         self.steps = steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -129,11 +139,40 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         )
         # none is held out: what is not trained on is the caller's
         dataset = Dataset("X", train, train, self._bare(self.schema_), self._bare(self.given_schema_))
+        if self.robust:
+            dataset = self._without_outliers(chosen, dataset)
         self._plan = plan(chosen, dataset)
-        self.network_, self.history_ = fitted(
-            CONDITIONAL, chosen, dataset, accelerator=self.accelerator, verbose=self.verbose
-        )
+        self.network_, self.history_ = self._fitted(chosen, dataset)
         return self
+
+    def _fitted(self, chosen: ConditionalSettings, dataset: Dataset) -> tuple[Any, dict[str, np.ndarray]]:
+        return fitted(CONDITIONAL, chosen, dataset, accelerator=self.accelerator, verbose=self.verbose)
+
+    def _without_outliers(self, chosen: ConditionalSettings, dataset: Dataset) -> Dataset:
+        """The rows that a fit by (E18) explains; each row is judged by a network that did not see it."""
+        train = dataset.train
+        assert train.given is not None
+        rows, count = len(train), min(FOLDS, len(train) // 2)
+        fold = torch.randperm(rows, generator=torch.Generator().manual_seed(chosen.seed)) % count
+        weights = (fold != torch.arange(count).unsqueeze(-1)).double()  # a member for each fold, which it does not see
+        weights = weights if train.weights is None else weights * train.weights
+        first = dataclasses.replace(chosen, objective=ROBUST, components=max(2, chosen.components), members=count)
+        network, _ = self._fitted(
+            first, dataclasses.replace(dataset, train=dataclasses.replace(train, weights=weights))
+        )
+        with torch.no_grad():
+            every = network.answers(train.given.expand(count, -1, -1))
+        own = (part[fold, torch.arange(rows)] for part in (every.centers, every.variance, every.log_weights))
+        centers, variance, log_weights = own
+        laws = widened(GaussianMixture(centers, variance, log_weights=log_weights), train.points)
+        self.outlier_share_ = outlier_share(laws, train.points)
+        found = outliers(laws, train.points, self.outlier_share_)
+        self.outliers_ = np.asarray(found)
+        if int((~found).sum()) < LEAST:
+            raise ValueError(
+                f"{int(found.sum())} of {len(found)} rows look like outliers, which leaves too few: leave `robust` out"
+            )
+        return dataclasses.replace(dataset, train=train.rows(torch.nonzero(~found).squeeze(-1)))
 
     @staticmethod
     def _bare(schema: Table) -> Table:

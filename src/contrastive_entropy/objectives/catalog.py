@@ -211,8 +211,15 @@ _GAMMA = Option("gamma", "1 is robust, 0 the likelihood", 1.0, least=0, most=1)
 
 GIVEN_OBJECTIVES = (
     Objective(
+        "log_likelihood",
+        "maximum likelihood, as mixture density networks are trained everywhere: the default; outliers bend it",
+        "(E16)",
+        partial(hoelder.conditional_hoelder, gamma=0.0),
+        on=GIVEN,
+    ),
+    Objective(
         "annealed",
-        "gamma of the Hoelder family falls from 1, robust, to 0, the likelihood, which is efficient: the default",
+        "gamma of the Hoelder family falls from 1, robust, to 0, the likelihood, which is efficient",
         "(E21)",
         hoelder.conditional_hoelder,
         on=GIVEN,
@@ -233,13 +240,6 @@ GIVEN_OBJECTIVES = (
         partial(hoelder.conditional_hoelder, pointwise=True),
         on=GIVEN,
         options=(_GAMMA,),
-    ),
-    Objective(
-        "log_likelihood",
-        "maximum likelihood, as mixture density networks are trained elsewhere: one outlier can bend it",
-        "(E16)",
-        partial(hoelder.conditional_hoelder, gamma=0.0),
-        on=GIVEN,
     ),
 )
 """Objectives on the law of y given what the user gives."""
@@ -264,6 +264,11 @@ class Choice:
     def spelling(self) -> str:
         """How people write it."""
         return ":".join([self.objective.name, *(f"{name}={value:g}" for name, value in self.options)])
+
+    def value(self, option: str, default: float) -> float:
+        """Of an option: given, or its own default, or this one where the objective does not take it."""
+        own = {known.name: known.default for known in self.objective.options}
+        return dict(self.options).get(option, own.get(option, default))
 
     def bound(self, p: GaussianMixture, q: GaussianMixture, *, start: float) -> Bound:
         """The objective of data p and model q.

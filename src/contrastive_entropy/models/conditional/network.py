@@ -11,6 +11,9 @@ from contrastive_entropy.networks.members import Members
 FLOOR = 1e-3
 """Least deviation of a component, in deviations of the target."""
 
+NEAR, ROBUST_DEVIATION = 5.0, 1.4826
+"""Robust deviations within which a value counts for a robust scale, and such a deviation over the median absolute one."""
+
 REPEATED = 0.5
 """Share of rows whose target value others have, too, from which on values are taken for rounded ones."""
 
@@ -24,6 +27,7 @@ class MixtureDensityNetwork(nn.Module):
         components: of the mixture.
         members: networks side by side, an ensemble whose answer is one mixture of all their components.
         width, depth, dropout: of the hidden layers.
+        robust: whether `place` takes the scale of y from rows near the median alone.
 
     Raises:
         ValueError: a size is not positive, or dropout is out of range.
@@ -49,11 +53,12 @@ class MixtureDensityNetwork(nn.Module):
         width: int = 64,
         depth: int = 2,
         dropout: float = 0.0,
+        robust: bool = False,
     ) -> None:
         super().__init__()
         if components < 1 or outputs < 1:
             raise ValueError(f"components and outputs must be at least 1, got {components} and {outputs}")
-        self.components, self.outputs = components, outputs
+        self.components, self.outputs, self.robust = components, outputs, robust
         self.body = Members(members, inputs, components * (1 + 2 * outputs), width=width, depth=depth, dropout=dropout)
         for name, count in (("given_location", inputs), ("location", outputs)):
             self.register_buffer(name, torch.zeros(count))
@@ -78,11 +83,10 @@ class MixtureDensityNetwork(nn.Module):
         """
         for values, location, scale in (
             (given, self.given_location, self.given_scale),
-            (points, self.location, self.scale),
+            (near_median(points) if self.robust else points, self.location, self.scale),
         ):
-            deviation = values.double().std(0, correction=0)
-            location.copy_(values.double().mean(0))
-            scale.copy_(torch.where(deviation > 0, deviation, 1.0))
+            location.copy_(_moments(values)[0])
+            scale.copy_(_moments(values)[1])
         spacing = torch.tensor([spacing_of(column) for column in points.T], device=self.scale.device)
         self.floor.copy_(torch.maximum(torch.full_like(self.floor, FLOOR), spacing / 2 / self.scale))
 
@@ -118,6 +122,23 @@ class MixtureDensityNetwork(nn.Module):
             part.movedim(0, 1).flatten(1, 2) for part in (own.centers, own.variance, own.log_weights)
         )
         return GaussianMixture(centers, variance, log_weights=log_weights - math.log(self.members))
+
+
+def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of columns (n, d), without what is NaN; a deviation of 0 becomes 1."""
+    values = values.double()
+    mean = values.nanmean(0)
+    deviation = (values - mean).square().nanmean(0).sqrt()
+    return mean, torch.where(deviation > 0, deviation, 1.0)
+
+
+def near_median(points: Tensor) -> Tensor:
+    """Points (n, d) with NaN for what is more than `NEAR` robust deviations from the median of its column."""
+    points = points.double()
+    center = points.median(0).values
+    offsets = (points - center).abs()
+    width = NEAR * ROBUST_DEVIATION * offsets.median(0).values
+    return points.masked_fill((offsets > width) & (width > 0), math.nan)
 
 
 def spacing_of(values: Tensor) -> float:

@@ -42,7 +42,7 @@ class ConditionalSettings:
         InputError: a field's value cannot be used.
 
     >>> ConditionalSettings("houses.csv", target="price").objective
-    'annealed'
+    'log_likelihood'
     """
 
     data: str = option(
@@ -59,7 +59,7 @@ class ConditionalSettings:
     points: int | None = shared("points", None)
     held_out: float = shared("held_out", HELD_OUT)
     objective: str = option(
-        "annealed",
+        "log_likelihood",
         f"One of: {', '.join(objective_names(GIVEN_OBJECTIVES))}. Options follow a colon: hoelder:gamma=0.5.",
         panel=OBJECTIVE,
     )
@@ -134,6 +134,7 @@ class ConditionalPlan:
     Args:
         given: names of the columns of x; their numbers as text where they have none.
         components, members, dropout, width, depth, gamma_fraction: as in `ConditionalSettings`.
+        robust: whether the objective hardly sees outliers; then the scale of the targets does not, either.
     """
 
     given: tuple[str, ...]
@@ -143,6 +144,7 @@ class ConditionalPlan:
     width: int
     depth: int
     gamma_fraction: float
+    robust: bool
 
 
 def load(settings: ConditionalSettings) -> Dataset:
@@ -181,5 +183,6 @@ def plan(settings: ConditionalSettings, dataset: Dataset) -> Plan:
             width=settings.width,
             depth=settings.depth,
             gamma_fraction=settings.gamma_fraction,
+            robust=settings.choice.value("gamma", 0.0) > 0,
         ),
     )
