@@ -6,6 +6,7 @@ from sklearn.datasets import load_digits
 
 from contrastive_entropy import InputError
 from contrastive_entropy.data.hub import HUB
+from contrastive_entropy.data.laws import LAWS
 from contrastive_entropy.data.load import STACKED, load, names
 from contrastive_entropy.data.toys import TOYS, sample_toy
 from files import save_images, write
@@ -131,7 +132,7 @@ def test_names_that_cannot_be_used():
         sample_toy("ring9", 3, seed=0)
     with pytest.raises(InputError, match=r"`held_out` must lie in \(0, 1\), got 1"):
         load("x.csv", held_out=1)
-    assert set(names()) == {"digits", *TOYS, *HUB, STACKED}
+    assert set(names()) == {"digits", *TOYS, *LAWS, *HUB, STACKED}
 
 
 def test_digits_keep_their_labels():

@@ -7,7 +7,7 @@ from scipy import stats
 import contrastive_entropy as ce
 from contrastive_entropy.data.laws import LAWS
 from contrastive_entropy.metrics.catalog import GOALS, PREDICTION_METRICS, figures
-from contrastive_entropy.metrics.outliers import outlier_share, outliers
+from contrastive_entropy.metrics.outliers import outliers, widened
 from contrastive_entropy.metrics.predictions import Predictions, best_gap
 from samples import generator
 
@@ -125,11 +125,10 @@ def test_outliers_are_counted_and_found(rows, share, spread):
     away = 60 * (2 * torch.rand(COUNT, 1, generator=generator(4), dtype=torch.float64) - 1)
     spoiled = torch.where(bad[:, None], away if spread else 9 + 0.01 * away, y)
     laws = truth(x)
-    found = outlier_share(laws, spoiled)
+    found, flags = outliers(laws, spoiled)
     assert found == pytest.approx(share, abs=0.06)
-    flags = outliers(laws, spoiled, found)
     if share:
-        assert float(flags[bad].double().mean()) > (0.9 if spread else 0.999)
+        assert float(flags[bad].double().mean()) > (0.93 if spread else 0.999)
     assert float(flags[~bad].double().mean()) < 0.02
 
 
@@ -137,6 +136,16 @@ def test_a_target_that_hardly_varies_still_has_a_background():
     y = torch.zeros(50, 1)
     y[0] = 1.0
     laws = ce.GaussianMixture(torch.zeros(50, 1, 1), 1e-4)
-    flags = outliers(laws, y, 0.05)
+    _, flags = outliers(laws, y)
     assert bool(flags[0])
     assert not bool(flags[1:].any())
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0, 4.0])
+def test_laws_that_are_too_sure_are_widened(rows, factor):
+    x, y = rows
+    spoiled = y.clone()
+    spoiled[:300] = 50.0
+    laws = truth(x)
+    sure = ce.GaussianMixture(laws.centers, laws.variance / factor**2)
+    torch.testing.assert_close(widened(sure, spoiled).variance, laws.variance)

@@ -11,6 +11,7 @@ from contrastive_entropy.cli.experiment import experiment_app
 from contrastive_entropy.cli.fit import fit_app
 from contrastive_entropy.cli.options import in_one_line
 from contrastive_entropy.data.hub import HUB
+from contrastive_entropy.data.laws import LAWS, ROWS
 from contrastive_entropy.data.load import STACKED, names
 from contrastive_entropy.data.toys import TOYS
 from contrastive_entropy.models import KINDS
@@ -52,12 +53,14 @@ def data_list() -> None:
     for name in TOYS:
         dimensions = "1200-D" if name == "modes1200" else "2-D"
         table.add_row(name, f"10000 + 5000 held out, {dimensions}", "toy law, drawn afresh for each seed")
+    for name, law in LAWS.items():
+        table.add_row(name, f"{ROWS[0]} + {ROWS[1]} held out, y last", f"for fit conditional: {law.says}")
     for name, entry in HUB.items():
         table.add_row(name, entry.description, f"{entry.identifier} on the hub, {entry.cost}, or a copy in --data-root")
     table.add_row(
         STACKED, "60000 + 10000 held out, 28 x 28 colour", "three digits of mnist, one per colour: 1,000 modes"
     )
     Console().print(table)
-    assert set(names()) == {"digits", *TOYS, *HUB, STACKED}
+    assert set(names()) == {"digits", *TOYS, *LAWS, *HUB, STACKED}
     typer.echo("or hub:owner/name, any data set of images on the hub, or a copy of it in --data-root")
     typer.echo("or a path: .npy, .npz, .csv, .parquet with one point per row, or a folder of images of one size")

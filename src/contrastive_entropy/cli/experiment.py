@@ -60,6 +60,12 @@ EXPERIMENTS = (
         experiments.MODE_COVERAGE_QUICK,
     ),
     Experiment(
+        "predicted-laws",
+        "The law of y given x, of tables and of laws of known form, beside what people would use instead.",
+        experiments.PredictedLawsSettings,
+        experiments.PREDICTED_LAWS_QUICK,
+    ),
+    Experiment(
         "bound-tracking",
         "Tightness of the conditional bound against the number of centers, with its limit and (E19).",
         experiments.BoundTrackingSettings,

@@ -36,6 +36,11 @@ class Law:
         x = 2 * torch.rand(count, self.columns, generator=generator, dtype=torch.float64) - 1
         return x, self.given(x).sample(1, generator=generator).squeeze(-2)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns of x, and y."""
+        return *(("x",) if self.columns == 1 else tuple(f"x{index + 1}" for index in range(self.columns))), "y"
+
     def log_density(self, x: Tensor, y: Tensor) -> Tensor:
         """Log p(y|x) of each row, (n,) nats."""
         return self.given(x).log_prob(y.unsqueeze(-2)).squeeze(-1)
@@ -95,11 +100,14 @@ def _inverse_sine(x: Tensor) -> GaussianMixture:
     )
 
 
+ROWS = (1500, 3000)
+"""To train on and held out, of a law as a data set."""
+
 LAWS = {
     "heteroscedastic": Law("a sine whose noise grows tenfold", 1, _heteroscedastic),
     "bimodal": Law("two branches that share the mass unequally", 1, _bimodal),
     "skewed": Law("a line with a long tail upwards", 1, _skewed),
     "inverse_sine": Law("Bishop's: up to three answers to one x", 1, _inverse_sine, _inverse_sine_pairs),
-    "five": Law("Friedman's function of five columns, noise that grows", 5, _five),
+    "friedman": Law("Friedman's function of five columns, noise that grows", 5, _five),
 }
 """By name."""

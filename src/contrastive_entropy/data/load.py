@@ -11,6 +11,7 @@ from contrastive_entropy.data.arrays import as_points, map_points, read_npy, rea
 from contrastive_entropy.data.dataset import HELD_OUT, MOST_HELD_OUT, Dataset, Part, split
 from contrastive_entropy.data.hub import HUB, PREFIX, load_images
 from contrastive_entropy.data.images import IMAGE_SUFFIXES, read_images
+from contrastive_entropy.data.laws import LAWS, ROWS
 from contrastive_entropy.data.scales import Points
 from contrastive_entropy.data.schema import Images, Schema, Table, difference
 from contrastive_entropy.data.tables import column_names, read_csv, read_parquet
@@ -36,9 +37,9 @@ def load(
     """Load a data set by name or path.
 
     Args:
-        source: `digits`; a toy of `TOYS`; a data set of `HUB`; `stacked_mnist`; hub:owner/name, images of the hub; or a
-            path to .npy, .npz, .csv or .parquet with one point per row, or to a folder of images of one size: see
-            `read_points`.
+        source: `digits`; a toy of `TOYS`; a table of `LAWS`; a data set of `HUB`; `stacked_mnist`; hub:owner/name, images
+            of the hub; or a path to .npy, .npz, .csv or .parquet with one point per row, or to a folder of images of one
+            size: see `read_points`.
         seed: of the toys' draws and of the split of files, from 0; `digits` is always split the same way.
         held_out: share of a file's points that is held out, in (0, 1); at least 1 point and at most 10,000.
         data_root: folder of copies of hub data sets (`mnist`), each in a folder of its name; None takes the hub.
@@ -82,6 +83,11 @@ def _loaded(
     if name in TOYS:
         train, test = (sample_toy(name, count, seed=2 * seed + part) for part, count in enumerate((10_000, 5_000)))
         return Dataset.of(name, train, test)
+    if name in LAWS:
+        train, test = (
+            torch.cat(LAWS[name].draw(count, seed=2 * seed + part), 1).float() for part, count in enumerate(ROWS)
+        )
+        return Dataset.of(name, train, test, Table.of(train.shape[1], LAWS[name].names))
     if name in HUB or name.startswith(PREFIX):
         return _hub(name, data_root, seed, held_out, points)
     if name == STACKED:
@@ -234,7 +240,7 @@ def refuse_unlike(points: Points, schema: Schema, data: Schema, *, names: tuple[
 
 def names() -> list[str]:
     """The data sets that need no file."""
-    return ["digits", *TOYS, *HUB, STACKED]
+    return ["digits", *TOYS, *LAWS, *HUB, STACKED]
 
 
 def on_hub(name: str) -> bool:

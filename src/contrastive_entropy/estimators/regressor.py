@@ -19,7 +19,7 @@ from contrastive_entropy.data.schema import Table, schema_from
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.estimators.fitting import asked, fitted, seed_of
 from contrastive_entropy.metrics.catalog import PREDICTION_METRICS, figures
-from contrastive_entropy.metrics.outliers import outlier_share, outliers, widened
+from contrastive_entropy.metrics.outliers import outliers, widened
 from contrastive_entropy.metrics.predictions import Predictions
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models.conditional import CONDITIONAL, ConditionalSettings
@@ -165,8 +165,7 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         own = (part[fold, torch.arange(rows)] for part in (every.centers, every.variance, every.log_weights))
         centers, variance, log_weights = own
         laws = widened(GaussianMixture(centers, variance, log_weights=log_weights), train.points)
-        self.outlier_share_ = outlier_share(laws, train.points)
-        found = outliers(laws, train.points, self.outlier_share_)
+        self.outlier_share_, found = outliers(laws, train.points)
         self.outliers_ = np.asarray(found)
         if int((~found).sum()) < LEAST:
             raise ValueError(

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from contrastive_entropy.fitting.machine import PRECISIONS
-from contrastive_entropy.fitting.settings import MACHINE, OBJECTIVE, RARE, TRAINING, option
+from contrastive_entropy.fitting.settings import DATA, MACHINE, OBJECTIVE, RARE, TRAINING, option
 from contrastive_entropy.models.autoencoder.settings import AutoencoderSettings
+from contrastive_entropy.models.conditional.settings import ConditionalSettings
 from contrastive_entropy.models.generator.settings import GeneratorSettings
 
 
@@ -65,6 +66,41 @@ class ReconstructionDiversitySettings:
 
 
 RECONSTRUCTION_DIVERSITY_QUICK: dict[str, Any] = {"steps": 200, "centers": 4}
+
+
+@dataclass(frozen=True)
+class PredictedLawsSettings:
+    """Predicted laws of tables beside what people would use instead.
+
+    Args:
+        fit: of ours, but for what names the table, members, components and the seed.
+    """
+
+    SETS: ClassVar[tuple[str, ...]] = (
+        *("data", "target", "given", "data_root", "points", "held_out"),
+        *("objective", "gamma_fraction", "components", "members", "seed"),
+    )
+
+    fit: ConditionalSettings = field(default_factory=ConditionalSettings)
+    tables: tuple[str, ...] = option(
+        ("heteroscedastic", "bimodal", "skewed", "inverse_sine", "friedman"),
+        "Laws of known form (see `data list`), or paths to tables whose last column is the target.",
+        panel=DATA,
+    )
+    contenders: tuple[str, ...] = option(
+        ("mixture", "ensemble", "annealed", "gaussian", "least_squares", "boosted_trees", "ngboost"),
+        "Of ours and of others; ngboost needs the package of that name.",
+        panel=OBJECTIVE,
+    )
+    seeds: tuple[int, ...] = _seeds((0, 1, 2, 3, 4))
+
+
+PREDICTED_LAWS_QUICK: dict[str, Any] = {
+    "seeds": (0,),
+    "steps": 200,
+    "tables": ("heteroscedastic",),
+    "contenders": ("mixture", "least_squares"),
+}
 
 
 @dataclass(frozen=True)

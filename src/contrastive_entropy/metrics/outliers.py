@@ -7,8 +7,11 @@ from torch import Tensor
 
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 
-LEAST_SHARE, MOST_SHARE = 0.01, 0.6
-"""Between which a share is taken when rows are flagged."""
+MOST_SHARE = 0.6
+"""Beyond which a share is not looked for: most rows are what the others are called outliers of."""
+
+ROUNDS = 200
+"""Of expectation and maximisation, after which a share moves no more."""
 
 FACTORS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 """By which the deviations of laws may be too small."""
@@ -18,24 +21,6 @@ WIDTH = 5.0
 
 NORMAL = 1.4826
 """Deviation of a normal law over its median absolute deviation."""
-
-
-@torch.no_grad()
-def outlier_share(laws: GaussianMixture, y: Tensor) -> float:
-    """The share of rows that the laws do not explain: 1 - E q(y|x) / E ||q(.|x)||^2.
-
-    Where q is the law of the other rows, E q(y|x) over them equals E ||q(.|x)||^2, and outliers add nothing. Both are terms
-    of (E18), which hardly sees outliers, so that a fit by it has the law of the others.
-
-    Args:
-        laws: batch (n,), of a fit by (E18).
-        y: (n, d), rows that it was not trained on.
-
-    Returns:
-        About 0 where there are none; chance may take it below.
-    """
-    cross = torch.logsumexp(laws.log_prob(y.unsqueeze(-2)).squeeze(-1), 0)
-    return 1 - float((cross - torch.logsumexp(laws.log_norm(), 0)).exp())
 
 
 @torch.no_grad()
@@ -60,24 +45,31 @@ def widened(laws: GaussianMixture, y: Tensor) -> GaussianMixture:
 
 
 @torch.no_grad()
-def outliers(laws: GaussianMixture, y: Tensor, share: float) -> Tensor:
-    """Rows that are more likely to be outliers: (1 - e) q(y|x) < e b(y).
+def outliers(laws: GaussianMixture, y: Tensor) -> tuple[float, Tensor]:
+    """The share of rows whose y is not of the laws, and which they are.
 
-    b is a Cauchy law around the median of y, five robust deviations wide, in each column.
+    The share e is the most likely one where y is drawn from (1 - e) q(y|x) + e b(y), b a Cauchy law around the median of
+    y, five robust deviations wide in each column. A row is an outlier where e^2 b(y) > (1 - e)^2 q(y|x): the rarer outliers
+    are, the surer it must be. Outliers amid the other values cannot be told from them.
 
     Args:
-        laws: batch (n,).
+        laws: batch (n,) that hardly saw outliers and did not see the row itself.
         y: (n, d).
-        share: e, of outliers; taken to lie in [.01, .6].
 
     Returns:
-        (n,) bool.
+        The share in [0, .6], and (n,) bool.
     """
-    share = min(max(share, LEAST_SHARE), MOST_SHARE)
     center = y.double().median(0).values
     offsets = y.double() - center
     width = WIDTH * NORMAL * offsets.abs().median(0).values
     width = torch.where(width > 0, width, WIDTH * offsets.std(0, correction=0).clamp_min(1e-12))
     background = -(math.pi * width * (1 + (offsets / width).square())).log().sum(-1)
-    own = laws.log_prob(y.unsqueeze(-2)).squeeze(-1)
-    return math.log1p(-share) + own < math.log(share) + background
+    ratio = background - laws.log_prob(y.unsqueeze(-2)).squeeze(-1)
+    share = 0.2
+    for _ in range(ROUNDS):
+        share = min(max(float(torch.sigmoid(_odds(share) + ratio).mean()), 1e-9), MOST_SHARE)
+    return share, 2 * _odds(share) + ratio > 0
+
+
+def _odds(share: float) -> float:
+    return math.log(share) - math.log1p(-share)

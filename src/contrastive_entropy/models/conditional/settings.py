@@ -46,7 +46,7 @@ class ConditionalSettings:
     """
 
     data: str = option(
-        "moons", "A table: a path to .npy, .npz, .csv or .parquet, or a name (see `data list`).", panel=DATA
+        "inverse_sine", "A table: a path to .npy, .npz, .csv or .parquet, or a name (see `data list`).", panel=DATA
     )
     target: str | None = option(
         None,
