@@ -196,3 +196,29 @@ def test_what_cannot_be_used_is_refused(fitted):
         MixtureDensityRegressor(settings={"gama_fraction": 0.1}).fit(x, y)
     with pytest.raises(ce.InputError, match="components must be at least 1, got 0"):
         MixtureDensityRegressor(components=0).fit(x, y)
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_a_robust_fit_finds_outliers_and_fits_the_rest(clustered):
+    x, y, _ = law(600)
+    spoiled, bad = y.copy(), np.zeros(600, dtype=bool)
+    bad[:120] = True
+    away = np.random.default_rng(1).uniform(-30_000, 40_000, 120)
+    spoiled[bad] = y.mean() + 8 * y.std() if clustered else away
+    robust = MixtureDensityRegressor(steps=500, width=32, robust=True, random_state=0).fit(x, spoiled)
+    assert robust.outlier_share_ == pytest.approx(0.2, abs=0.05)
+    assert robust.outliers_[bad].mean() > (0.99 if clustered else 0.88)  # some lie amid the others
+    assert robust.outliers_[~bad].mean() < 0.01
+    clean = MixtureDensityRegressor(steps=500, width=32, random_state=0).fit(x[~bad], y[~bad])
+    plain = MixtureDensityRegressor(steps=500, width=32, random_state=0).fit(x, spoiled)
+    test_x, test_y, _ = law(2000, seed=5)
+    nll, reference, bent = (model.evaluate(test_x, test_y)["nll"] for model in (robust, clean, plain))
+    assert nll < reference + 0.05
+    assert bent > nll + 0.1
+
+
+def test_a_robust_fit_of_clean_rows_leaves_none_out():
+    x, y, _ = law(300)
+    robust = MixtureDensityRegressor(steps=400, width=32, robust=True, random_state=0).fit(x, y)
+    assert not robust.outliers_.any()
+    assert robust.outlier_share_ < 0.02

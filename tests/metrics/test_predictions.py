@@ -7,7 +7,7 @@ from scipy import stats
 import contrastive_entropy as ce
 from contrastive_entropy.data.laws import LAWS
 from contrastive_entropy.metrics.catalog import GOALS, PREDICTION_METRICS, figures
-from contrastive_entropy.metrics.outliers import outliers, widened
+from contrastive_entropy.metrics.outliers import outliers
 from contrastive_entropy.metrics.predictions import Predictions, best_gap
 from samples import generator
 
@@ -139,13 +139,3 @@ def test_a_target_that_hardly_varies_still_has_a_background():
     _, flags = outliers(laws, y)
     assert bool(flags[0])
     assert not bool(flags[1:].any())
-
-
-@pytest.mark.parametrize("factor", [1.0, 2.0, 4.0])
-def test_laws_that_are_too_sure_are_widened(rows, factor):
-    x, y = rows
-    spoiled = y.clone()
-    spoiled[:300] = 50.0
-    laws = truth(x)
-    sure = ce.GaussianMixture(laws.centers, laws.variance / factor**2)
-    torch.testing.assert_close(widened(sure, spoiled).variance, laws.variance)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 import contrastive_entropy as ce
+from contrastive_entropy.mixtures import univariate
 from samples import generator
 
 
@@ -72,8 +73,10 @@ def test_crps_is_the_integral_of_its_definition():
         assert float(q.crps(torch.tensor([[x]]))) == pytest.approx(expected, abs=1e-6)
 
 
-def test_crps_is_that_of_scoringrules():
+@pytest.mark.parametrize("pairs", [1, 1 << 22])
+def test_crps_is_that_of_scoringrules(pairs, monkeypatch):
     scoringrules = pytest.importorskip("scoringrules")
+    monkeypatch.setattr(univariate, "PAIRS", pairs)
     q = law(4, batch=(6,))
     x = torch.randn(6, 1, 1, generator=generator(3), dtype=torch.float64)
     expected = scoringrules.crps_mixnorm(

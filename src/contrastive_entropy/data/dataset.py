@@ -25,7 +25,7 @@ class Part:
         points: (n, d) float32, encoded.
         given: (n, k) conditions that the user gives, encoded, or None.
         labels: (n,) int64 classes, or None.
-        weights: (n,) of the rows, or (members, n), not negative; None: all are the same.
+        weights: (n,) of the rows, not negative; None: all are the same.
     """
 
     points: Tensor

@@ -19,7 +19,7 @@ from contrastive_entropy.data.schema import Table, schema_from
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.estimators.fitting import asked, fitted, seed_of
 from contrastive_entropy.metrics.catalog import PREDICTION_METRICS, figures
-from contrastive_entropy.metrics.outliers import outliers, widened
+from contrastive_entropy.metrics.outliers import outliers
 from contrastive_entropy.metrics.predictions import Predictions
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models.conditional import CONDITIONAL, ConditionalSettings
@@ -29,8 +29,8 @@ from contrastive_entropy.storage import json_bytes, write_atomically
 LEAST = 10
 """Rows that are needed."""
 
-FOLDS = 5
-"""Of the first pass of a robust fit: each row is judged by a network that was not trained on it."""
+FIRST = 5
+"""Members of the ensemble that looks for outliers, at least."""
 
 LIKELIHOOD, ROBUST = "log_likelihood", "hoelder:gamma=1"
 """Objectives: the default, and the one that hardly sees outliers."""
@@ -49,7 +49,8 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         components: of the mixture of each member.
         members: networks whose mixtures together are the answer, an ensemble: better, and slower.
         objective: of `ConditionalSettings`, and so are all from steps to dropout.
-        robust: look for outliers in y first, by a fit that hardly sees them, and leave them out. It takes twice the time.
+        robust: look for outliers in y first, by a fit that hardly sees them, and leave them out. It takes several times
+            as long.
         steps: optimiser steps; None is chosen by the number of rows.
         batch_size: rows per step, of each member.
         learning_rate: of Adam.
@@ -149,23 +150,14 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         return fitted(CONDITIONAL, chosen, dataset, accelerator=self.accelerator, verbose=self.verbose)
 
     def _without_outliers(self, chosen: ConditionalSettings, dataset: Dataset) -> Dataset:
-        """The rows that a fit by (E18) explains; each row is judged by a network that did not see it."""
+        """The rows that an ensemble fitted by (E18) explains."""
         train = dataset.train
         assert train.given is not None
-        rows, count = len(train), min(FOLDS, len(train) // 2)
-        fold = torch.randperm(rows, generator=torch.Generator().manual_seed(chosen.seed)) % count
-        weights = (fold != torch.arange(count).unsqueeze(-1)).double()  # a member for each fold, which it does not see
-        weights = weights if train.weights is None else weights * train.weights
-        first = dataclasses.replace(chosen, objective=ROBUST, components=max(2, chosen.components), members=count)
-        network, _ = self._fitted(
-            first, dataclasses.replace(dataset, train=dataclasses.replace(train, weights=weights))
-        )
+        most = max(FIRST, chosen.members)
+        first = dataclasses.replace(chosen, objective=ROBUST, components=max(2, chosen.components), members=most)
+        network, _ = self._fitted(first, dataset)
         with torch.no_grad():
-            every = network.answers(train.given.expand(count, -1, -1))
-        own = (part[fold, torch.arange(rows)] for part in (every.centers, every.variance, every.log_weights))
-        centers, variance, log_weights = own
-        laws = widened(GaussianMixture(centers, variance, log_weights=log_weights), train.points)
-        self.outlier_share_, found = outliers(laws, train.points)
+            self.outlier_share_, found = outliers(network(train.given), train.points)
         self.outliers_ = np.asarray(found)
         if int((~found).sum()) < LEAST:
             raise ValueError(

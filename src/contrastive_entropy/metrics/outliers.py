@@ -13,35 +13,11 @@ MOST_SHARE = 0.6
 ROUNDS = 200
 """Of expectation and maximisation, after which a share moves no more."""
 
-FACTORS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
-"""By which the deviations of laws may be too small."""
-
 WIDTH = 5.0
 """Of the law of outliers, in robust deviations of y."""
 
 NORMAL = 1.4826
 """Deviation of a normal law over its median absolute deviation."""
-
-
-@torch.no_grad()
-def widened(laws: GaussianMixture, y: Tensor) -> GaussianMixture:
-    """The laws with all deviations times the factor of `FACTORS` that is best by (E18), which hardly sees outliers.
-
-    A fit to few rows is too sure of itself, and rows that it was not trained on would look like outliers.
-
-    Args:
-        laws: batch (n,).
-        y: (n, d), rows that each law was not trained on.
-    """
-
-    def value(law: GaussianMixture) -> float:
-        cross = torch.logsumexp(law.log_prob(y.unsqueeze(-2)).squeeze(-1), 0)
-        return 2 * float(cross) - float(torch.logsumexp(law.log_norm(), 0))
-
-    wider = [
-        GaussianMixture(laws.centers, factor**2 * laws.variance, log_weights=laws.log_weights) for factor in FACTORS
-    ]
-    return max(wider, key=value)
 
 
 @torch.no_grad()
@@ -53,7 +29,7 @@ def outliers(laws: GaussianMixture, y: Tensor) -> tuple[float, Tensor]:
     are, the surer it must be. Outliers amid the other values cannot be told from them.
 
     Args:
-        laws: batch (n,) that hardly saw outliers and did not see the row itself.
+        laws: batch (n,), of a fit by (E18), which hardly sees outliers.
         y: (n, d).
 
     Returns:

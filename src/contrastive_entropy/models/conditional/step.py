@@ -65,9 +65,7 @@ class ConditionalStep:
     def draw(self, now: Now) -> Tensor:
         """Rows of every member's batch, one behind the other, with replacement; by weight where rows have weights."""
         if self.weights is not None:
-            weights = self.weights.expand(self.model.members, -1)
-            each = self.plan.rows // self.model.members
-            return torch.multinomial(weights, each, replacement=True, generator=now.generator).flatten()
+            return torch.multinomial(self.weights, self.plan.rows, replacement=True, generator=now.generator)
         return torch.randint(len(self.points), (self.plan.rows,), generator=now.generator)
 
     def answer(self, batch: Batch, now: Now) -> Answer:
