@@ -10,6 +10,7 @@ from contrastive_entropy.experiments import (
     bound_tracking,
     compare,
     mode_coverage,
+    predicted_laws,
     reconstruction_diversity,
     variance_sweep,
 )
@@ -42,7 +43,14 @@ def table(names):
     """What the experiment or script that wrote results prints of them: objectives.py for results/objectives_moons.json."""
     names = [path.removeprefix("results/") for path in names.split()]
     found = [json.loads((ROOT / "results" / name).read_text()) for name in names]
-    for experiment in (bound_tracking, compare, mode_coverage, reconstruction_diversity, variance_sweep):
+    for experiment in (
+        bound_tracking,
+        compare,
+        mode_coverage,
+        predicted_laws,
+        reconstruction_diversity,
+        variance_sweep,
+    ):
         if names[0].startswith(experiment.__name__.rpartition(".")[2]):
             return experiment.table(*found)
     script = ROOT / "benchmarks" / f"{re.split('[_.]', names[0])[0]}.py"
@@ -149,12 +157,12 @@ def test_the_readme_examples_run(tmp_path, monkeypatch, capsys):
     exec(images.replace('("digits")', '("digits", steps=4, width=8, batch_size=32, components=32)'), names := {})
     assert names["images"].shape == (1000, 64)
     assert "Tightness" in capsys.readouterr().out
-    exec(loop.replace("range(500)", "range(30)"), names := {})
+    exec(loop.replace("range(200)", "range(30)"), names := {})
     assert names["bound"].attained.item() > 0
     assert 0 < ce.fidelity(names["p"], names["q"]).item() <= 1
 
 
-@pytest.mark.parametrize("kind", [ce.GeneratorSettings, ce.AutoencoderSettings, ce.Machine])
+@pytest.mark.parametrize("kind", [ce.GeneratorSettings, ce.ConditionalSettings, ce.AutoencoderSettings, ce.Machine])
 def test_the_page_of_settings_is_that_of_the_code(kind):
     page = (ROOT / "docs" / "settings.md").read_text()
     assert settings_table(kind) in page

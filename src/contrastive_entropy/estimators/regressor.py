@@ -29,8 +29,8 @@ from contrastive_entropy.storage import json_bytes, write_atomically
 LEAST = 10
 """Rows that are needed."""
 
-FIRST = 5
-"""Members of the ensemble that looks for outliers, at least."""
+FIRST, LOOKS = 5, 2
+"""Members of an ensemble that looks for outliers, at least, and how many such ensembles look."""
 
 LIKELIHOOD, ROBUST = "log_likelihood", "hoelder:gamma=1"
 """Objectives: the default, and the one that hardly sees outliers."""
@@ -150,19 +150,24 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         return fitted(CONDITIONAL, chosen, dataset, accelerator=self.accelerator, verbose=self.verbose)
 
     def _without_outliers(self, chosen: ConditionalSettings, dataset: Dataset) -> Dataset:
-        """The rows that an ensemble fitted by (E18) explains."""
+        """The rows that an ensemble fitted by (E18) explains; a second one, fitted to these, looks at all rows again."""
         train = dataset.train
         assert train.given is not None
         most = max(FIRST, chosen.members)
         first = dataclasses.replace(chosen, objective=ROBUST, components=max(2, chosen.components), members=most)
-        network, _ = self._fitted(first, dataset)
-        with torch.no_grad():
-            self.outlier_share_, found = outliers(network(train.given), train.points)
+        found = torch.zeros(len(train), dtype=torch.bool)
+        for _ in range(LOOKS):
+            kept = torch.nonzero(~found).squeeze(-1)
+            network, _ = self._fitted(first, dataclasses.replace(dataset, train=train.rows(kept)))
+            with torch.no_grad():
+                self.outlier_share_, found = outliers(network(train.given), train.points)
+            if not bool(found.any()):
+                break
+            if int((~found).sum()) < LEAST:
+                raise ValueError(
+                    f"{int(found.sum())} of {len(found)} rows look like outliers, which leaves too few: leave robust out"
+                )
         self.outliers_ = np.asarray(found)
-        if int((~found).sum()) < LEAST:
-            raise ValueError(
-                f"{int(found.sum())} of {len(found)} rows look like outliers, which leaves too few: leave `robust` out"
-            )
         return dataclasses.replace(dataset, train=train.rows(torch.nonzero(~found).squeeze(-1)))
 
     @staticmethod
