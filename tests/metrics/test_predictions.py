@@ -139,3 +139,10 @@ def test_a_target_that_hardly_varies_still_has_a_background():
     _, flags = outliers(laws, y)
     assert bool(flags[0])
     assert not bool(flags[1:].any())
+
+
+def test_a_target_that_does_not_vary_has_no_outliers():
+    laws = ce.GaussianMixture(torch.zeros(50, 1, 1), 1e-6)
+    share, flags = outliers(laws, torch.zeros(50, 1))
+    assert share < 1e-3
+    assert not bool(flags.any())

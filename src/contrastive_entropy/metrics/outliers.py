@@ -38,7 +38,8 @@ def outliers(laws: GaussianMixture, y: Tensor) -> tuple[float, Tensor]:
     center = y.double().median(0).values
     offsets = y.double() - center
     width = WIDTH * NORMAL * offsets.abs().median(0).values
-    width = torch.where(width > 0, width, WIDTH * offsets.std(0, correction=0).clamp_min(1e-12))
+    width = torch.where(width > 0, width, WIDTH * offsets.std(0, correction=0))
+    width = torch.where(width > 0, width, 1.0)  # a column that does not vary tells nothing
     background = -(math.pi * width * (1 + (offsets / width).square())).log().sum(-1)
     ratio = background - laws.log_prob(y.unsqueeze(-2)).squeeze(-1)
     share = 0.2
