@@ -146,3 +146,30 @@ def test_a_target_that_does_not_vary_has_no_outliers():
     share, flags = outliers(laws, torch.zeros(50, 1))
     assert share < 1e-3
     assert not bool(flags.any())
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_the_share_is_exact_where_outliers_have_the_law_that_is_assumed(rows, share):
+    x, y = rows
+    bad = torch.arange(COUNT) < share * COUNT
+    center, deviation = y.median(), 1.4826 * (y - y.median()).abs().median()
+    uniform = torch.rand(COUNT, 1, generator=generator(6), dtype=torch.float64)
+    width = 5.0 * deviation
+    for _ in range(20):  # the width is that of all rows
+        away = center + width * torch.tan(math.pi * (uniform - 0.5))
+        spoiled = torch.where(bad[:, None], away, y)
+        width = 5 * 1.4826 * (spoiled - spoiled.median()).abs().median()
+    found, _ = outliers(truth(x), spoiled)
+    assert found == pytest.approx(share, abs=0.02)
+
+
+def test_the_standard_error_of_the_gap_is_what_repetitions_spread():
+    law = LAWS["heteroscedastic"]
+    gaps, errors = [], []
+    for seed in range(40):
+        x, y = law.draw(500, seed=seed)
+        gap, error = best_gap(law.given(x), y, x)
+        gaps.append(gap)
+        errors.append(error)
+    spread = float(torch.tensor(gaps).std())
+    assert 0.6 < sum(errors) / 40 / spread < 1.7

@@ -121,7 +121,7 @@ class MixtureDensityNetwork(nn.Module):
         centers, variance, log_weights = (
             part.movedim(0, 1).flatten(1, 2) for part in (own.centers, own.variance, own.log_weights)
         )
-        return GaussianMixture(centers, variance, log_weights=log_weights - math.log(self.members))
+        return GaussianMixture(centers, variance, log_weights=log_weights)  # each member has the same share
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
