@@ -97,6 +97,17 @@ def test_a_robust_scale_does_not_see_outliers():
     assert not bool(near_median(torch.tensor([[0.0], [0.0], [0.0], [5.0]])).isnan().any())  # no scale to judge by
 
 
+def test_every_row_is_answered_by_the_member_that_it_was_drawn_for(moons):
+    loop = started(dataclasses.replace(SMALL, members=2, dropout=0.0), moons)
+    now = loop.begin(0)
+    batch = loop.batch(now)
+    with torch.no_grad():
+        found = loop.part.answer(batch, now).parts
+        own = loop.network.answers(torch.stack([batch.given[:32], batch.given[32:]]))
+    torch.testing.assert_close(found["centers"], torch.cat([own.centers[0], own.centers[1]]))
+    assert torch.equal(found["points"], moons.train.points[batch.rows])
+
+
 def test_gamma_falls_and_then_it_is_the_likelihood(moons):
     step = started(dataclasses.replace(SMALL, objective="annealed", steps=100), moons).part
     loop = started(dataclasses.replace(SMALL, objective="annealed", steps=100), moons)
