@@ -366,7 +366,7 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         if not bool(values.isfinite().all()):
             raise ValueError("y holds NaN or infinite values: remove these rows")
         given = self.given_schema_.encode(
-            torch.as_tensor(np.asarray(validate_data(self, X, reset=False, dtype=np.float64)))
+            torch.as_tensor(np.array(validate_data(self, X, reset=False, dtype=np.float64)))
         )
         return Predictions(laws, values, given)
 

@@ -169,6 +169,11 @@ class Fit(L.LightningModule):
                 f"lower `learning_rate`{OTHER_WAYS if self.plan.variance.used else ''}"
             )
 
+    def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_: Any, **__: Any) -> None:
+        """As the plan says; Lightning's own value is not used."""
+        if self.plan.clip:
+            self.clip_gradients(optimizer, gradient_clip_val=self.plan.clip, gradient_clip_algorithm="norm")
+
     def _not_finite(self, now: Now, terms: Mapping[str, Tensor], parts: Mapping[str, Tensor]) -> TrainingError:
         bad = [name for name, term in terms.items() if not bool(term.isfinite().all())]
         if not all(bool(part.isfinite().all()) for part in parts.values()):

@@ -76,6 +76,7 @@ class Plan:
         average_fraction: share of all steps so far over which weights are averaged; 0: the last step's.
         variance: how it falls, or `OWN`.
         model: what the kind alone reads.
+        clip: the norm beyond which a gradient is shortened to it; 0: none is.
     """
 
     objective: str
@@ -87,6 +88,7 @@ class Plan:
     average_fraction: float
     variance: Fall
     model: Any
+    clip: float = 0.0
 
     def rate(self, step: int) -> float:
         """The learning rate at a step: constant, then linear to 0."""

@@ -18,6 +18,9 @@ UNLIKE = 0.15
 FAR_FROM_DONE = 0.75
 """A tightness below this share of what real points reach is said to be unfinished, if nothing else is said."""
 
+TOO_SURE, TOO_WIDE = 0.82, 0.98
+"""Shares of values in central 90% intervals, below and beyond which laws are said to be wrong."""
+
 HALF = 0.5
 """A figure below this share of what real points reach is called low."""
 
@@ -95,6 +98,8 @@ SIGNATURES = {
     "averaged": "alternatives are blurred because the variance prefers the mean of what shares a code to draws of it",
     "merged": "the centers have fallen together",
     "unsharp": "alternatives are blurred",
+    "overconfident": "predicted laws are too sure",
+    "vague": "predicted laws are too wide",
 }
 """What the diagnoses say, by name."""
 
@@ -208,6 +213,23 @@ def _unlike_data(
     if better is not None:
         remedies.insert(1, _debiased(better))
     return [Diagnosis("collapse", ", ".join(shown[name] for name in low), tuple(remedies))]
+
+
+def diagnose_predictions(figures: Mapping[str, float], *, steps: int, members: int) -> list[Diagnosis]:
+    """Failures of predicted laws on rows that were not trained on.
+
+    Args:
+        figures: coverage_90.
+        steps, members: of the fit.
+    """
+    coverage = figures["coverage_90"]
+    seen = f"{coverage:.0%} of the values lie in the central 90% intervals"
+    if coverage < TOO_SURE:
+        more = (Remedy("take an ensemble", "members", 5),) if members == 1 else ()
+        return [Diagnosis("overconfident", seen, (*more, Remedy("raise", "dropout"), Remedy("train on more data")))]
+    if coverage > TOO_WIDE:
+        return [Diagnosis("vague", seen, (_longer(steps), Remedy("lower", "dropout")))]
+    return []
 
 
 def diagnose_alternatives(

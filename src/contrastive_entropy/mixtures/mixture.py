@@ -256,7 +256,8 @@ class GaussianMixture:
 
     def _line(self, x: Tensor) -> Tensor:
         if x.ndim < 2 or x.shape[-1] != 1:
-            raise ValueError(f"x must have shape (..., n, 1), got {tuple(x.shape)}: x[:, None]")
+            hint = "one value for each mixture is x[:, None, None]" if self.batch_shape else "x[:, None]"
+            raise ValueError(f"x must have shape (..., n, 1), got {tuple(x.shape)}: {hint}")
         return x.double().squeeze(-1)
 
     def marginal(self, coordinates: Sequence[int]) -> "GaussianMixture":

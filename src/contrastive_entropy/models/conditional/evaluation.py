@@ -8,6 +8,7 @@ from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.metrics.catalog import PREDICTION_METRICS, figures
+from contrastive_entropy.metrics.diagnosis import diagnose_predictions
 from contrastive_entropy.metrics.evaluation import MODEL, Evaluation, Headline, Table
 from contrastive_entropy.metrics.predictions import Predictions
 from contrastive_entropy.mixtures.mixture import GaussianMixture
@@ -76,7 +77,7 @@ def evaluate(
     return Evaluation(
         headline,
         (Table("predictions", title, columns, PREDICTION_METRICS),),
-        (),
+        tuple(diagnose_predictions(found, steps=run.plan.steps, members=run.plan.model.members)),
         {"seed": seed, "rows": len(y), "spacing": [spacing_of(column) for column in dataset.train.points.T]},
         {
             "given": given,

@@ -32,6 +32,10 @@ DROPPING = 0.9
 """Share of the steps in which units are left out. In the last ones the deviations settle without that noise."""
 
 
+CLIP = 1.0
+"""Norm of a member's gradient, at most: a few rows far from their law would move everything."""
+
+
 @dataclass(frozen=True)
 class ConditionalSettings:
     """What may be asked of a conditional density: the law of some columns given the others.
@@ -175,6 +179,7 @@ def plan(settings: ConditionalSettings, dataset: Dataset) -> Plan:
         decay_fraction=settings.decay_fraction,
         average_fraction=settings.average_fraction,
         variance=OWN,
+        clip=CLIP / settings.members**0.5,  # the objective is the members' mean
         model=ConditionalPlan(
             given=tuple(column.name for column in schema.columns),
             components=settings.components,
