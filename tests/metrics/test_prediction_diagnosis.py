@@ -6,7 +6,7 @@ from contrastive_entropy.metrics.diagnosis import diagnose_predictions
 @pytest.mark.parametrize(
     ("coverage", "members", "names", "says"),
     [
-        (0.77, 1, ["overconfident"], "take an ensemble: `members` 5, raise `dropout` or train on more data"),
+        (0.77, 1, ["overconfident"], "take an ensemble: `members` 5, raise `dropout`, or train on more data"),
         (0.77, 5, ["overconfident"], "raise `dropout` or train on more data"),
         (0.9, 1, [], ""),
         (0.85, 1, [], ""),

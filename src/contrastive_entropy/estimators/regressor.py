@@ -29,8 +29,11 @@ from contrastive_entropy.storage import json_bytes, write_atomically
 LEAST = 10
 """Rows that are needed."""
 
-FIRST, LOOKS = 5, 2
-"""Members of an ensemble that looks for outliers, at least, and how many such ensembles look."""
+LOOKS = 2
+"""Ensembles that look for outliers, one after the other."""
+
+LOOKING: dict[str, Any] = {"members": 5, "components": 2, "steps": 1000, "dropout": 0.1}
+"""What is changed for these: more components, or more steps, and they learn the outliers, too."""
 
 LIKELIHOOD, ROBUST = "log_likelihood", "hoelder:gamma=1"
 """Objectives: the default, and the one that hardly sees outliers."""
@@ -153,8 +156,7 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         """The rows that an ensemble fitted by (E18) explains; a second one, fitted to these, looks at all rows again."""
         train = dataset.train
         assert train.given is not None
-        most = max(FIRST, chosen.members)
-        first = dataclasses.replace(chosen, objective=ROBUST, components=max(2, chosen.components), members=most)
+        first = dataclasses.replace(chosen, objective=ROBUST, **LOOKING)
         found = torch.zeros(len(train), dtype=torch.bool)
         for _ in range(LOOKS):
             kept = torch.nonzero(~found).squeeze(-1)
