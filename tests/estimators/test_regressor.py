@@ -194,6 +194,9 @@ def test_what_cannot_be_used_is_refused(fitted):
         MixtureDensityRegressor(objective="anealed").fit(x, y)
     with pytest.raises(InputError, match="settings: gama_fraction is no setting; did you mean"):
         MixtureDensityRegressor(settings={"gama_fraction": 0.1}).fit(x, y)
+    for name in ("target", "points", "held_out"):
+        with pytest.raises(InputError, match=f"settings: {name} is no setting"):
+            MixtureDensityRegressor(settings={name: 20}).fit(x, y)
     with pytest.raises(ce.InputError, match="components must be at least 1, got 0"):
         MixtureDensityRegressor(components=0).fit(x, y)
 

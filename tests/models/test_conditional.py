@@ -244,6 +244,8 @@ def test_what_cannot_be_predicted_is_refused(table_run, tmp_path):
         result = call("predict", run, "--given", tmp_path / "a.csv", "--out", out, "--quantiles", levels)
         refused(result, "--quantiles must be numbers between 0 and 1")
     refused(call("evaluate", run, "--from-density"), "--from-density is for generators")
+    sampled = call("sample", run, "--from-density", "--out", tmp_path / "s.csv")
+    refused(sampled, "--from-density is for generators; a predicted law is drawn from as it is")
     assert not out.exists()
     np.save(tmp_path / "x.npy", np.zeros((5, 2)))  # without names, in the run's order
     assert call("predict", run, "--given", tmp_path / "x.npy", "--out", out).exit_code == 0

@@ -18,6 +18,9 @@ from contrastive_entropy.fitting.run import METRICS
 from contrastive_entropy.fitting.settings import SEEDS
 from contrastive_entropy.fitting.trainer import fit
 
+OF_THE_DATA = {"data", "target", "given", "data_root", "points", "held_out", "seed"}
+"""Settings that say which rows are seen: an estimator is given them."""
+
 
 def seed_of(state: int | np.random.RandomState | None) -> int:
     """The seed of a fit: the number itself, or one that is drawn."""
@@ -32,7 +35,7 @@ def asked(kind: Kind, parameters: Mapping[str, Any], further: Mapping[str, Any] 
     Raises:
         InputError: a further one is a parameter of its own, or no setting.
     """
-    known = {field.name for field in dataclasses.fields(kind.settings)} - {"data", "seed"}
+    known = {field.name for field in dataclasses.fields(kind.settings)} - OF_THE_DATA
     own = {name: value for name, value in parameters.items() if name in known}
     for name in further or {}:
         if name in own or name not in known:

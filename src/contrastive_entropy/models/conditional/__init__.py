@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.contract import Kind
 from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.metrics.evaluation import Evaluation
@@ -25,7 +26,13 @@ def sample(
     generator: torch.Generator,
     from_density: bool = False,
 ) -> Tensor:
-    """A draw of y each for training rows of x that are drawn at random."""
+    """A draw of y each for training rows of x that are drawn at random.
+
+    Raises:
+        InputError: from_density, which is for generators: laws are drawn from as they are.
+    """
+    if from_density:
+        raise InputError("`from_density` is for generators; a predicted law is drawn from as it is: leave it out")
     given = dataset().train.given
     assert given is not None
     rows = given[torch.randint(len(given), (count,), generator=generator)]

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.schema import Table as Columns
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.metrics.catalog import PREDICTION_METRICS, figures
@@ -70,10 +71,7 @@ def evaluate(
         if "tightness" in found
         else Headline("crps", found["crps"], CRPS)
     )
-    targets = ", ".join(column.name for column in dataset.schema.columns) if hasattr(dataset.schema, "columns") else "y"
-    title = (
-        f"{targets} of {Path(run.settings.data).name} given {len(run.plan.model.given)} columns, {len(y)} held-out rows"
-    )
+    title = f"{_named(dataset)} of {Path(run.settings.data).name}, {len(y)} held-out rows"
     return Evaluation(
         headline,
         (Table("predictions", title, columns, PREDICTION_METRICS),),
@@ -89,6 +87,15 @@ def evaluate(
         },
         tuple(_notes(dataset, found)),
     )
+
+
+def _named(dataset: Dataset) -> str:
+    """What is predicted, and from how much."""
+    schema, given = dataset.schema, dataset.given_schema
+    assert isinstance(schema, Columns)
+    assert given is not None
+    names = [column.name if schema.named else f"column {column.name}" for column in schema.columns]
+    return f"{', '.join(names)} given {given.dimension} {'column' if given.dimension == 1 else 'columns'}"
 
 
 def _without(dataset: Dataset, seed: int) -> GaussianMixture:
