@@ -83,13 +83,7 @@ class Run:
             InputError: it cannot be written, holds other files, or holds a run and overwrite is False; or the data set is
                 not standardized as the settings say.
         """
-        standardized = isinstance(dataset.schema, Table) and dataset.schema.standardized
-        asked = getattr(settings, "standardize", False)
-        if asked != standardized:
-            raise InputError(
-                f"standardize is {asked}, and {dataset.name} {'is' if standardized else 'is not'} "
-                "standardized: load it with the kind's own `load`"
-            )
+        refuse_other_units(settings, dataset)
         folder = Path(folder)
         plan = kind.plan(settings, dataset)
         kind.network(plan, dataset.schema)  # refuses what does not fit before anything is written
@@ -259,6 +253,17 @@ def absolute(settings: Any) -> Any:
         data=located(settings.data),
         data_root=None if root is None else str(Path(root).absolute()),
     )
+
+
+def refuse_other_units(settings: Any, dataset: Dataset) -> None:
+    """Raise InputError for a data set that is standardized where the settings do not say so, or the other way round."""
+    standardized = isinstance(dataset.schema, Table) and dataset.schema.standardized
+    asked = getattr(settings, "standardize", False)
+    if asked != standardized:
+        raise InputError(
+            f"standardize is {asked}, and {dataset.name} {'is' if standardized else 'is not'} standardized: load it with "
+            "the kind's own `load`"
+        )
 
 
 def _remove_run(folder: Path) -> None:

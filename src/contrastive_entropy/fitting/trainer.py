@@ -27,7 +27,7 @@ from contrastive_entropy.fitting.loop import Fit
 from contrastive_entropy.fitting.machine import Machine, automatic_device, emulation
 from contrastive_entropy.fitting.plan import Plan
 from contrastive_entropy.fitting.recorder import ProgressBar, Recorder
-from contrastive_entropy.fitting.run import CHECKPOINT, TENSORBOARD, Run
+from contrastive_entropy.fitting.run import CHECKPOINT, TENSORBOARD, Run, refuse_other_units
 from contrastive_entropy.fitting.settings import settings_of
 from contrastive_entropy.metrics.neighborhoods import require_enough
 
@@ -63,6 +63,7 @@ def fit(
         TrainingError: a term or a gradient is not finite.
     """
     machine = machine or Machine()
+    refuse_other_units(settings, dataset)
     require_enough(dataset.name, len(dataset.train), len(dataset.held_out))
 
     def create() -> Run:

@@ -8,6 +8,7 @@ from contrastive_entropy.data.dataset import HELD_OUT, Dataset
 from contrastive_entropy.data.given import parted
 from contrastive_entropy.data.load import names
 from contrastive_entropy.data.schema import Table
+from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.plan import OWN, Plan
 from contrastive_entropy.fitting.settings import (
     DATA,
@@ -161,7 +162,11 @@ def load(settings: ConditionalSettings) -> Dataset:
 
 
 def plan(settings: ConditionalSettings, dataset: Dataset) -> Plan:
-    """Decide what was not asked for."""
+    """Decide what was not asked for.
+
+    Raises:
+        InputError: the data have no conditions.
+    """
     rows = len(dataset.train)
     steps, dropout = settings.steps, settings.dropout
     if steps is None:
@@ -169,7 +174,8 @@ def plan(settings: ConditionalSettings, dataset: Dataset) -> Plan:
     if dropout is None:
         dropout = DROPOUT * min(1.0, FEW / rows)
     schema = dataset.given_schema
-    assert isinstance(schema, Table)
+    if not isinstance(schema, Table):
+        raise InputError(f"{dataset.name} has no columns that are given: load it as `fit conditional` does")
     return Plan(
         objective=settings.choice.spelling,
         seed=settings.seed,
