@@ -128,7 +128,12 @@ def test_a_fit_leaves_a_complete_folder_and_explains_its_numbers(run_folder):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--frequencies", 2), ("--decoder", "mlp"), ("--decoder-width", 9), ("--principal-components", 7)],
+    [
+        ("--frequencies", 2),
+        pytest.param("--decoder", "mlp", marks=pytest.mark.slow),
+        pytest.param("--decoder-width", 9, marks=pytest.mark.slow),
+        pytest.param("--principal-components", 7, marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_keeps_its_decoder(run_folder, tmp_path, option, value):
     folder, _ = run_folder

@@ -131,6 +131,7 @@ def test_compare(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_compare_points_without_classes(tmp_path):
     arguments = ["--data", "moons", "--steps", 3, "--seeds", "0", "--contenders", "energy", "--width", 16]
     result = call("experiment", "compare", "--out", tmp_path / "out", *arguments)

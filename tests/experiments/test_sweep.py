@@ -83,6 +83,7 @@ def test_a_sweep_of_a_flat_table_is_drawn(tmp_path, rows):
     assert (tmp_path / "sweep" / "variance-sweep.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_sweep_looks_at_the_variance_that_a_run_ended_at(tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "LAW", 2000)
     small = ["--steps", 300, "--seeds", "0,1", "--width", 32, "--components", 64, "--batch-size", 64]
