@@ -10,6 +10,7 @@ from contrastive_entropy.experiments import comparison, variance_sweep
 from contrastive_entropy.spaces.space import POINTS
 
 
+@pytest.mark.slow
 def test_variance_sweep(tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "LAW", 2000)
     out = tmp_path / "sweep"

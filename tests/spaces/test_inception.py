@@ -93,6 +93,7 @@ def test_modules_are_imported_without_their_package(torch_fidelity, monkeypatch)
     assert not {"torch_fidelity", "torchvision"} & set(sys.modules)
 
 
+@pytest.mark.slow
 def test_evaluate_adds_figures_in_inception_features(digits_run, weights):
     plain, evaluation = digits_run.evaluate(), digits_run.evaluate(feature_weights=weights)
     found = evaluation.as_dict()
