@@ -8,7 +8,7 @@ import contrastive_entropy as ce
 from contrastive_entropy.data.laws import LAWS
 from contrastive_entropy.metrics.catalog import GOALS, PREDICTION_METRICS, figures
 from contrastive_entropy.metrics.outliers import outliers
-from contrastive_entropy.metrics.predictions import Predictions, best_gap
+from contrastive_entropy.metrics.predictions import Predictions
 from samples import generator
 
 COUNT = 3000
@@ -93,7 +93,7 @@ def test_the_gap_of_the_truth_is_nearly_0_and_its_error_covers_chance(name):
     found = []
     for seed in range(4):
         x, y = law.draw(1500, seed=seed)
-        found.append(best_gap(law.given(x), y, x))
+        found.append(Predictions(law.given(x), y, x).best_gap)
     gaps, errors = (torch.tensor(part) for part in zip(*found, strict=True))
     assert float(gaps.abs().max()) < 0.08
     assert float(gaps.abs().mean()) < 0.04
@@ -104,7 +104,7 @@ def test_the_gap_of_a_law_without_x_is_near_what_is_known():
     """Of Gaussians whose means x moves by one deviation: E18's limit and value in closed form."""
     x = torch.randn(COUNT, 1, generator=generator(2), dtype=torch.float64)
     y = x + torch.randn(COUNT, 1, generator=generator(3), dtype=torch.float64)
-    gap, error = best_gap(normal(0.0, 2**0.5), y, x)
+    gap, error = Predictions(normal(0.0, 2**0.5), y, x).best_gap
     expected = 0.5 * math.log(2)  # log(1 / sqrt(4 pi)) against log(1 / sqrt(8 pi))
     assert gap == pytest.approx(expected, abs=0.1)
     assert gap < expected + 2 * error
@@ -113,7 +113,7 @@ def test_the_gap_of_a_law_without_x_is_near_what_is_known():
 def test_too_few_rows_have_no_gap(rows):
     x, y = rows
     with pytest.raises(ValueError, match="at least 3 rows are needed, got 2"):
-        best_gap(normal(0.0, 1.0).select(0, 1), y[:2], x[:2])
+        _ = Predictions(normal(0.0, 1.0).select(0, 1), y[:2], x[:2]).best_gap
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.4])
@@ -168,7 +168,7 @@ def test_the_standard_error_of_the_gap_is_what_repetitions_spread():
     gaps, errors = [], []
     for seed in range(40):
         x, y = law.draw(500, seed=seed)
-        gap, error = best_gap(law.given(x), y, x)
+        gap, error = Predictions(law.given(x), y, x).best_gap
         gaps.append(gap)
         errors.append(error)
     spread = float(torch.tensor(gaps).std())

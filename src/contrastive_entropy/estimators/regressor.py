@@ -18,6 +18,7 @@ from contrastive_entropy.data.dataset import Dataset, Part
 from contrastive_entropy.data.schema import Table, schema_from
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.estimators.fitting import asked, fitted, seed_of
+from contrastive_entropy.fitting.plan import plan_from
 from contrastive_entropy.metrics.catalog import PREDICTION_METRICS, figures
 from contrastive_entropy.metrics.outliers import outliers
 from contrastive_entropy.metrics.predictions import Predictions
@@ -142,7 +143,7 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
             "X", seed=seed_of(self.random_state), **asked(CONDITIONAL, self.get_params(), self.settings)
         )
         # none is held out: what is not trained on is the caller's
-        dataset = Dataset("X", train, train, self._bare(self.schema_), self._bare(self.given_schema_))
+        dataset = Dataset("X", train, train, *map(_bare, (self.schema_, self.given_schema_)))
         if self.robust:
             dataset = self._without_outliers(chosen, dataset)
         self._plan = plan(chosen, dataset)
@@ -172,13 +173,6 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         self.outliers_ = np.asarray(found)
         return dataclasses.replace(dataset, train=train.rows(torch.nonzero(~found).squeeze(-1)))
 
-    @staticmethod
-    def _bare(schema: Table) -> Table:
-        """The same columns, whose numbers are already standardized."""
-        return dataclasses.replace(
-            schema, columns=tuple(dataclasses.replace(c, mean=0.0, deviation=None) for c in schema.columns)
-        )
-
     def pred_dist(self, X: Any) -> GaussianMixture:  # noqa: N803
         """The predicted law of each row.
 
@@ -192,9 +186,17 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
             ValueError: X cannot be used.
             NotFittedError: before `fit`.
         """
+        return self._laws(self._encoded(X))
+
+    def _encoded(self, X: Any) -> torch.Tensor:  # noqa: N803
+        """(n, k), standardized as the network takes it."""
         check_is_fitted(self, "network_")
-        checked = validate_data(self, X, reset=False, dtype=np.float64)
-        given = self.given_schema_.encode(torch.as_tensor(np.array(checked)))
+        return self.given_schema_.encode(
+            torch.as_tensor(np.array(validate_data(self, X, reset=False, dtype=np.float64)))
+        )
+
+    def _laws(self, given: torch.Tensor) -> GaussianMixture:
+        """What the network answers, in the units of y."""
         with torch.no_grad():
             parts = [self.network_(rows) for rows in given.split(ROWS)]
         centers, variance, log_weights = (
@@ -314,7 +316,7 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         names = getattr(self, "feature_names_in_", None)
         description = {
             "parameters": parameters,
-            "model": dataclasses.asdict(self._plan.model),
+            "plan": dataclasses.asdict(self._plan),
             "schema": dataclasses.asdict(self.schema_),
             "given_schema": dataclasses.asdict(self.given_schema_),
             "single": self._single,
@@ -347,11 +349,7 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
             found.n_outputs_, found.n_features_in_ = found.schema_.dimension, found.given_schema_.dimension
             if known["features"] is not None:
                 found.feature_names_in_ = np.array(known["features"], dtype=object)
-            model = CONDITIONAL.model(**{**known["model"], "given": tuple(known["model"]["given"])})
-            settings = ConditionalSettings("X", **asked(CONDITIONAL, found.get_params(), found.settings))
-            empty = Part(torch.zeros(1, found.n_outputs_), torch.zeros(1, found.n_features_in_))
-            dataset = Dataset("X", empty, empty, cls._bare(found.schema_), cls._bare(found.given_schema_))
-            found._plan = dataclasses.replace(plan(settings, dataset), model=model)
+            found._plan = plan_from(known["plan"], CONDITIONAL.model)
             network = CONDITIONAL.network(found._plan, found.schema_)
             network.load_state_dict(load_tensors((folder / WEIGHTS).read_bytes()))
         except (ValueError, KeyError, TypeError, OSError, RuntimeError, SafetensorError) as error:
@@ -361,15 +359,13 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         return found
 
     def _predictions(self, X: Any, y: Any) -> Predictions:  # noqa: N803
-        laws = self.pred_dist(X)
+        given = self._encoded(X)
+        laws = self._laws(given)
         values = torch.as_tensor(np.asarray(y, dtype=np.float64)).reshape(len(np.asarray(y)), -1)
         if values.shape != (len(laws.centers), self.n_outputs_):
             raise ValueError(f"y must have shape ({len(laws.centers)}, {self.n_outputs_}), got {tuple(values.shape)}")
         if not bool(values.isfinite().all()):
             raise ValueError("y holds NaN or infinite values: remove these rows")
-        given = self.given_schema_.encode(
-            torch.as_tensor(np.array(validate_data(self, X, reset=False, dtype=np.float64)))
-        )
         return Predictions(laws, values, given)
 
     def _shaped(self, found: torch.Tensor) -> np.ndarray:
@@ -380,3 +376,8 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _bare(schema: Table) -> Table:
+    """The same columns, whose numbers are already standardized."""
+    return Table.of(schema.dimension, schema.names)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.laws import LAWS
+from contrastive_entropy.data.schema import Table
 from contrastive_entropy.errors import InputError, suggestion
 from contrastive_entropy.experiments.journal import (
     Clock,
@@ -20,7 +21,7 @@ from contrastive_entropy.experiments.journal import (
     training_seconds,
     write_result,
 )
-from contrastive_entropy.experiments.regressors import REGRESSORS, comparable
+from contrastive_entropy.experiments.regressors import REGRESSORS
 from contrastive_entropy.experiments.settings import PredictedLawsSettings, recorded
 from contrastive_entropy.metrics.catalog import PREDICTION_METRICS, figures
 from contrastive_entropy.metrics.predictions import Predictions
@@ -112,11 +113,12 @@ def _one(name: str, fit: ConditionalSettings, dataset: Dataset, place: Path, clo
 
 
 def _figures(laws: GaussianMixture, dataset: Dataset, seconds: float) -> dict[str, Any]:
-    given, train = dataset.held_out.given, dataset.train.given
+    given, train, schema = dataset.held_out.given, dataset.train.given, dataset.given_schema
     assert given is not None
     assert train is not None
-    detached = laws.detach()
-    side = Predictions(detached, dataset.held_out.points.double(), comparable(given, train))
+    assert isinstance(schema, Table)
+    comparable = schema.standardizing(train).encode(given)
+    side = Predictions(laws.detach(), dataset.held_out.points.double(), comparable)
     return {**figures(PREDICTION_METRICS, side), "seconds": round(seconds, 2)}
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.errors import InputError
@@ -75,9 +74,3 @@ Regressor = Callable[[Dataset, int], GaussianMixture]
 
 REGRESSORS: dict[str, Regressor] = {function.__name__: function for function in (least_squares, boosted_trees, ngboost)}
 """By name."""
-
-
-def comparable(given: Tensor, train: Tensor) -> Tensor:
-    """Columns of x on one scale, that of the training rows."""
-    deviation = train.double().std(0, correction=0)
-    return (given.double() - train.double().mean(0)) / torch.where(deviation > 0, deviation, 1.0)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.numerics.robust import robust_moments
 
 MOST_SHARE = 0.6
 """Beyond which a share is not looked for: most rows are what the others are called outliers of."""
@@ -15,9 +16,6 @@ ROUNDS = 200
 
 WIDTH = 5.0
 """Of the law of outliers, in robust deviations of y."""
-
-NORMAL = 1.4826
-"""Deviation of a normal law over its median absolute deviation."""
 
 
 @torch.no_grad()
@@ -35,10 +33,9 @@ def outliers(laws: GaussianMixture, y: Tensor) -> tuple[float, Tensor]:
     Returns:
         The share in [0, .6], and (n,) bool.
     """
-    center = y.double().median(0).values
+    center, deviation = robust_moments(y)
     offsets = y.double() - center
-    width = WIDTH * NORMAL * offsets.abs().median(0).values
-    width = torch.where(width > 0, width, WIDTH * offsets.std(0, correction=0))
+    width = WIDTH * torch.where(deviation > 0, deviation, offsets.std(0, correction=0))
     width = torch.where(width > 0, width, 1.0)  # a column that does not vary tells nothing
     background = -(math.pi * width * (1 + (offsets / width).square())).log().sum(-1)
     ratio = background - laws.log_prob(y.unsqueeze(-2)).squeeze(-1)

@@ -11,7 +11,7 @@ from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.numerics.gaussian import squared_distances
 
 NEIGHBORS, WIDTH = 20, 0.05
-"""Of `best_gap`: rows with near x whose probability transforms are paired, and the kernel between these."""
+"""Of `Predictions.best_gap`: rows with near x whose probability transforms are paired, and the kernel between these."""
 
 LEVELS = torch.arange(1, 20, dtype=torch.float64) / 20
 """At which calibration is looked at."""
@@ -79,44 +79,30 @@ class Predictions:
 
     @cached_property
     def best_gap(self) -> tuple[float, float]:
-        """How far (E18) is from an estimate of its limit, in nats, and the standard error."""
+        """Limit - value of (E18) on rows that were not trained on, and its standard error, in nats.
+
+        The limit is estimated from the rows themselves. Where u = Q(y|x), p(y|x) = q(y|x) c(u|x), and the limit
+        log E ||p(.|x)||^2 = log E q(y|x) c(u|x). The density c at u_i is that of a kernel of width .05, reflected at 0
+        and 1, on the u_j of the 20 rows whose x are nearest. The estimate errs low in many columns of x, where near rows
+        are not near, so that the gap is at least this.
+
+        Raises:
+            ValueError: fewer than 3 rows.
+        """
         assert self.given is not None
-        return best_gap(self.laws, self.y, self.given)
-
-
-@torch.no_grad()
-def best_gap(laws: GaussianMixture, y: Tensor, given: Tensor) -> tuple[float, float]:
-    """Limit - value of (E18) on rows that were not trained on, with the limit estimated from the rows themselves.
-
-    Where u = Q(y|x), p(y|x) = q(y|x) c(u|x), and the limit log E ||p(.|x)||^2 = log E q(y|x) c(u|x). The density c at u_i
-    is that of a kernel of width .05, reflected at 0 and 1, on the u_j of the 20 rows whose x are nearest. The estimate errs
-    low in many columns of x, where near rows are not near, so that the gap is at least this.
-
-    Args:
-        laws: batch (n,) of one coordinate.
-        y: (n, 1).
-        given: (n, k), on comparable scales.
-
-    Returns:
-        The gap and its standard error, nats.
-
-    Raises:
-        ValueError: fewer than 3 rows.
-    """
-    count = len(y)
-    if count < 3:
-        raise ValueError(f"at least 3 rows are needed, got {count}")
-    log_q = laws.log_prob(y.unsqueeze(-2)).squeeze(-1)
-    u = laws.cdf(y.unsqueeze(-2)).squeeze(-1)
-    near = _nearest(given, min(NEIGHBORS, count - 1))
-    density = _reflected(u.unsqueeze(-1), u[near]).mean(-1)
-    log_norms = laws.log_norm()
-    terms = log_q, log_norms, log_q + density.log()
-    cross, norm, limit = (torch.logsumexp(term, 0) - math.log(count) for term in terms)
-    value = 2 * cross - norm
-    # by the delta method: a row's influence on the difference of the logs
-    influence = (terms[2] - limit).exp() - 2 * (log_q - cross).exp() + (log_norms - norm).exp()
-    return float(limit - value), float(influence.std() / math.sqrt(count))
+        count = len(self.y)
+        if count < 3:
+            raise ValueError(f"at least 3 rows are needed, got {count}")
+        with torch.no_grad():
+            log_q, u = self.log_density, self.transforms[:, 0]
+            near = _nearest(self.given, min(NEIGHBORS, count - 1))
+            density = _reflected(u.unsqueeze(-1), u[near]).mean(-1)
+            terms = log_q, self.laws.log_norm(), log_q + density.log()
+            cross, norm, limit = (torch.logsumexp(term, 0) - math.log(count) for term in terms)
+            value = 2 * cross - norm
+            # by the delta method: a row's influence on the difference of the logs
+            influence = (terms[2] - limit).exp() - 2 * (log_q - cross).exp() + (terms[1] - norm).exp()
+        return float(limit - value), float(influence.std() / math.sqrt(count))
 
 
 def _nearest(given: Tensor, count: int) -> Tensor:

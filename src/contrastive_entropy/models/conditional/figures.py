@@ -11,7 +11,7 @@ from contrastive_entropy.fitting.run import METRICS, Run
 from contrastive_entropy.metrics.evaluation import Evaluation
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.report.drawing import DATA_COLOR, MODEL_COLOR, bare, new_figure
-from contrastive_entropy.report.training import read_columns, smoothed
+from contrastive_entropy.report.training import FALLING_COLOR, read_columns, smoothed
 
 SHOWN_ROWS = 2000
 """Rows that are shown at most."""
@@ -95,7 +95,8 @@ def intervals_figure(laws: GaussianMixture, y: Tensor, name: str) -> Figure:
     """
     rows = torch.arange(len(y))[:: max(1, len(y) // 300)]
     levels = torch.tensor([part for share in BANDS for part in (0.5 - share / 2, 0.5 + share / 2)] + [0.5])
-    quantiles = laws.quantile(levels)[rows]
+    shown = GaussianMixture(laws.centers[rows], laws.variance[rows], log_weights=laws.log_weights[rows])
+    quantiles = shown.quantile(levels)
     order = quantiles[:, -1].argsort()
     bands = quantiles[order].T.numpy()
     place = np.arange(len(rows))
@@ -156,7 +157,7 @@ def training_figure(run: Run) -> Figure:
     axis.plot(columns["step"], smoothed(columns["objective"]), color=MODEL_COLOR)
     if "gamma" in columns and (columns["gamma"] > 0).any():
         last = float(columns["step"][columns["gamma"] > 0].max())
-        axis.axvspan(float(columns["step"][0]), last, color="#dfe6ee", label="gamma falls", zorder=0)
+        axis.axvspan(float(columns["step"][0]), last, color=FALLING_COLOR, label="gamma falls", zorder=0)
         axis.legend()
     axis.set(xlabel="step", ylabel="nats per row", title=f"{run.plan.objective}: log-likelihood of batches")
     bare(axis)

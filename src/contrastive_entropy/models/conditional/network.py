@@ -7,12 +7,13 @@ from torch import Tensor, nn
 
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.networks.members import Members
+from contrastive_entropy.numerics.robust import robust_moments
 
 FLOOR = 1e-3
 """Least deviation of a component, in deviations of the target."""
 
-NEAR, ROBUST_DEVIATION = 5.0, 1.4826
-"""Robust deviations within which a value counts for a robust scale, and such a deviation over the median absolute one."""
+NEAR = 5.0
+"""Robust deviations within which a value counts for a robust scale."""
 
 REPEATED = 0.5
 """Share of rows whose target value others have, too, from which on values are taken for rounded ones."""
@@ -85,8 +86,9 @@ class MixtureDensityNetwork(nn.Module):
             (given, self.given_location, self.given_scale),
             (near_median(points) if self.robust else points, self.location, self.scale),
         ):
-            location.copy_(_moments(values)[0])
-            scale.copy_(_moments(values)[1])
+            mean, deviation = _moments(values)
+            location.copy_(mean)
+            scale.copy_(deviation)
         spacing = torch.tensor([spacing_of(column) for column in points.T], device=self.scale.device)
         self.floor.copy_(torch.maximum(torch.full_like(self.floor, FLOOR), spacing / 2 / self.scale))
 
@@ -134,11 +136,9 @@ def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
 
 def near_median(points: Tensor) -> Tensor:
     """Points (n, d) with NaN for what is more than `NEAR` robust deviations from the median of its column."""
-    points = points.double()
-    center = points.median(0).values
-    offsets = (points - center).abs()
-    width = NEAR * ROBUST_DEVIATION * offsets.median(0).values
-    return points.masked_fill((offsets > width) & (width > 0), math.nan)
+    center, deviation = robust_moments(points)
+    far = (points.double() - center).abs() > NEAR * deviation
+    return points.double().masked_fill(far & (deviation > 0), math.nan)
 
 
 def spacing_of(values: Tensor) -> float:
