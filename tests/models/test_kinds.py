@@ -14,6 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 import contrastive_entropy as ce
+from commands import call
 from constant import CONSTANT
 from contrastive_entropy import InputError, TrainingError, models
 from contrastive_entropy.cli.fit import add_fit
@@ -131,6 +132,12 @@ def test_an_evaluation_has_a_headline_and_a_table_and_is_json(run):
     assert str(evaluation.headline).endswith(".")
     assert all(table.rows for table in evaluation.tables)
     assert json.loads(json.dumps(evaluation.as_dict(), allow_nan=False))["tables"]
+
+
+def test_the_command_line_evaluates_a_run(run):
+    result = call("evaluate", run.folder)
+    assert result.exit_code == 0, result.output
+    assert str(run.evaluate().headline) in result.output
 
 
 def test_figures_are_those_that_the_kind_names(run, kind):

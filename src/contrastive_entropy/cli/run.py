@@ -78,7 +78,8 @@ def evaluate(
 ) -> None:
     """Compare generated with held-out points: print a table, write evaluation.json and the figures."""
     check_seed(seed)
-    evaluate_run(open_run(run), seed=seed, from_density=from_density, feature_weights=feature_weights)
+    asked = {"from_density": from_density, "feature_weights": feature_weights}
+    evaluate_run(open_run(run), seed=seed, **{name: value for name, value in asked.items() if value})
 
 
 def evaluate_run(run: Run, *, seed: int, **asked: Any) -> None:
