@@ -9,8 +9,8 @@ demo: $(READY)  ## train on real handwritten digits, about a minute, and write p
 	$(BIN)/contrastive-entropy fit generator --data digits --out demo --overwrite
 	@echo "Look at demo/samples.png: held-out digits on the left, generated ones on the right."
 
-test: $(READY)  ## all tests but the slow ones
-	$(BIN)/python -m pytest
+test: $(READY)  ## all tests but the slow ones, on all cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 slow: $(READY)  ## the slow ones
 	$(BIN)/python -m pytest -m "slow and not gpu"

@@ -57,6 +57,7 @@ __version__ = VERSION
 LAZY = {
     "AutoencoderSettings": "contrastive_entropy.models.autoencoder",
     "ConditionalSettings": "contrastive_entropy.models.conditional",
+    "ConditionalGenerator": "contrastive_entropy.estimators",
     "GeneratorSettings": "contrastive_entropy.models.generator",
     "Machine": "contrastive_entropy.fitting.machine",
     "MixtureDensityRegressor": "contrastive_entropy.estimators",
@@ -71,6 +72,7 @@ __all__ = [
     "AutoencoderSettings",
     "Bound",
     "ConditionalBound",
+    "ConditionalGenerator",
     "ConditionalSettings",
     "Decomposition",
     "GaussianMixture",

@@ -6,6 +6,7 @@ from contrastive_entropy.metrics.diagnosis import (
     Diagnosis,
     Remedy,
     diagnose_alternatives,
+    diagnose_classes,
     diagnose_predictions,
     diagnose_samples,
     diagnose_training,
@@ -164,6 +165,7 @@ def test_no_remedy_is_a_flag_or_names_an_objective_of_its_own():
             {"mean_preferred": 1.0, "sharpness": 0.1}, {}, {"neighbors": 1, "effective_centers": 1}, centers=1
         ),
         *diagnose_predictions({"coverage_90": 0.5}, steps=100, members=1),
+        *diagnose_classes({"accuracy": 0.5}, {"accuracy": 1.0}),
         *diagnose_predictions({"coverage_90": 1.0}, steps=100, members=1),
     ]  # fmt: skip
     assert {one.name for one in found} == set(SIGNATURES) - {"unfinished"}

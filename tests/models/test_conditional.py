@@ -43,8 +43,8 @@ def test_an_ensemble_is_one_mixture_of_its_members():
 def test_a_network_is_placed_at_its_rows_and_units_do_not_matter():
     x, y = torch.randn(200, 2, generator=generator()), torch.randn(200, 1, generator=generator(1))
     first, second = network(), network()
-    first.place(x, y)
-    second.place(5 * x - 3, 1000 * y + 7)
+    first.place_given(x, y)
+    second.place_given(5 * x - 3, 1000 * y + 7)
     with torch.no_grad():
         a, b = first(x), second(5 * x - 3)
     torch.testing.assert_close(b.centers, 1000 * a.centers + 7, atol=1e-2, rtol=1e-4)
@@ -54,7 +54,7 @@ def test_a_network_is_placed_at_its_rows_and_units_do_not_matter():
 def test_columns_that_do_not_vary_are_harmless():
     x, y = torch.full((50, 2), 3.0), torch.zeros(50, 1)
     found = network()
-    found.place(x, y)
+    found.place_given(x, y)
     with torch.no_grad():
         laws = found(x)
     assert bool(laws.centers.isfinite().all())
@@ -78,7 +78,7 @@ def test_rounded_values_have_a_spacing(values, expected):
 def test_the_floor_of_a_deviation_is_half_the_spacing_of_rounded_targets():
     found = network(outputs=2)
     y = torch.stack([torch.arange(100.0) % 7, torch.randn(100, generator=generator())], 1)
-    found.place(torch.zeros(100, 2), y)
+    found.place_given(torch.zeros(100, 2), y)
     assert float(found.floor[0] * found.scale[0]) == pytest.approx(0.5)
     assert float(found.floor[1]) == pytest.approx(FLOOR)
 
@@ -89,7 +89,7 @@ def test_a_robust_scale_does_not_see_outliers():
     spoiled[:200] = 1e4
     plain, robust = network(), network(robust=True)
     for found in (plain, robust):
-        found.place(torch.zeros(1000, 2), spoiled)
+        found.place_given(torch.zeros(1000, 2), spoiled)
     assert float(plain.scale) > 1000
     assert float(robust.scale) == pytest.approx(1, abs=0.1)
     assert float(robust.location) == pytest.approx(0, abs=0.1)
@@ -226,7 +226,13 @@ def test_a_table_is_fitted_predicted_and_sampled(table_run, tmp_path):
     assert (predicted["y_q0.1"] < predicted["y_q0.9"]).all()
     result = call("sample", folder / "run", "-n", 50, "--out", tmp_path / "s.csv")
     assert result.exit_code == 0, result.output
-    assert list(pd.read_csv(tmp_path / "s.csv")) == ["z", "y"]
+    assert list(pd.read_csv(tmp_path / "s.csv")) == ["a", "b", "z", "y"]  # what was given, then a draw
+    result = call("sample", folder / "run", "-n", 5, "--given", "b=2, a=-1", "--out", tmp_path / "t.csv")
+    assert result.exit_code == 0, result.output
+    drawn = pd.read_csv(tmp_path / "t.csv")
+    assert (drawn["a"] == -1).all()
+    assert (drawn["b"] == 2).all()
+    assert drawn["z"].mean() == pytest.approx(10, abs=2)
 
 
 def test_what_cannot_be_predicted_is_refused(table_run, tmp_path):
@@ -245,6 +251,8 @@ def test_what_cannot_be_predicted_is_refused(table_run, tmp_path):
         refused(result, "--quantiles must be numbers between 0 and 1")
     refused(call("evaluate", run, "--from-density"), "--from-density is for generators")
     sampled = call("sample", run, "--from-density", "--out", tmp_path / "s.csv")
+    for text, message in (("a=1", "--given lacks b"), ("a=1,a=2", "each name once"), ("a", "must be NAME=VALUE")):
+        refused(call("sample", run, "--given", text, "--out", tmp_path / "s.csv"), message)
     refused(sampled, "--from-density is for generators; a predicted law is drawn from as it is")
     assert not out.exists()
     np.save(tmp_path / "x.npy", np.zeros((5, 2)))  # without names, in the run's order

@@ -31,12 +31,19 @@ def sample(
     out: Annotated[Path, typer.Option(help=f"File to write: {' or '.join(SAMPLES)}.")],
     number: Annotated[int, typer.Option("-n", "--number", help="How many points.")] = 1000,
     seed: Annotated[int, typer.Option(help="Same seed, same points.")] = 0,
+    given: Annotated[
+        str | None,
+        typer.Option(
+            help="Of `fit conditional`: what all are given, NAME=VALUE with commas between. \\[default: as the data]"
+        ),
+    ] = None,
     from_density: options.FromDensity = False,
     overwrite: options.ReplaceFile = False,
 ) -> None:
     """Generate points: .csv is a table as the data's, .npz holds them as `samples`, .png shows 100 images, or 2,000 points.
 
     Images keep their shape and are clipped to [0, 1]. Points of --standardize are back in the data's units, but for .png.
+    Of `fit conditional`, .csv holds what was given, too, and .npz the classes as `labels`, or the columns as `given`.
     """
     check_number_and_seed(number, seed)
     check_output(out, overwrite=overwrite, suffixes=SAMPLES)
@@ -44,29 +51,58 @@ def sample(
     suffix = out.suffix.lower()
     if suffix == ".csv" and isinstance(opened.schema, Images):
         raise InputError(f"{run} makes images: --out must end in {' or '.join(PICTURE_OR_NUMBERS)}")
-    content, only = _content(opened, suffix, number, seed, from_density)
+    content, only = _content(opened, suffix, number, seed, from_density, values_of(given))
     with writing(out):
         write_atomically(out, content)
     typer.echo(f"{number} points written to {out}{only}")
 
 
-def _content(run: Run, suffix: str, number: int, seed: int, from_density: bool) -> tuple[bytes, str]:
-    """The file's bytes, and what is to be said of them."""
-    if suffix == ".png":
-        import torch
+def values_of(text: str | None) -> dict[str, str] | None:
+    """NAME=VALUE with commas between, by name.
 
+    Raises:
+        InputError: not of that form, or a name twice.
+    """
+    if text is None:
+        return None
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not (name and equals and value) or name in found:
+            raise InputError(f"`given` must be NAME=VALUE, each name once, with commas between; got {text!r}")
+        found[name] = value
+    return found
+
+
+def _content(
+    run: Run, suffix: str, number: int, seed: int, from_density: bool, values: dict[str, str] | None
+) -> tuple[bytes, str]:
+    """The file's bytes, and what is to be said of them."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    given = run.conditions(number, generator=generator, values=values)
+    points = run.generate(number, generator=generator, from_density=from_density, given=given)
+    if suffix == ".png":
         from contrastive_entropy.report.drawing import GRID, SCATTER_POINTS, png_bytes, samples_figure
 
-        points = run.generate(number, generator=torch.Generator().manual_seed(seed), from_density=from_density)
         shown = GRID**2 if isinstance(run.schema, Images) else SCATTER_POINTS
         only = f", of which it shows {shown}" if number > shown else ""
         return png_bytes(samples_figure(points, run.schema)), only
-    points = run.sample(number, seed=seed, from_density=from_density)
+    points, schema = run.schema.decode(points), run.given_schema
+    names = list(run.schema.names or ()) if isinstance(run.schema, Table) else []
     if suffix == ".csv":
-        return csv_bytes(points, run.schema.names if isinstance(run.schema, Table) else None), ""
+        if given is not None and schema is not None:
+            points = torch.cat([given.to(points.dtype), points], 1)
+            names = [column.name for column in schema.columns] + (names or ["y"] * (len(points[0]) - schema.dimension))
+        return csv_bytes(points, tuple(names) or None), ""
     shape = run.schema.shape if isinstance(run.schema, Images) else (-1,)
+    arrays = {"samples": points.reshape(number, *shape).numpy()}
+    if given is not None and schema is not None:
+        classes = bool(schema.columns[0].levels)
+        arrays["labels" if classes else "given"] = (given[:, 0].long() if classes else given).numpy()
     stream = io.BytesIO()
-    np.savez(stream, samples=points.reshape(number, *shape).numpy())
+    np.savez(stream, **arrays)  # type: ignore[arg-type]
     return stream.getvalue(), ""
 
 

@@ -52,6 +52,7 @@ class Dataset:
         held_out: not trained on.
         schema: of the points.
         given_schema: of the conditions, or None.
+        classes: names of the labels 0, 1 ..., or None.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Dataset:
     held_out: Part
     schema: Schema
     given_schema: Schema | None = None
+    classes: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, name: str, train: Tensor, held_out: Tensor, schema: Schema | None = None) -> "Dataset":

@@ -87,7 +87,7 @@ def load_images(
     held_out: float = HELD_OUT,
     most_held_out: int = MOST_HELD_OUT,
     seed: int = 0,
-) -> tuple[Part, Part, Images]:
+) -> tuple[Part, Part, Images, tuple[str, ...] | None]:
     """The training and the test part of a data set.
 
     Args:
@@ -99,7 +99,7 @@ def load_images(
         seed: of the draws.
 
     Returns:
-        Both parts, and their schema.
+        Both parts, their schema, and the names of the classes; None: there are no labels.
 
     Raises:
         InputError: no copy there, the hub cannot be reached, or the content is not as expected.
@@ -122,11 +122,12 @@ def load_images(
             )
         test = parts[held_out_name]
     shuffled = name not in HUB
-    trained, schema = _as_images(train, wanted, source, points, seed, shuffled=shuffled)
-    kept, other = _as_images(test, wanted, source, most_held_out, seed, shuffled=shuffled)
+    trained, schema, classes = _as_images(train, wanted, source, points, seed, shuffled=shuffled)
+    kept, other, _ = _as_images(test, wanted, source, most_held_out, seed, shuffled=shuffled)
     if other != schema:
         raise InputError(f"{name}: training images are {schema.shape} and held-out ones {other.shape}")
-    return trained, kept, schema
+    known = trained.labels is not None and kept.labels is not None
+    return trained, kept, schema, classes if known else None
 
 
 def _parts(name: str, wanted: HubDataset, source: str, *, local: bool) -> Any:
@@ -184,7 +185,7 @@ def _load(source: str) -> Any:
 
 def _as_images(
     part: Any, wanted: HubDataset, source: str, most: int | None, seed: int, *, shuffled: bool
-) -> tuple[Part, Images]:
+) -> tuple[Part, Images, tuple[str, ...] | None]:
     """So many images in the part's order, or shuffled: folders of images are stored by classes, the first images would then
     be unlike the rest, and figures take the first.
     """
@@ -201,7 +202,8 @@ def _as_images(
     _, channels, height, width = pixels.shape
     points = torch.from_numpy(np.ascontiguousarray(as_intensities(pixels, source))).flatten(1)
     labels = None if label is None else _labels(part[label][:], label, order, source)
-    return Part(points, labels=labels), Images(channels, height, width)
+    classes = None if label is None else tuple(part.features[label].names)
+    return Part(points, labels=labels), Images(channels, height, width), classes
 
 
 def _pixels(part: Any, column: str, order: np.ndarray, wanted: HubDataset, source: str) -> np.ndarray:

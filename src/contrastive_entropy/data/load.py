@@ -243,6 +243,11 @@ def names() -> list[str]:
     return ["digits", *TOYS, *LAWS, *HUB, STACKED]
 
 
+def holds_images(name: str) -> bool:
+    """Whether a data set is known by its name to hold images."""
+    return name == "digits" or on_hub(name)
+
+
 def on_hub(name: str) -> bool:
     """Whether a data set is read from the hub, or from a copy in a `data_root`."""
     return name in (*HUB, STACKED) or name.startswith(PREFIX)
@@ -274,15 +279,16 @@ def _digits() -> Dataset:
     digits = load_digits()
     whole = Part(torch.from_numpy(digits.data / 16).float(), labels=torch.from_numpy(digits.target).long())
     order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(0))
-    return Dataset("digits", whole.rows(order[:1297]), whole.rows(order[1297:]), Images(1, 8, 8))
+    parts = whole.rows(order[:1297]), whole.rows(order[1297:])
+    return Dataset("digits", *parts, Images(1, 8, 8), classes=tuple(map(str, range(10))))
 
 
 def _hub(name: str, data_root: str | Path | None, seed: int, held_out: float, points: int | None) -> Dataset:
     root = None if data_root is None else Path(data_root)
-    train, test, schema = load_images(
+    train, test, schema, classes = load_images(
         name, root, points=points, held_out=held_out, most_held_out=MOST_HELD_OUT, seed=seed
     )
-    return Dataset(name, train, test, schema)
+    return Dataset(name, train, test, schema, classes=classes)
 
 
 def _stacked(data_root: str | Path | None, seed: int, points: int | None) -> Dataset:
@@ -299,7 +305,7 @@ def _stacked(data_root: str | Path | None, seed: int, points: int | None) -> Dat
 
 def _refuse_images(name: str) -> None:
     """Refuse what is known by its name to hold images before it is loaded."""
-    if name == "digits" or on_hub(name):
+    if holds_images(name):
         raise _images_refused(name)
 
 

@@ -58,6 +58,7 @@ class Column:
         mean: in the table's own units, subtracted on encoding.
         deviation: in the table's own units, divided by on encoding; 0 where the column is constant, which then is
             encoded as 0 and decoded as the mean. None leaves the column as it is.
+        levels: of a category, the names of its values; the value is the number of one, from 0.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Column:
     missing: bool = False
     mean: float = 0.0
     deviation: float | None = None
+    levels: tuple[str, ...] = ()
 
     @property
     def constant(self) -> bool:
@@ -208,8 +210,12 @@ def schema_from(value: dict[str, Any]) -> Schema:
         KeyError, TypeError: it is none.
     """
     if "columns" in value:
-        return Table(tuple(Column(**column) for column in value["columns"]), bool(value["named"]))
+        return Table(tuple(_column(column) for column in value["columns"]), bool(value["named"]))
     return Images(**value)
+
+
+def _column(value: dict[str, Any]) -> Column:
+    return Column(**{**value, "levels": tuple(value.get("levels", ()))})
 
 
 def image_shape_of(schema: Schema) -> tuple[int, int, int] | None:

@@ -1,6 +1,7 @@
 """scikit-learn estimators."""
 
+from contrastive_entropy.estimators.conditional_generator import ConditionalGenerator
 from contrastive_entropy.estimators.generator import MixtureGenerator
 from contrastive_entropy.estimators.regressor import MixtureDensityRegressor
 
-__all__ = ["MixtureDensityRegressor", "MixtureGenerator"]
+__all__ = ["ConditionalGenerator", "MixtureDensityRegressor", "MixtureGenerator"]

@@ -142,8 +142,10 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         chosen = ConditionalSettings(
             "X", seed=seed_of(self.random_state), **asked(CONDITIONAL, self.get_params(), self.settings)
         )
+        if chosen.samples:
+            raise InputError(f"{self.objective} generates samples: take ConditionalGenerator for it")
         # none is held out: what is not trained on is the caller's
-        dataset = Dataset("X", train, train, *map(_bare, (self.schema_, self.given_schema_)))
+        dataset = Dataset("X", train, train, _bare(self.schema_), _bare(self.given_schema_))
         if self.robust:
             dataset = self._without_outliers(chosen, dataset)
         self._plan = plan(chosen, dataset)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.data.schema import Schema
+from contrastive_entropy.data.schema import Schema, Table
 from contrastive_entropy.fitting.plan import Plan
 from contrastive_entropy.fitting.settings import load_for
 from contrastive_entropy.mixtures.mixture import GaussianMixture
@@ -31,6 +31,10 @@ class Now:
     step: int
     variance: float
     generator: torch.Generator
+
+    def farther(self, start: float) -> float:
+        """How many times the variance of the moment a step from farther away sees: log-uniform, up to the start's."""
+        return max(start / self.variance, 1.0) ** float(torch.rand((), generator=self.generator))
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ class Outcome:
         weight: of the step's gradient.
         shown: the objective as progress and metrics show it, if another than the bound: of all coordinates, at the
             variance of the moment. Called when it is shown.
-        watched: data and model points for the monitors and the schedule that waits, or None.
+        watched: data and model points for the monitors and the schedule that waits, or None; batches of mixtures where
+            every class has one.
         extra: further figures of the step for metrics.csv.
         limited: whether the bound's limit tells how far it is from done; else limit and tightness are not recorded.
     """
@@ -131,6 +136,8 @@ class Kind:
         step: (plan, network, data) to the step.
         track: (network, data, seed) to figures by part, on the network as it stands; None: there is nothing to track.
         sample: (network, data, count, generator, from_density) to (n, d) points; data are loaded when called.
+        given: (plan) to the schema of what the user gives; None: nothing is given. `sample` then takes given (count, k),
+            too.
         evaluate: (run, data, seed, and what the kind takes) to an `Evaluation`.
         figures: (run, data, evaluation) to matplotlib figures by file name, of `pictures`.
         pictures: names of the files that `figures` may return; `overwrite` removes them.
@@ -151,4 +158,5 @@ class Kind:
     pictures: tuple[str, ...]
     load: Callable[[Any], Dataset] = load_for
     track: Callable[[Any, Dataset, int], dict[str, dict[str, float]]] | None = None
+    given: Callable[[Plan], Table] | None = None
     commands: Callable[[], dict[str, Callable[..., None]]] = dict

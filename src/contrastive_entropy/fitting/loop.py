@@ -111,7 +111,7 @@ class Fit(L.LightningModule):
         if not fall.waits or fall.over(step, self.plan.steps) or watched is None:
             return
         p, q = watched
-        if share_alone(p, GaussianMixture(q.centers[:ADAPT_LOOKED], q.variance)) <= ADAPT_ALONE:
+        if share_alone(p, q.select(0, min(ADAPT_LOOKED, q.components))) <= ADAPT_ALONE:
             self.variance.fill_(fall.after(step, self.plan.steps, float(self.variance)))
 
     def trained(self) -> Any:
@@ -194,9 +194,9 @@ class Fit(L.LightningModule):
 
 @torch.no_grad()
 def _tightness(p: GaussianMixture, q: GaussianMixture) -> float:
-    """Of as many data as model points."""
+    """Of as many data as model points; of a batch of mixtures, for each class one, their mean."""
     count = min(p.components, q.components)
-    return float(tightness(p.select(0, count), q.select(0, count)))
+    return float(tightness(p.select(0, count), q.select(0, count)).mean())
 
 
 def _average(fraction: float, averages: list[Tensor], weights: list[Tensor], steps: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.given import conditions_of
 from contrastive_entropy.data.load import located
 from contrastive_entropy.data.schema import Schema, Table, schema_from
 from contrastive_entropy.errors import InputError
@@ -189,22 +190,74 @@ class Run:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
         write_atomically(self.folder / WEIGHTS, save_tensors(tensors))
 
-    def generate(self, count: int, *, generator: torch.Generator, from_density: bool = False) -> Tensor:
+    @property
+    def given_schema(self) -> Table | None:
+        """Of what the user gives; None: nothing is given."""
+        return None if self.kind.given is None else self.kind.given(self.plan)
+
+    def conditions(
+        self, count: int, *, generator: torch.Generator, values: Mapping[str, float | str] | None = None
+    ) -> Tensor | None:
+        """What each of some samples is given.
+
+        Args:
+            count: of the samples.
+            generator: of the rows.
+            values: the same for all, by name; None: those of training rows, drawn at random.
+
+        Returns:
+            (count, k), or None where nothing is given.
+
+        Raises:
+            InputError: values where nothing is given or that cannot be used, or the data are needed and gone.
+        """
+        schema = self.given_schema
+        if schema is None:
+            if values is not None:
+                raise InputError(f"`given` is for conditional runs, and {self.folder} holds a {self.kind.name}")
+            return None
+        if values is not None:
+            return conditions_of(values, schema).expand(count, -1)
+        rows = self.dataset().train.given
+        assert rows is not None
+        return rows[torch.randint(len(rows), (count,), generator=generator)]
+
+    def generate(
+        self, count: int, *, generator: torch.Generator, from_density: bool = False, given: Tensor | None = None
+    ) -> Tensor:
         """New points as the network makes them, (count, d): of a standardized table, standardized.
+
+        Args:
+            count: of the points.
+            generator: of the noise.
+            from_density: add noise of the density's variance to the centers.
+            given: (count, k) of `conditions`; None draws them first, where something is given.
 
         Raises:
             InputError: training has not finished, or the model needs its data and they are gone.
             ValueError: count < 1.
         """
-        return self.kind.sample(self.network(), self.dataset, count, generator=generator, from_density=from_density)
+        given = self.conditions(count, generator=generator) if given is None else given
+        asked = {} if given is None else {"given": given}
+        return self.kind.sample(
+            self.network(), self.dataset, count, generator=generator, from_density=from_density, **asked
+        )
 
-    def sample(self, count: int = 1000, *, seed: int = 0, from_density: bool = False) -> Tensor:
+    def sample(
+        self,
+        count: int = 1000,
+        *,
+        seed: int = 0,
+        from_density: bool = False,
+        given: Mapping[str, float | str] | None = None,
+    ) -> Tensor:
         """New points in the data's units; images are clipped to [0, 1].
 
         Args:
             count: n >= 1.
             seed: the same seed gives the same points.
             from_density: add noise of the density's variance to the centers.
+            given: what all of them are given, by name, such as {"class": 3}; None: as training rows are, drawn at random.
 
         Returns:
             (n, d); float64 of a standardized table.
@@ -213,7 +266,10 @@ class Run:
             InputError, ValueError: as `generate`.
         """
         generator = torch.Generator().manual_seed(seed)
-        return self.schema.decode(self.generate(count, generator=generator, from_density=from_density))
+        conditions = self.conditions(count, generator=generator, values=given)
+        return self.schema.decode(
+            self.generate(count, generator=generator, from_density=from_density, given=conditions)
+        )
 
     def evaluate(self, *, seed: int = 1, **asked: Any) -> Any:
         """Compare the model with held-out points.

@@ -82,7 +82,7 @@ def _announce(settings: Any, plan: Plan, dataset: Dataset) -> None:
     if (uneven := unevenness(dataset)) is not None:
         logger.warning(uneven)
     asked = {setting.name: getattr(settings, setting.name) for setting in settings_of(type(settings))}
-    if plan.variance.used and asked.get("batch_size", 0) > len(dataset.train):
+    if plan.variance.used and (asked.get("batch_size") or 0) > len(dataset.train):
         logger.warning(
             "a batch of %d has more points than there are to train on, %d: they repeat in it; lower `batch_size`",
             asked["batch_size"],

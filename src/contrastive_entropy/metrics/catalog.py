@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from contrastive_entropy.metrics.alternatives import Alternatives, diversity
+from contrastive_entropy.metrics.classes import ByClass
 from contrastive_entropy.metrics.distances import energy_distance
 from contrastive_entropy.metrics.moments import frechet_distance, kernel_distance
 from contrastive_entropy.metrics.neighborhoods import smaller_share
@@ -54,8 +55,8 @@ class Metric(Generic[Of]):
     shown: bool = True
 
 
-_TABLE, _IMAGES, _LABELS, _FEATURES, _GAINS, _CEILING, _SINGLE = (
-    frozenset({name}) for name in ("table", "images", "labels", "features", "gains", "ceiling", "single")
+_TABLE, _IMAGES, _LABELS, _FEATURES, _GAINS, _CEILING, _SINGLE, _CLASSES = (
+    frozenset({name}) for name in ("table", "images", "labels", "features", "gains", "ceiling", "single", "classes")
 )
 
 SAMPLE_METRICS: tuple[Metric[Side], ...] = (
@@ -256,6 +257,33 @@ PREDICTION_METRICS: tuple[Metric[Predictions], ...] = (
     ),
 )
 """Of predicted laws, beside the law of y without x."""
+
+CLASS_METRICS: tuple[Metric[ByClass], ...] = (
+    Metric(
+        "class_tightness",
+        "mean over classes; about 1 = as close as real data",
+        lambda side: sum(side.tightness.values()) / len(side.tightness),
+        needs=_CLASSES,
+        source="(E20)",
+    ),
+    Metric("worst_class", "tightness of the worst class", lambda side: min(side.tightness.values()), needs=_CLASSES),
+    Metric("accuracy", "a classifier finds the class", lambda side: side.accuracy, goal=AS_REAL),
+    Metric(
+        "class_precision",
+        "samples that lie on the data of their class",
+        lambda side: side.mean("precision"),
+        needs=_CLASSES,
+        source="Kynkaanniemi et al. 2019, arXiv 1904.06991",
+    ),
+    Metric(
+        "class_recall",
+        "data of a class that its samples reach",
+        lambda side: side.mean("recall"),
+        needs=_CLASSES,
+        source="Kynkaanniemi et al. 2019, arXiv 1904.06991",
+    ),
+)
+"""Of samples that were made of a class, beside held-out points of the same class."""
 
 
 def figures(metrics: Sequence[Metric[Of]], side: Of) -> dict[str, float]:

@@ -21,6 +21,9 @@ FAR_FROM_DONE = 0.75
 TOO_SURE, TOO_WIDE = 0.82, 0.98
 """Shares of values in central 90% intervals, below and beyond which laws are said to be wrong."""
 
+CONFUSED = 0.9
+"""A share of samples with the right class below this share of what real points reach is said to be low."""
+
 HALF = 0.5
 """A figure below this share of what real points reach is called low."""
 
@@ -98,6 +101,7 @@ SIGNATURES = {
     "averaged": "alternatives are blurred because the variance prefers the mean of what shares a code to draws of it",
     "merged": "the centers have fallen together",
     "unsharp": "alternatives are blurred",
+    "confused": "samples do not show the class that they were made of",
     "overconfident": "predicted laws are too sure",
     "vague": "predicted laws are too wide",
 }
@@ -215,21 +219,46 @@ def _unlike_data(
     return [Diagnosis("collapse", ", ".join(shown[name] for name in low), tuple(remedies))]
 
 
-def diagnose_predictions(figures: Mapping[str, float], *, steps: int, members: int) -> list[Diagnosis]:
+def diagnose_predictions(figures: Mapping[str, float], *, steps: int, members: int | None) -> list[Diagnosis]:
     """Failures of predicted laws on rows that were not trained on.
 
     Args:
         figures: coverage_90.
-        steps, members: of the fit.
+        steps, members: of the fit; members None: it generates samples, and has no dropout, either.
     """
     coverage = figures["coverage_90"]
     seen = f"{coverage:.0%} of the values lie in the central 90% intervals"
     if coverage < TOO_SURE:
         more = (Remedy("take an ensemble", "members", 5),) if members == 1 else ()
-        return [Diagnosis("overconfident", seen, (*more, Remedy("raise", "dropout"), Remedy("train on more data")))]
+        less = () if members is None else (Remedy("raise", "dropout"),)
+        return [Diagnosis("overconfident", seen, (*more, *less, Remedy("train on more data")))]
     if coverage > TOO_WIDE:
-        return [Diagnosis("vague", seen, (_longer(steps), Remedy("lower", "dropout")))]
+        less = () if members is None else (Remedy("lower", "dropout"),)
+        return [Diagnosis("vague", seen, (_longer(steps), *less))]
     return []
+
+
+def diagnose_classes(
+    model: Mapping[str, float], reference: Mapping[str, float], *, steps: int | None = None
+) -> list[Diagnosis]:
+    """Failures of samples that were made of a class.
+
+    Args:
+        model: accuracy, and class_recall where classes are large enough.
+        reference: the same of training points in their place.
+        steps: of the fit, if known.
+    """
+    found = []
+    if model["accuracy"] < CONFUSED * reference["accuracy"]:
+        seen = (
+            f"a classifier finds it in {model['accuracy']:.0%} of them, and in {reference['accuracy']:.0%} of real ones"
+        )
+        found.append(Diagnosis("confused", seen, (_longer(steps), Remedy("raise", "batch_size"), _SMALLER)))
+    recall, real = (side.get("class_recall", 1.0) for side in (model, reference))
+    if recall < HALF * real:
+        seen = f"class recall {recall:.3g} against {real:.3g}"
+        found.append(Diagnosis("collapse", seen, (_longer(steps), Remedy("raise", "batch_size"), _SMALLER)))
+    return found
 
 
 def diagnose_alternatives(

@@ -15,8 +15,8 @@ def monitors(p: GaussianMixture, q: GaussianMixture) -> dict[str, float]:
     """What a training step can see of its own health on a batch.
 
     Args:
-        p: n data points, with one variance.
-        q: m model points, with one variance.
+        p: n data points, with one variance; or a batch of such mixtures, for each class one, and the figures are of all.
+        q: m model points, likewise.
 
     Returns:
         `alone`: share of model points without data within 3 standard deviations of the kernel. `window`: share of the data
@@ -50,4 +50,4 @@ def _alone(squares: Tensor, variance: float) -> float:
 
 
 def _total_variance(points: Tensor) -> Tensor:
-    return points.double().var(0).sum()
+    return points.double().flatten(0, -2).var(0).sum()

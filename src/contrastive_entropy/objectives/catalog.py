@@ -244,6 +244,30 @@ GIVEN_OBJECTIVES = (
 )
 """Objectives on the law of y given what the user gives."""
 
+SAMPLING_OBJECTIVES = (
+    Objective(
+        "debiased_nuclear_norm",
+        "samples instead of a mixture: one norm for every class, or for x and y together where x are numbers",
+        "(E20)",
+        partial(density.debiased_nuclear_norm, paired=True),
+        on=GIVEN,
+        options=(Option("smoothing", _SMOOTHING, 1e-4, least=0), _TOLERANCE),
+        draws=2,
+        debiased=True,
+        looks=True,
+    ),
+    Objective(
+        "energy_score",
+        "samples: the energy score of two draws for each x, as engression",
+        "Shen and Meinshausen 2023, arXiv 2307.00835",
+        peers.energy_score,
+        on=GIVEN,
+        draws=2,
+        sees_variance=False,
+    ),
+)
+"""Objectives on samples of y given what the user gives."""
+
 GENERATIVE = tuple(objective for objective in DENSITY_OBJECTIVES if not objective.one_to_one)
 """Those that can train a network on noise."""
 

@@ -35,6 +35,31 @@ def energy(p: GaussianMixture, q: GaussianMixture) -> Bound:
     return Bound(value, lambda: -_mean_of_others(_roots(squared_distances(x, x))).detach(), {"-energy": value})
 
 
+def energy_score(p: GaussianMixture, q: GaussianMixture) -> Bound:
+    """Minus the energy score: E|z - z'| / 2 - E|y - z|, for every condition by itself.
+
+    Source: Gneiting and Raftery, "Strictly proper scoring rules", 2007; as a loss, Shen and Meinshausen, "Engression",
+    arXiv 2307.00835.
+
+    Args:
+        p: batch (..., s), draws given x_1 ... x_s; neither variance nor weights play a part.
+        q: batch (..., s) of m >= 2 model points for each, likewise.
+
+    Returns:
+        Bound with the limit 0, which only a law without chance reaches. O(m^2 d) each, in data units.
+
+    Raises:
+        ValueError: a single model point, which says nothing of their spread.
+    """
+    y, z = p.centers, q.centers
+    if q.components < 2:
+        raise ValueError("the energy score needs at least 2 model points for each condition, got 1")
+    cross, own = (_roots(squared_distances(other, z)) for other in (y, z))
+    spread = own.sum((-2, -1)) / (q.components * (q.components - 1))
+    value = (spread / 2 - cross.mean((-2, -1))).mean(-1)
+    return Bound(value, lambda: torch.zeros_like(value), {"-energy score": value})
+
+
 def mmd(p: GaussianMixture, q: GaussianMixture, *, start: float, scale: float = 1.0) -> Bound:
     """Minus the squared MMD of the sum of six Gaussian kernels, without self terms, but for what the model cannot change.
 

@@ -1,42 +1,79 @@
-"""Conditional densities: the law of y given an x that the user gives."""
+"""Conditional laws: that of y given an x that the user gives, as a mixture or by samples."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.schema import Column, Schema, Table
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.fitting.contract import Kind
+from contrastive_entropy.fitting.contract import Kind, Step
+from contrastive_entropy.fitting.plan import Plan
 from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.metrics.evaluation import Evaluation
+from contrastive_entropy.models.conditional import sampling, step
 from contrastive_entropy.models.conditional.evaluation import evaluate
-from contrastive_entropy.models.conditional.network import MixtureDensityNetwork
+from contrastive_entropy.models.conditional.sampler import ConditionalSampler
 from contrastive_entropy.models.conditional.settings import ConditionalPlan, ConditionalSettings, load, plan
-from contrastive_entropy.models.conditional.step import ConditionalStep, network, place
+
+
+def network(plan: Plan, schema: Schema) -> nn.Module:
+    """A network with fresh weights from the seed: of samples, or of mixtures."""
+    return (sampling if plan.model.samples else step).network(plan, schema)
+
+
+def place(network: Any, dataset: Dataset) -> None:
+    """Set what the training rows give."""
+    assert dataset.train.given is not None
+    network.place_given(dataset.train.given, dataset.train.points)
+
+
+def step_of(plan: Plan, network: Any, dataset: Dataset) -> Step:
+    """The step of a fit."""
+    return (sampling.SamplerStep if plan.model.samples else step.ConditionalStep)(plan, network, dataset)
 
 
 @torch.no_grad()
 def sample(
-    network: MixtureDensityNetwork,
+    network: Any,
     dataset: Callable[[], Dataset],
     count: int,
     *,
     generator: torch.Generator,
     from_density: bool = False,
+    given: Tensor | None = None,
 ) -> Tensor:
-    """A draw of y each for training rows of x that are drawn at random.
+    """A draw of y for each of some x.
+
+    Args:
+        network: of this kind.
+        dataset: loads the data, where x is drawn from their training rows.
+        count: of the draws.
+        generator: of the draws.
+        from_density: is for generators.
+        given: (count, k); None: of training rows, drawn at random.
 
     Raises:
-        InputError: from_density, which is for generators: laws are drawn from as they are.
+        InputError: from_density.
     """
     if from_density:
         raise InputError("`from_density` is for generators; a predicted law is drawn from as it is: leave it out")
-    given = dataset().train.given
-    assert given is not None
-    rows = given[torch.randint(len(given), (count,), generator=generator)]
-    return network(rows).sample(1, generator=generator).squeeze(-2)
+    if given is None:
+        known = dataset().train.given
+        assert known is not None
+        given = known[torch.randint(len(known), (count,), generator=generator)]
+    if isinstance(network, ConditionalSampler):
+        return network.draw(given, generator=generator)
+    return network(given).sample(1, generator=generator).squeeze(-2)
+
+
+def given_schema(plan: Plan) -> Table:
+    """The columns of x, or the classes."""
+    model: ConditionalPlan = plan.model
+    kind = "category" if model.levels else "number"
+    return Table(tuple(Column(name, kind, levels=model.levels) for name in model.given), named=True)
 
 
 def figures(run: Run, dataset: Dataset, evaluation: Evaluation) -> dict[str, Any]:
@@ -55,18 +92,19 @@ def commands() -> dict[str, Callable[..., None]]:
 
 CONDITIONAL = Kind(
     name="conditional",
-    says="Train a mixture density network: the law of some columns of a table given the others.",
+    says="Train the law of some columns of a table given the others, or of images given their class.",
     settings=ConditionalSettings,
     model=ConditionalPlan,
     load=load,
     plan=plan,
     network=network,
     place=place,
-    step=ConditionalStep,
+    step=step_of,
     sample=sample,
+    given=given_schema,
     evaluate=evaluate,
     figures=figures,
-    pictures=("predictions.png", "calibration.png", "training.png"),
+    pictures=("predictions.png", "calibration.png", "classes.png", "training.png"),
     commands=commands,
 )
 

@@ -24,6 +24,8 @@ def predict(
 
     check_output(out, overwrite=overwrite, suffixes=(".csv",))
     opened = Run.open(run, [CONDITIONAL])
+    if opened.plan.model.levels:
+        raise InputError(f"{run} makes images of a class, and predicts no columns: draw them with `sample`")
     try:
         levels = [float(part) for part in quantiles.split(",")]
     except ValueError:

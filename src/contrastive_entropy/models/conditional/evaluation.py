@@ -1,4 +1,4 @@
-"""How good predicted laws are: every figure beside that of the law of y without x."""
+"""How good predicted laws are, every figure beside that of the law of y without x; `classes` judges samples of a class."""
 
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from contrastive_entropy.metrics.diagnosis import diagnose_predictions
 from contrastive_entropy.metrics.evaluation import MODEL, Evaluation, Headline, Table
 from contrastive_entropy.metrics.predictions import Predictions
 from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.models.conditional.classes import evaluate_classes
 from contrastive_entropy.models.conditional.network import MixtureDensityNetwork, spacing_of
+from contrastive_entropy.models.conditional.sampler import DRAWS, ConditionalSampler
 
 WITHOUT = "without_x"
 """Column of the table: the training targets themselves as the law of every row."""
@@ -39,25 +41,34 @@ def evaluate(
     from_density: bool = False,
     feature_weights: Path | None = None,
 ) -> Evaluation:
-    """Predict the held-out rows.
+    """Predict the held-out rows, or compare samples class by class where x is a class.
 
     Args:
         run: of a conditional density, finished.
         dataset: what `run.dataset()` returned.
         seed: of the targets that stand for the law without x.
-        from_density, feature_weights: are for generators, and refused.
+        from_density: is for generators, and refused.
+        feature_weights: for images, as `evaluate_classes`.
 
     Returns:
-        Evaluation with the table `predictions`, columns model and without_x. The arrays are given (n, k), y (n, d),
-        centers, variance and log_weights of the predicted mixtures, and transforms (n, d).
+        Of classes, see `evaluate_classes`. Else an Evaluation with the table `predictions`, columns model and without_x.
+        The arrays are given (n, k), y (n, d), centers, variance and log_weights of the predicted mixtures, and transforms
+        (n, d).
 
     Raises:
         InputError: training has not finished, or what is asked is for generators.
     """
-    for name, asked in (("from_density", from_density), ("feature_weights", feature_weights)):
-        if asked:
-            raise InputError(f"`{name}` is for generators, and {run.folder} predicts laws; leave it out")
-    network: MixtureDensityNetwork = run.network()
+    if from_density:
+        raise InputError(f"`from_density` is for generators, and {run.folder} holds a conditional; leave it out")
+    if run.plan.model.levels:
+        return evaluate_classes(run, dataset, seed=seed, feature_weights=feature_weights)
+    if feature_weights is not None:
+        raise InputError(f"`feature_weights` is for images, and {run.folder} predicts columns; leave it out")
+    return _evaluate_predictions(run, dataset, seed)
+
+
+def _evaluate_predictions(run: Run, dataset: Dataset, seed: int) -> Evaluation:
+    network: MixtureDensityNetwork | ConditionalSampler = run.network()
     given, y = dataset.held_out.given, dataset.held_out.points
     assert given is not None
     laws = network(given)
@@ -75,7 +86,7 @@ def evaluate(
     return Evaluation(
         headline,
         (Table("predictions", title, columns, PREDICTION_METRICS),),
-        tuple(diagnose_predictions(found, steps=run.plan.steps, members=run.plan.model.members)),
+        tuple(diagnose_predictions(found, steps=run.plan.steps, members=_members(run))),
         {"seed": seed, "rows": len(y), "spacing": [spacing_of(column) for column in dataset.train.points.T]},
         {
             "given": given,
@@ -85,8 +96,12 @@ def evaluate(
             "log_weights": laws.log_weights,
             "transforms": model.transforms,
         },
-        tuple(_notes(dataset, found)),
+        tuple(_notes(found, samples=run.plan.model.samples)),
     )
+
+
+def _members(run: Run) -> int | None:
+    return None if run.plan.model.samples else int(run.plan.model.members)
 
 
 def _named(dataset: Dataset) -> str:
@@ -108,8 +123,10 @@ def _without(dataset: Dataset, seed: int) -> GaussianMixture:
     return GaussianMixture(y[chosen], width.square())
 
 
-def _notes(dataset: Dataset, found: dict[str, float]) -> list[str]:
+def _notes(found: dict[str, float], *, samples: bool) -> list[str]:
     notes = [REFERENCE]
+    if samples:
+        notes.append(f"The law of a row is {DRAWS} samples, smoothed.")
     if "tightness" in found:
         notes.append(
             f"tightness: the limit is estimated and errs low, so {found['tightness_gap']:.3f} +- "

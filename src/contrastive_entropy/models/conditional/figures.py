@@ -7,11 +7,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.schema import image_shape_of
 from contrastive_entropy.fitting.run import METRICS, Run
 from contrastive_entropy.metrics.evaluation import Evaluation
 from contrastive_entropy.mixtures.mixture import GaussianMixture
-from contrastive_entropy.report.drawing import DATA_COLOR, MODEL_COLOR, bare, new_figure
+from contrastive_entropy.report.drawing import DATA_COLOR, MODEL_COLOR, bare, draw_sheet, new_figure
 from contrastive_entropy.report.training import FALLING_COLOR, read_columns, smoothed
+from contrastive_entropy.report.training import training_figure as falling_figure
 
 SHOWN_ROWS = 2000
 """Rows that are shown at most."""
@@ -19,12 +21,15 @@ SHOWN_ROWS = 2000
 BANDS = (0.5, 0.9)
 """Central intervals that are shown."""
 
+PER_CLASS, SHOWN_CLASSES = 10, 20
+"""Images of each class on a sheet, and classes, at most."""
+
 GRID = 200
 """Points of the grid over x and over y."""
 
 
 def figures(run: Run, dataset: Dataset, evaluation: Evaluation) -> dict[str, Figure]:
-    """predictions.png, calibration.png and training.png.
+    """predictions.png and calibration.png, or of classes of images classes.png; and training.png.
 
     Args:
         run: finished.
@@ -35,6 +40,12 @@ def figures(run: Run, dataset: Dataset, evaluation: Evaluation) -> dict[str, Fig
         File name -> figure.
     """
     arrays = evaluation.arrays
+    seen = run.plan.variance.used
+    training = falling_figure(run.folder / METRICS) if seen else training_figure(run)
+    if run.plan.model.levels:
+        shape = image_shape_of(dataset.schema)
+        sheet = {} if shape is None else {"classes.png": classes_figure(run, dataset, evaluation, shape)}
+        return {**sheet, "training.png": training}
     laws = GaussianMixture(arrays["centers"], arrays["variance"], log_weights=arrays["log_weights"])
     name = dataset.schema.names[0] if dataset.schema.names else "y"
     if arrays["given"].shape[1] == 1 and arrays["y"].shape[1] == 1:
@@ -44,8 +55,42 @@ def figures(run: Run, dataset: Dataset, evaluation: Evaluation) -> dict[str, Fig
     return {
         "predictions.png": shown,
         "calibration.png": calibration_figure(arrays["transforms"]),
-        "training.png": training_figure(run),
+        "training.png": training,
     }
+
+
+def classes_figure(run: Run, dataset: Dataset, evaluation: Evaluation, shape: tuple[int, int, int]) -> Figure:
+    """A row for each class: held-out images on the left, generated ones on the right.
+
+    Args:
+        run: finished.
+        dataset: of the run.
+        evaluation: of the run.
+        shape: (channels, height, width).
+    """
+    levels, arrays = run.plan.model.levels, evaluation.arrays
+    assert dataset.held_out.given is not None
+    real = dataset.held_out.points, dataset.held_out.given[:, 0].long()
+    made = arrays["generated"], arrays["labels"]
+    rows = [
+        label
+        for label in range(len(levels))
+        if min(int((labels == label).sum()) for _, labels in (real, made)) >= PER_CLASS
+    ][:SHOWN_CLASSES]
+    figure = new_figure(2 * PER_CLASS * 0.5 + 1, 0.5 * shape[1] / shape[2] * len(rows) + 0.6)
+    figure.set_layout_engine("constrained", wspace=0.08)
+    axes = figure.subplots(1, 2)
+    for axis, title, (points, labels) in zip(axes, ("data (held out)", "generated"), (real, made), strict=True):
+        chosen = [torch.nonzero(labels == label)[:PER_CLASS, 0] for label in rows]
+        axis.set_title(title)
+        draw_sheet(axis, points[torch.cat(chosen)] if chosen else points[:PER_CLASS], shape, columns=PER_CLASS)
+        axis.set(xticks=[], yticks=[])
+        for side in axis.spines.values():
+            side.set_visible(False)
+    places = [(shape[1] + 1) * row + shape[1] / 2 for row in range(len(rows))]
+    axes[0].set_yticks(places, [levels[label][:14] for label in rows])
+    axes[0].tick_params(length=0)
+    return figure
 
 
 @torch.no_grad()
@@ -149,7 +194,7 @@ def _square(axis: Axes) -> None:
 
 
 def training_figure(run: Run) -> Figure:
-    """The batches' log-likelihood over the steps, as it is and smoothed; those in which gamma falls are shaded."""
+    """The batches' log-likelihood or energy score over the steps, also smoothed; where gamma falls they are shaded."""
     columns = read_columns(run.folder / METRICS)
     figure = new_figure(6, 4)
     axis = figure.subplots()
@@ -159,6 +204,7 @@ def training_figure(run: Run) -> Figure:
         last = float(columns["step"][columns["gamma"] > 0].max())
         axis.axvspan(float(columns["step"][0]), last, color=FALLING_COLOR, label="gamma falls", zorder=0)
         axis.legend()
-    axis.set(xlabel="step", ylabel="nats per row", title=f"{run.plan.objective}: log-likelihood of batches")
+    shown = ("-energy score", "units of y") if run.plan.model.samples else ("log-likelihood", "nats per row")
+    axis.set(xlabel="step", ylabel=shown[1], title=f"{run.plan.objective}: {shown[0]} of batches")
     bare(axis)
     return figure

@@ -72,7 +72,7 @@ class MixtureDensityNetwork(nn.Module):
         """Networks side by side."""
         return self.body.members
 
-    def place(self, given: Tensor, points: Tensor) -> None:
+    def place_given(self, given: Tensor, points: Tensor) -> None:
         """Set locations and scales from training rows, and the least deviation of a component.
 
         Where most target values are shared, as whole numbers are, the deviation's floor is half their spacing: the

@@ -1,27 +1,33 @@
-"""What may be asked of a conditional density, and what is decided for it."""
+"""What may be asked of a conditional density or sampler, and what is decided for it."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import torch
+from torch import Tensor
+
 from contrastive_entropy.data.dataset import HELD_OUT, Dataset
-from contrastive_entropy.data.given import parted
-from contrastive_entropy.data.load import names
-from contrastive_entropy.data.schema import Table
+from contrastive_entropy.data.given import CLASS, IMAGE, parted
+from contrastive_entropy.data.load import holds_images, names
+from contrastive_entropy.data.schema import Images, Table
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.fitting.plan import OWN, Plan
+from contrastive_entropy.fitting.plan import ADAPTIVE, OWN, Fall, Plan, falling_share
 from contrastive_entropy.fitting.settings import (
     DATA,
     MODEL,
     OBJECTIVE,
     RARE,
     check,
+    check_variances,
     load_for,
     option,
     shared,
 )
-from contrastive_entropy.objectives.catalog import GIVEN_OBJECTIVES, Choice, parse
+from contrastive_entropy.objectives.catalog import GIVEN_OBJECTIVES, SAMPLING_OBJECTIVES, Choice, parse
 from contrastive_entropy.objectives.catalog import names as objective_names
+from contrastive_entropy.variance import median_pair_variance, neighbor_variance
 
 STEPS, EPOCHS, MOST_STEPS = 2000, 60, 10_000
 """Steps by default: at least, so many times through the rows, at most."""
@@ -32,47 +38,81 @@ DROPOUT, FEW = 0.1, 1000
 DROPPING = 0.9
 """Share of the steps in which units are left out. In the last ones the deviations settle without that noise."""
 
-
 CLIP = 1.0
 """Norm of a member's gradient, at most: a few rows far from their law would move everything."""
+
+MIXTURE_BATCH, MIXTURE_RATE, MIXTURE_WIDTH, MIXTURE_DEPTH = 128, 1e-2, 64, 2
+"""Batch, learning rate and hidden layers of a mixture density network by default."""
+
+SAMPLER_BATCH, SAMPLER_RATE, SAMPLER_WIDTH, SAMPLER_DEPTH = 640, 3e-3, 256, 3
+"""The same of a sampler; the batch is for each half of the samples, over all classes of a step."""
+
+MOST_CODES, MOST_CLASSES, COARSE_EVERY = 32, 10, 2
+"""Dimensions of a sampler's noise and classes of a step, at most, and steps from one that looks from farther away to the
+next."""
+
+LEAST_POINTS = 16
+"""Of a class, whose neighbours a variance is chosen from."""
+
+GIVEN_WEIGHT = 2.0
+"""Scale of x beside y in the joint law that a sampler is compared in, both in deviations: 1 to 4 serve alike."""
 
 
 @dataclass(frozen=True)
 class ConditionalSettings:
-    """What may be asked of a conditional density: the law of some columns given the others.
+    """What may be asked of a conditional density or sampler: the law of some columns given the others, or of images given
+    their class.
 
     Every field is documented beside its default, and by `contrastive-entropy fit conditional --help`.
 
     Raises:
         InputError: a field's value cannot be used.
 
-    >>> ConditionalSettings("houses.csv", target="price").objective
+    >>> ConditionalSettings("houses.csv", target="price").choice.spelling
     'log_likelihood'
+    >>> ConditionalSettings("digits").choice.spelling
+    'debiased_nuclear_norm'
     """
 
     data: str = option(
-        "inverse_sine", "A table: a path to .npy, .npz, .csv or .parquet, or a name (see `data list`).", panel=DATA
+        "inverse_sine",
+        "A table, or images with classes: a path to .npy, .npz, .csv or .parquet, or a name (see `data list`).",
+        panel=DATA,
     )
     target: str | None = option(
         None,
-        "Columns to predict, by name or by number from 0, with commas between.",
+        f"Columns to predict, by name or by number from 0, with commas between; {IMAGE} of images.",
         panel=DATA,
         chosen="the last one",
     )
-    given: str | None = option(None, "Columns to predict from, likewise.", panel=DATA, chosen="all others")
+    given: str | None = option(
+        None, f"Columns to predict from, likewise; {CLASS} of images.", panel=DATA, chosen="all others"
+    )
     data_root: str | None = shared("data_root", None)
     points: int | None = shared("points", None)
     held_out: float = shared("held_out", HELD_OUT)
-    objective: str = option(
-        "log_likelihood",
-        f"One of: {', '.join(objective_names(GIVEN_OBJECTIVES))}. Options follow a colon: hoelder:gamma=0.5.",
+    objective: str | None = option(
+        None,
+        f"One of: {', '.join(objective_names(GIVEN_OBJECTIVES))}, which predict mixtures; or "
+        f"{', '.join(objective_names(SAMPLING_OBJECTIVES))}, which generate samples. Options follow a colon: "
+        "hoelder:gamma=0.5.",
         panel=OBJECTIVE,
+        chosen=f"{GIVEN_OBJECTIVES[0].name}; of images {SAMPLING_OBJECTIVES[0].name}",
     )
     gamma_fraction: float = option(
         0.3,
         "Share of the steps in which gamma of the objective annealed falls from 1, robust, to 0, the likelihood.",
         panel=RARE,
         share=True,
+    )
+    variance_end: float | None = shared("variance_end", None)
+    variance_start: float | None = shared("variance_start", None)
+    anneal_fraction: float | None = shared("anneal_fraction", None, chosen="0.125 x log(start / end), at most 0.8")
+    coarse_every: int = option(
+        COARSE_EVERY,
+        "Every so many steps the objective of samples looks from farther away. 0: never.",
+        panel=RARE,
+        least=0,
     )
     components: int = option(5, "Of the mixture that answers an x.", panel=MODEL, least=1)
     members: int = option(
@@ -84,8 +124,13 @@ class ConditionalSettings:
     steps: int | None = shared(
         "steps", None, chosen=f"{STEPS:,}, of many rows {EPOCHS} times through them, at most {MOST_STEPS:,}"
     )
-    batch_size: int = shared("batch_size", 128, says="Rows per step, of each member.")
-    learning_rate: float = shared("learning_rate", 1e-2)
+    batch_size: int | None = shared(
+        "batch_size",
+        None,
+        says="Rows per step, of each member; of samples, rows of all classes for each half of them.",
+        chosen=f"{MIXTURE_BATCH}; of samples {SAMPLER_BATCH}",
+    )
+    learning_rate: float | None = shared("learning_rate", None, chosen=f"{MIXTURE_RATE:g}; of samples {SAMPLER_RATE:g}")
     decay_fraction: float = shared("decay_fraction", 0.6)
     average_fraction: float = option(
         0.1,
@@ -101,20 +146,40 @@ class ConditionalSettings:
         below=1,
         chosen=f"{DROPOUT:g} up to {FEW:,} rows, beyond in inverse proportion to them",
     )
-    width: int = shared("width", 64, says="Of the hidden layers.")
-    depth: int = shared("depth", 2, says="Hidden layers.")
+    body: str = shared("body", "mlp", says="Network of samples: mlp, or convolutional for images.")
+    noise_dimension: int | None = option(
+        None,
+        "Dimensions of the noise that samples are made of.",
+        panel=RARE,
+        least=1,
+        chosen=f"twice the target's, at most {MOST_CODES}",
+    )
+    width: int | None = shared("width", None, chosen=f"{MIXTURE_WIDTH}; of samples {SAMPLER_WIDTH}")
+    depth: int | None = shared("depth", None, chosen=f"{MIXTURE_DEPTH}; of samples {SAMPLER_DEPTH}")
     seed: int = shared("seed", 0)
 
     FOLDER: ClassVar[str] = "DATA-conditional"
 
     def __post_init__(self) -> None:
         check(self)
-        _ = self.choice
+        check_variances(self.variance_start, self.variance_end)
+        images, choice = holds_images(self.data), self.choice
+        if images and not self.samples:
+            raise InputError(
+                f"{choice.objective.name} predicts mixtures, of the columns of a table; for images take one of "
+                f"{', '.join(objective_names(SAMPLING_OBJECTIVES))}"
+            )
 
     @property
     def choice(self) -> Choice:
         """The objective with its options."""
-        return parse(self.objective, GIVEN_OBJECTIVES)
+        default = SAMPLING_OBJECTIVES if holds_images(self.data) else GIVEN_OBJECTIVES
+        return parse(self.objective or default[0].name, (*GIVEN_OBJECTIVES, *SAMPLING_OBJECTIVES))
+
+    @property
+    def samples(self) -> bool:
+        """Whether samples are generated; else mixtures are predicted."""
+        return self.choice.objective in SAMPLING_OBJECTIVES
 
     @property
     def folder(self) -> str:
@@ -124,32 +189,54 @@ class ConditionalSettings:
     @property
     def useless(self) -> dict[str, str]:
         """Settings that would do nothing beside the others, and why."""
-        found = {}
+        found, objective = {}, self.choice.objective
         if self.data in names():
             found["held_out"] = f"{self.data} comes with held-out points"
-        if not self.choice.objective.anneals:
-            found["gamma_fraction"] = f"gamma of {self.choice.objective.name} does not fall"
+        if not objective.anneals:
+            found["gamma_fraction"] = f"gamma of {objective.name} does not fall"
+        of_samples = ("variance_end", "variance_start", "anneal_fraction", "coarse_every")
+        if self.samples:
+            for name in ("components", "members", "dropout"):
+                found[name] = f"it is of predicted mixtures, and {objective.name} generates samples"
+            if not objective.sees_variance:
+                found |= dict.fromkeys(of_samples, f"{objective.name} does not see the variance")
+        else:
+            for name in (*of_samples, "body", "noise_dimension"):
+                found[name] = f"it is of generated samples, and {objective.name} predicts mixtures"
+        if self.samples and self.anneal_fraction == 0 and not self.coarse_every:
+            found["variance_start"] = "with `anneal_fraction` 0 the variance is fixed at its end"
         return found
 
 
 @dataclass(frozen=True)
 class ConditionalPlan:
-    """What was decided for a conditional density.
+    """What was decided for a conditional density or sampler.
 
     Args:
         given: names of the columns of x; their numbers as text where they have none.
-        components, members, dropout, width, depth, gamma_fraction: as in `ConditionalSettings`.
+        levels: names of the classes, where x is one; else empty.
+        samples: whether samples are generated; else mixtures are predicted.
+        width, depth: as in `ConditionalSettings`.
+        components, members, dropout, gamma_fraction: likewise, of mixtures; 0 of samples, but for members.
         robust: whether the objective hardly sees outliers; then the scale of the targets does not, either.
+        body, noise_dimension, coarse_every: of samples, as in `ConditionalSettings`; of mixtures an mlp, 0 and 0.
+        classes: of a step; 0 where x is none.
     """
 
     given: tuple[str, ...]
-    components: int
-    members: int
-    dropout: float
+    levels: tuple[str, ...]
+    samples: bool
     width: int
     depth: int
-    gamma_fraction: float
-    robust: bool
+    components: int = 0
+    members: int = 1
+    dropout: float = 0.0
+    gamma_fraction: float = 0.0
+    robust: bool = False
+    body: str = "mlp"
+    noise_dimension: int = 0
+    coarse_every: int = 0
+    classes: int = 0
 
 
 def load(settings: ConditionalSettings) -> Dataset:
@@ -165,35 +252,113 @@ def plan(settings: ConditionalSettings, dataset: Dataset) -> Plan:
     """Decide what was not asked for.
 
     Raises:
-        InputError: the data have no conditions.
+        InputError: the data have no conditions, or are images and a mixture is asked for.
     """
-    rows = len(dataset.train)
-    steps, dropout = settings.steps, settings.dropout
-    if steps is None:
-        steps = min(max(STEPS, EPOCHS * rows // settings.batch_size), MOST_STEPS)
-    if dropout is None:
-        dropout = DROPOUT * min(1.0, FEW / rows)
     schema = dataset.given_schema
     if not isinstance(schema, Table):
         raise InputError(f"{dataset.name} has no columns that are given: load it as `fit conditional` does")
+    if isinstance(dataset.schema, Images) and not settings.samples:
+        raise InputError(
+            f"{settings.choice.objective.name} predicts mixtures, of the columns of a table, and {dataset.name} holds "
+            f"images: take one of {', '.join(objective_names(SAMPLING_OBJECTIVES))}"
+        )
+    return (_sampler_plan if settings.samples else _mixture_plan)(settings, dataset, schema)
+
+
+def _mixture_plan(settings: ConditionalSettings, dataset: Dataset, schema: Table) -> Plan:
+    rows, dropout = len(dataset.train), settings.dropout
+    batch = settings.batch_size or MIXTURE_BATCH
+    if dropout is None:
+        dropout = DROPOUT * min(1.0, FEW / rows)
     return Plan(
         objective=settings.choice.spelling,
         seed=settings.seed,
-        steps=steps,
-        rows=settings.batch_size * settings.members,
-        learning_rate=settings.learning_rate,
+        steps=settings.steps or _steps(rows, batch),
+        rows=batch * settings.members,
+        learning_rate=settings.learning_rate or MIXTURE_RATE,
         decay_fraction=settings.decay_fraction,
         average_fraction=settings.average_fraction,
         variance=OWN,
         clip=CLIP / settings.members**0.5,  # the objective is the members' mean
         model=ConditionalPlan(
             given=tuple(column.name for column in schema.columns),
+            levels=(),
+            samples=False,
+            width=settings.width or MIXTURE_WIDTH,
+            depth=settings.depth or MIXTURE_DEPTH,
             components=settings.components,
             members=settings.members,
             dropout=dropout,
-            width=settings.width,
-            depth=settings.depth,
             gamma_fraction=settings.gamma_fraction,
             robust=settings.choice.value("gamma", 0.0) > 0,
         ),
     )
+
+
+def _sampler_plan(settings: ConditionalSettings, dataset: Dataset, schema: Table) -> Plan:
+    objective, given = settings.choice.objective, dataset.train.given
+    assert given is not None
+    batch = settings.batch_size or SAMPLER_BATCH
+    levels = schema.columns[0].levels
+    groups = min(len(given.unique()), MOST_CLASSES, batch) if levels else 1
+    start, end = _variances(settings, dataset, max(batch // groups, LEAST_POINTS))
+    fraction = settings.anneal_fraction
+    fraction = falling_share(start, end, fast=objective.looks) if fraction is None else fraction
+    seen = objective.sees_variance
+    classes = groups if levels and seen else 0
+    return Plan(
+        objective=settings.choice.spelling,
+        seed=settings.seed,
+        steps=settings.steps or _steps(len(given), objective.draws * batch),
+        rows=objective.draws * (batch // classes * classes if classes else batch),
+        learning_rate=settings.learning_rate or SAMPLER_RATE,
+        decay_fraction=settings.decay_fraction,
+        average_fraction=settings.average_fraction,
+        variance=Fall(start, end, fraction, ADAPTIVE) if seen else Fall(end, end, 0.0, OWN.schedule),
+        model=ConditionalPlan(
+            given=tuple(column.name for column in schema.columns),
+            levels=levels,
+            samples=True,
+            width=settings.width or SAMPLER_WIDTH,
+            depth=settings.depth or SAMPLER_DEPTH,
+            body=settings.body,
+            noise_dimension=settings.noise_dimension or min(2 * dataset.dimension, MOST_CODES),
+            coarse_every=settings.coarse_every if seen else 0,
+            classes=classes,
+        ),
+    )
+
+
+def _steps(rows: int, batch: int) -> int:
+    return min(max(STEPS, EPOCHS * rows // batch), MOST_STEPS)
+
+
+def _variances(settings: ConditionalSettings, dataset: Dataset, points: int) -> tuple[float, float]:
+    """Start and end: given, or from the data's distances; of classes the mean of every class's own, of the logarithms.
+
+    Raises:
+        InputError: the data are constant or mostly duplicates.
+    """
+    whole, given, schema = dataset.train.points, dataset.train.given, dataset.given_schema
+    assert given is not None
+    assert isinstance(schema, Table)
+    if schema.columns[0].levels:
+        every = [whole[given[:, 0] == label] for label in given.unique()]
+        groups = [group for group in every if len(group) >= LEAST_POINTS] or [whole]
+    else:
+        weight = torch.tensor([GIVEN_WEIGHT] * given.shape[1] + [1.0] * whole.shape[1])
+        whole = weight * _standardized(torch.cat([given, whole], 1))
+        groups = [whole]
+    try:
+        end = settings.variance_end or math.exp(
+            sum(math.log(neighbor_variance(group, points=min(points, len(group)))) for group in groups) / len(groups)
+        )
+        start = settings.variance_start or max(end, median_pair_variance(whole))
+    except ValueError as error:
+        raise InputError(f"{dataset.name}: {error}; or set `variance_start` and `variance_end`") from error
+    return start, min(end, start)
+
+
+def _standardized(values: Tensor) -> Tensor:
+    deviation = values.std(0, correction=0)
+    return (values - values.mean(0)) / torch.where(deviation > 0, deviation, 1.0)

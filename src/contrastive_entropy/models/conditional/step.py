@@ -34,12 +34,6 @@ def network(plan: Plan, schema: Schema) -> MixtureDensityNetwork:
         )
 
 
-def place(network: MixtureDensityNetwork, dataset: Dataset) -> None:
-    """Set what the training rows give."""
-    assert dataset.train.given is not None
-    network.place(dataset.train.given, dataset.train.points)
-
-
 class ConditionalStep:
     """The step of a fit.
 

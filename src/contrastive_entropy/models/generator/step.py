@@ -117,8 +117,7 @@ class GeneratorStep:
         """
         coarse, fine = self.model.coarse_every, self.model.fine_every
         if coarse and now.step % coarse == 0:
-            farther = max(self.plan.variance.start / now.variance, 1.0)
-            return 0, farther ** float(torch.rand((), generator=now.generator))
+            return 0, now.farther(self.plan.variance.start)
         if fine and now.step % fine == fine - 1 and self.finer_looks:
             return self.finer_looks[int(torch.randint(len(self.finer_looks), (), generator=now.generator))]
         return 0, 1.0
