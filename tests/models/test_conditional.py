@@ -40,6 +40,47 @@ def test_an_ensemble_is_one_mixture_of_its_members():
     torch.testing.assert_close(whole.log_prob(y).exp(), densities.mean(0))
 
 
+def test_full_covariances_lean_and_scale_with_y():
+    found = network(outputs=2, full=True)
+    x, y = torch.randn(200, 2, generator=generator()), torch.randn(200, 2, generator=generator(1))
+    y = y * torch.tensor([1.0, 100.0]) + 5
+    found.place_given(x, y)
+    with torch.no_grad():
+        laws = found(x)
+        plain = found.body.weights[-1].clone()
+        found.body.weights[-1][..., -3:] = 0  # the slopes of three components
+        found.body.biases[-1][..., -3:] = 0
+        upright = found(x)
+        found.body.weights[-1].copy_(plain)
+    assert laws.components == 6
+    assert float(laws.cholesky[..., 1, 0].abs().mean()) > 0.1
+    assert bool((upright.cholesky[..., 1, 0] == 0).all())
+    ratio = laws.cholesky[..., 1, 1] / laws.cholesky[..., 0, 0]
+    assert 50 < float(ratio.median()) < 200
+    assert isinstance(laws.marginal([0]), ce.GaussianMixture)
+
+
+def test_full_covariances_fit_columns_that_go_together(tmp_path):
+    draw = np.random.default_rng(0)
+    x, noise = draw.normal(size=1500), draw.normal(size=1500)
+    frame = pd.DataFrame({"x": x, "y": x + noise, "z": 10 * (noise - x) + draw.normal(size=1500)})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    nll = {}
+    for covariance in ("diagonal", "full"):
+        result = call(
+            *("fit", "conditional", "--data", tmp_path / "t.csv", "--target", "y,z", "--covariance", covariance),
+            *("--steps", 500, "--components", 1, "--width", 16, "--out", tmp_path / covariance, "--accelerator", "cpu"),
+        )
+        assert result.exit_code == 0, result.output
+        evaluation = json.loads((tmp_path / covariance / "evaluation.json").read_text())
+        nll[covariance] = evaluation["tables"]["predictions"]["model"]["nll"]
+    truth = 0.5 * np.log((2 * np.pi * np.e) ** 2)  # the covariance [[1, 10], [10, 101]] has determinant 1
+    assert truth - 0.1 < nll["full"] < truth + 0.4  # they go together by .995: more steps come nearer
+    assert nll["diagonal"] > nll["full"] + 1.5
+    drawn = ce.open_run(tmp_path / "full").sample(2000, given={"x": 0.0}).numpy()
+    assert np.corrcoef(drawn.T)[0, 1] > 0.95
+
+
 def test_a_network_is_placed_at_its_rows_and_units_do_not_matter():
     x, y = torch.randn(200, 2, generator=generator()), torch.randn(200, 1, generator=generator(1))
     first, second = network(), network()

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import contrastive_entropy as ce
+from contrastive_entropy.mixtures.full import FullCovarianceMixture
 from contrastive_entropy.objectives.hoelder import conditional_hoelder, log_power_integral
 from samples import generator
 
@@ -187,3 +188,51 @@ def test_what_does_not_fit_is_refused(gamma, x, z, message):
 def test_one_node_is_refused():
     with pytest.raises(ValueError, match="nodes must be at least 2, got 1"):
         log_power_integral(law(), 0.5, nodes=1)
+
+
+def leaning(mixture):
+    """The same centers and weights, with components that lean."""
+    d = mixture.dimension
+    draw = generator(11)
+    factor = torch.randn(*mixture.centers.shape, d, generator=draw, dtype=torch.float64).tril(-1)
+    factor = factor + torch.diag_embed(torch.rand(mixture.centers.shape, generator=draw, dtype=torch.float64) + 0.3)
+    return FullCovarianceMixture(mixture.centers, factor, log_weights=mixture.log_weights)
+
+
+def batch_of_two():
+    draw = generator(3)
+    q = ce.GaussianMixture(torch.randn(6, 3, 2, generator=draw, dtype=torch.float64), 0.7)
+    return ce.GaussianMixture(torch.randn(6, 1, 2, generator=draw, dtype=torch.float64), 1.0), q
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0])
+def test_full_covariances_that_are_diagonal_change_nothing(gamma):
+    p, q = batch_of_two()
+    found, expected = (conditional_hoelder(p, mixture, gamma=gamma) for mixture in (FullCovarianceMixture.of(q), q))
+    torch.testing.assert_close(found.value, expected.value)
+    torch.testing.assert_close(found.limit, expected.limit)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0])
+def test_no_leaning_model_passes_the_limit(gamma):
+    p, q = batch_of_two()
+    for draws in (p, ce.GaussianMixture(q.centers[:, :1], 1.0)):
+        bound = conditional_hoelder(draws, leaning(q), gamma=gamma)
+        assert float(bound.value) <= float(bound.limit)
+
+
+def test_the_integral_of_a_leaning_mixture():
+    _, q = batch_of_two()
+    full = leaning(q)
+    line = torch.linspace(-9, 9, 721, dtype=torch.float64)
+    grid = torch.cartesian_prod(line, line)
+    logs = full.log_prob(grid.expand(6, -1, -1))
+    exact = torch.logsumexp(1.5 * logs, -1) + 2 * (line[1] - line[0]).log()
+    torch.testing.assert_close(log_power_integral(full, 0.5, nodes=4000), exact, atol=0.02, rtol=0)
+    torch.testing.assert_close(log_power_integral(full, 1.0), full.log_norm())
+
+
+def test_other_objectives_refuse_full_covariances():
+    p, q = batch_of_two()
+    with pytest.raises(TypeError, match="q must be a GaussianMixture, got FullCovarianceMixture"):
+        ce.normalized_inner_product(p, FullCovarianceMixture.of(q))

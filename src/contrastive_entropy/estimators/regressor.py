@@ -22,8 +22,8 @@ from contrastive_entropy.fitting.plan import plan_from
 from contrastive_entropy.metrics.catalog import PREDICTION_METRICS, figures
 from contrastive_entropy.metrics.outliers import outliers
 from contrastive_entropy.metrics.predictions import Predictions
-from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models.conditional import CONDITIONAL, ConditionalSettings
+from contrastive_entropy.models.conditional.network import Mixture, mixture_of, parts_of
 from contrastive_entropy.models.conditional.settings import plan
 from contrastive_entropy.storage import json_bytes, write_atomically
 
@@ -175,14 +175,15 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         self.outliers_ = np.asarray(found)
         return dataclasses.replace(dataset, train=train.rows(torch.nonzero(~found).squeeze(-1)))
 
-    def pred_dist(self, X: Any) -> GaussianMixture:  # noqa: N803
+    def pred_dist(self, X: Any) -> Mixture:  # noqa: N803
         """The predicted law of each row.
 
         Args:
             X: (n, k).
 
         Returns:
-            Batch (n,) of mixtures over d coordinates, float64, in the units of y: cdf, quantile, crps, log_prob, sample.
+            Batch (n,) of mixtures over d coordinates, float64, in the units of y: log_prob, sample, and of one coordinate
+            cdf, quantile, crps. With full covariances `mixtures.full.FullCovarianceMixture`, whose `marginal` has these.
 
         Raises:
             ValueError: X cannot be used.
@@ -197,18 +198,21 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
             torch.as_tensor(np.array(validate_data(self, X, reset=False, dtype=np.float64)))
         )
 
-    def _laws(self, given: torch.Tensor) -> GaussianMixture:
+    def _laws(self, given: torch.Tensor) -> Mixture:
         """What the network answers, in the units of y."""
         with torch.no_grad():
             parts = [self.network_(rows) for rows in given.split(ROWS)]
-        centers, variance, log_weights = (
-            torch.cat([getattr(part, name) for part in parts]).double()
-            for name in ("centers", "variance", "log_weights")
-        )
+        taken = [parts_of(part) for part in parts]
+        found = {name: torch.cat([part[name] for part in taken]).double() for name in taken[0]}
         mean, deviation = torch.tensor(
             [(c.mean, c.deviation or 1e-3 * max(abs(c.mean), 1e-3)) for c in self.schema_.columns], dtype=torch.float64
         ).T
-        return GaussianMixture(mean + centers * deviation, variance * deviation.square(), log_weights=log_weights)
+        found["centers"] = mean + found["centers"] * deviation
+        if "cholesky" in found:
+            found["cholesky"] = deviation.unsqueeze(-1) * found["cholesky"]
+        else:
+            found["variance"] = found["variance"] * deviation.square()
+        return mixture_of(found)
 
     def predict(self, X: Any, *, quantiles: Sequence[float] | None = None) -> np.ndarray:  # noqa: N803
         """The predicted mean, or quantiles.
@@ -224,7 +228,7 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
             ValueError: X or a level cannot be used.
             NotFittedError: before `fit`.
         """
-        laws = self.pred_dist(X)
+        laws: Any = self.pred_dist(X)
         if quantiles is None:
             return self._shaped(laws.mean)
         levels = torch.as_tensor(list(quantiles), dtype=torch.float64)

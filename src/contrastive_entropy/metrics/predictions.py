@@ -3,10 +3,12 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from contrastive_entropy.mixtures.full import FullCovarianceMixture
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.numerics.gaussian import squared_distances
 
@@ -27,7 +29,7 @@ class Predictions:
         given: (n, k) what it was predicted from, on comparable scales; None: nothing, and tightness is not asked for.
     """
 
-    laws: GaussianMixture
+    laws: GaussianMixture | FullCovarianceMixture
     y: Tensor
     given: Tensor | None = None
 
@@ -48,7 +50,7 @@ class Predictions:
     def _rows(self, found: Tensor) -> Tensor:
         return found.squeeze(-1) if self.laws.batch_shape else found
 
-    def _columns(self) -> list[tuple[GaussianMixture, Tensor]]:
+    def _columns(self) -> list[tuple[Any, Tensor]]:
         """The law and the values of each column of y."""
         return [(self.laws.marginal([column]), self._points(self.y[:, [column]])) for column in range(self.y.shape[1])]
 

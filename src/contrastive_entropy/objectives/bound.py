@@ -89,13 +89,14 @@ NO_TRANSFORMS = (
 Function = TypeVar("Function", bound=Callable[..., Bound])
 
 
-def objective(function: Function) -> Function:
+def objective(function: Function, *, full: bool = False) -> Function:
     """Check what an objective takes: two mixtures, whose centers are finite.
 
     The centers are looked at only where the value is not finite, so that the check costs a finite value nothing.
 
     Args:
         function: two mixtures p and q, and options, to a Bound.
+        full: whether it takes mixtures with full covariances, too.
 
     Returns:
         The same with these checks. Raises TypeError for anything but mixtures; NotFiniteError, with the bound's terms, for
@@ -104,7 +105,7 @@ def objective(function: Function) -> Function:
 
     @functools.wraps(function)
     def checked(p: GaussianMixture, q: GaussianMixture, *args: Any, **options: Any) -> Bound:
-        require_mixtures(p=p, q=q)
+        require_mixtures(full=full, p=p, q=q)
         try:
             bound = function(p, q, *args, **options)
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]

@@ -5,22 +5,26 @@ A conditional is a batch of mixtures, one for each given x_1 ... x_s; further le
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from contrastive_entropy.mixtures.full import FullCovarianceMixture
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.numerics.gaussian import log_normalizer
 from contrastive_entropy.objectives.bound import Bound, objective
+
+Mixture = GaussianMixture | FullCovarianceMixture
 
 NODES = 16
 """Of a quadrature for each component where y has one coordinate, and draws for each component where it has more."""
 
 
-@objective
+@partial(objective, full=True)
 def conditional_hoelder(
     p: GaussianMixture,
-    q: GaussianMixture,
+    q: Mixture,
     *,
     gamma: float = 1.0,
     pointwise: bool = False,
@@ -36,7 +40,7 @@ def conditional_hoelder(
     Args:
         p: batch (..., s) of what is true given x_1 ... x_s: its centers are draws from it, (..., s, m, d). Its variance
             plays no part.
-        q: batch (..., s) of mixtures.
+        q: batch (..., s) of mixtures, with diagonal or full covariances.
         gamma: in [0, 1].
         pointwise: ((1 + g) / g) log E (q(y|x) / ||q(.|x)||_(1+g))^g instead  (E22): every condition is normalised by
             itself, so that conditions with a dense answer do not outweigh the others.
@@ -68,7 +72,7 @@ def conditional_hoelder(
     return Bound(value, limit or (lambda: _highest(q, gamma).expand(value.shape)), terms)
 
 
-def log_power_integral(q: GaussianMixture, gamma: float, *, nodes: int = NODES) -> Tensor:
+def log_power_integral(q: Mixture, gamma: float, *, nodes: int = NODES) -> Tensor:
     """Log Int q(y)^(1 + gamma) dy = log E_q q(y)^gamma, nats.
 
     Args:
@@ -89,10 +93,14 @@ def log_power_integral(q: GaussianMixture, gamma: float, *, nodes: int = NODES) 
     if gamma == 1:
         return q.log_norm()
     unit, log_shares = _nodes(nodes, q.dimension)
-    deviation = q.variance.double().sqrt().expand_as(q.centers).unsqueeze(-2)
-    points = q.centers.double().unsqueeze(-2) + deviation * unit.to(deviation.device)  # (..., c, nodes, d)
+    unit, log_shares = (part.to(q.centers.device) for part in (unit, log_shares))
+    if isinstance(q, FullCovarianceMixture):
+        offsets = unit @ q.cholesky.double().mT  # (..., c, nodes, d)
+    else:
+        offsets = q.variance.double().sqrt().expand_as(q.centers).unsqueeze(-2) * unit
+    points = q.centers.double().unsqueeze(-2) + offsets
     log_powers = gamma * q.double().log_prob(points.flatten(-3, -2)).unflatten(-1, points.shape[-3:-1])
-    log_weights = q.log_weights.unsqueeze(-1) + log_shares.to(deviation.device)
+    log_weights = q.log_weights.unsqueeze(-1) + log_shares
     return torch.logsumexp((log_powers + log_weights).flatten(-2), -1)
 
 
@@ -110,20 +118,23 @@ def _log_mean(values: Tensor) -> Tensor:
     return torch.logsumexp(values, -1) - math.log(values.shape[-1])
 
 
-def _highest(q: GaussianMixture, gamma: float) -> Tensor:
+def _highest(q: Mixture, gamma: float) -> Tensor:
     """The value where every draw is a component's center and all are as sharp as the sharpest: no q passes it.
 
-    q is a positive mixture of Gaussians of the smallest variance v. log q(y) - log Int q^(1+g) / (1 + g) is quasi-concave
-    in the mixing measure, and its derivative from a point mass at y towards one at distance r,
-    exp(-r^2/2v) - exp(-g r^2/2(1+g)v), is nowhere positive.
+    q is a positive mixture of Gaussians of the smallest variance v, in any direction where components may lean.
+    log q(y) - log Int q^(1+g) / (1 + g) is quasi-concave in the mixing measure, and its derivative from a point mass at y
+    towards one at distance r, exp(-r^2/2v) - exp(-g r^2/2(1+g)v), is nowhere positive.
     """
-    sharpest = q.variance.detach().amin(tuple(range(q.variance.ndim - 1)))
+    if isinstance(q, FullCovarianceMixture):
+        sharpest = torch.linalg.eigvalsh(q.detach().double().covariances).amin().reshape(1)
+    else:
+        sharpest = q.variance.detach().amin(tuple(range(q.variance.ndim - 1)))
     repeats = q.dimension if sharpest.numel() == 1 else 1
     highest = log_normalizer(sharpest.reshape(1, -1), q.dimension).reshape(())
     return highest + 0.5 * repeats * sharpest.numel() * math.log1p(gamma)
 
 
-def _check(p: GaussianMixture, q: GaussianMixture, gamma: float) -> None:
+def _check(p: GaussianMixture, q: Mixture, gamma: float) -> None:
     if not 0 <= gamma <= 1:
         raise ValueError(f"gamma must lie in [0, 1], got {gamma}")
     if not p.batch_shape or p.batch_shape != q.batch_shape:

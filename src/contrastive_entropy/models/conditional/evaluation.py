@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.schema import Table as Columns
@@ -12,6 +13,7 @@ from contrastive_entropy.metrics.catalog import PREDICTION_METRICS, figures
 from contrastive_entropy.metrics.diagnosis import diagnose_predictions
 from contrastive_entropy.metrics.evaluation import MODEL, Evaluation, Headline, Table
 from contrastive_entropy.metrics.predictions import Predictions
+from contrastive_entropy.mixtures.full import FullCovarianceMixture
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models.conditional.classes import evaluate_classes
 from contrastive_entropy.models.conditional.network import MixtureDensityNetwork, spacing_of
@@ -92,12 +94,19 @@ def _evaluate_predictions(run: Run, dataset: Dataset, seed: int) -> Evaluation:
             "given": given,
             "y": y,
             "centers": laws.centers,
-            "variance": laws.variance,
+            "variance": _variances(laws),
             "log_weights": laws.log_weights,
             "transforms": model.transforms,
         },
         tuple(_notes(found, samples=run.plan.model.samples)),
     )
+
+
+def _variances(laws: GaussianMixture | FullCovarianceMixture) -> Tensor:
+    """(n, m, d) of every coordinate by itself."""
+    if isinstance(laws, FullCovarianceMixture):
+        return laws.cholesky.square().sum(-1)
+    return laws.variance
 
 
 def _members(run: Run) -> int | None:

@@ -1,13 +1,17 @@
 """Given x to the law of y: mixture density networks."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
+from contrastive_entropy.mixtures.full import FullCovarianceMixture
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.networks.members import Members
 from contrastive_entropy.numerics.robust import robust_moments
+
+Mixture = GaussianMixture | FullCovarianceMixture
 
 FLOOR = 1e-3
 """Least deviation of a component, in deviations of the target."""
@@ -26,6 +30,7 @@ class MixtureDensityNetwork(nn.Module):
         inputs: k, columns of x.
         outputs: d, columns of y.
         components: of the mixture.
+        full: whether components have full covariances, through a Cholesky factor; else their coordinates are independent.
         members: networks side by side, an ensemble whose answer is one mixture of all their components.
         width, depth, dropout: of the hidden layers.
         robust: whether `place` takes the scale of y from rows near the median alone.
@@ -55,12 +60,16 @@ class MixtureDensityNetwork(nn.Module):
         depth: int = 2,
         dropout: float = 0.0,
         robust: bool = False,
+        full: bool = False,
     ) -> None:
         super().__init__()
         if components < 1 or outputs < 1:
             raise ValueError(f"components and outputs must be at least 1, got {components} and {outputs}")
-        self.components, self.outputs, self.robust = components, outputs, robust
-        self.body = Members(members, inputs, components * (1 + 2 * outputs), width=width, depth=depth, dropout=dropout)
+        self.components, self.outputs, self.robust, self.full = components, outputs, robust, full
+        self.sizes = [components, components * outputs, components * outputs]
+        if full:
+            self.sizes.append(components * outputs * (outputs - 1) // 2)
+        self.body = Members(members, inputs, sum(self.sizes), width=width, depth=depth, dropout=dropout)
         for name, count in (("given_location", inputs), ("location", outputs)):
             self.register_buffer(name, torch.zeros(count))
         for name, count in (("given_scale", inputs), ("scale", outputs)):
@@ -92,7 +101,7 @@ class MixtureDensityNetwork(nn.Module):
         spacing = torch.tensor([spacing_of(column) for column in points.T], device=self.scale.device)
         self.floor.copy_(torch.maximum(torch.full_like(self.floor, FLOOR), spacing / 2 / self.scale))
 
-    def answers(self, given: Tensor, *, generator: torch.Generator | None = None) -> GaussianMixture:
+    def answers(self, given: Tensor, *, generator: torch.Generator | None = None) -> Mixture:
         """The mixture of every member for its own rows.
 
         Args:
@@ -103,14 +112,20 @@ class MixtureDensityNetwork(nn.Module):
             Batch (members, n) of mixtures of `components` each.
         """
         outputs = self.body((given - self.given_location) / self.given_scale, generator=generator)
-        logits, means, deviations = outputs.split([self.components, *[self.components * self.outputs] * 2], -1)
         shape = (self.components, self.outputs)
         with torch.autocast(given.device.type, enabled=False):
-            deviation = nn.functional.softplus(deviations.float().unflatten(-1, shape)) + self.floor
-            centers = torch.addcmul(self.location, self.scale, means.float().unflatten(-1, shape))
-            return GaussianMixture(centers, (self.scale * deviation).square(), log_weights=logits.float())
+            logits, means, deviations, *slopes = outputs.float().split(self.sizes, -1)
+            deviation = self.scale * (nn.functional.softplus(deviations.unflatten(-1, shape)) + self.floor)
+            centers = torch.addcmul(self.location, self.scale, means.unflatten(-1, shape))
+            if not self.full:
+                return GaussianMixture(centers, deviation.square(), log_weights=logits)
+            below = torch.tril_indices(self.outputs, self.outputs, -1, device=given.device)
+            leaning = deviation.new_zeros((*deviation.shape, self.outputs))
+            leaning[..., below[0], below[1]] = slopes[0].unflatten(-1, (self.components, -1))
+            factor = torch.diag_embed(deviation) + self.scale.unsqueeze(-1) * leaning
+            return FullCovarianceMixture(centers, factor, log_weights=logits)
 
-    def forward(self, given: Tensor) -> GaussianMixture:
+    def forward(self, given: Tensor) -> Mixture:
         """The law of y given x, one mixture of all members' components.
 
         Args:
@@ -120,10 +135,22 @@ class MixtureDensityNetwork(nn.Module):
             Batch (n,) of mixtures of members * components each.
         """
         own = self.answers(given.expand(self.members, *given.shape))
-        centers, variance, log_weights = (
-            part.movedim(0, 1).flatten(1, 2) for part in (own.centers, own.variance, own.log_weights)
-        )
-        return GaussianMixture(centers, variance, log_weights=log_weights)  # each member has the same share
+        parts = {name: part.movedim(0, 1).flatten(1, 2) for name, part in parts_of(own).items()}
+        return mixture_of(parts)  # each member has the same share
+
+
+def parts_of(mixture: Mixture) -> dict[str, Tensor]:
+    """Centers, log-weights, and variance or cholesky, by name."""
+    spread = "cholesky" if isinstance(mixture, FullCovarianceMixture) else "variance"
+    return {name: getattr(mixture, name) for name in ("centers", spread, "log_weights")}
+
+
+def mixture_of(parts: Mapping[str, Tensor]) -> Mixture:
+    """The mixture that `parts_of` took apart; further parts are left."""
+    centers, log_weights = parts["centers"], parts["log_weights"]
+    if "cholesky" in parts:
+        return FullCovarianceMixture(centers, parts["cholesky"], log_weights=log_weights)
+    return GaussianMixture(centers, parts["variance"], log_weights=log_weights)
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:

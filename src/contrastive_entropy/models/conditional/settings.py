@@ -54,6 +54,9 @@ next."""
 LEAST_POINTS = 16
 """Of a class, whose neighbours a variance is chosen from."""
 
+DIAGONAL, FULL = COVARIANCES = ("diagonal", "full")
+"""Of a mixture's components: coordinates of y are independent in each, or may go together."""
+
 GIVEN_WEIGHT = 2.0
 """Scale of x beside y in the joint law that a sampler is compared in, both in deviations: 1 to 4 serve alike."""
 
@@ -115,6 +118,12 @@ class ConditionalSettings:
         least=0,
     )
     components: int = option(5, "Of the mixture that answers an x.", panel=MODEL, least=1)
+    covariance: str = option(
+        "diagonal",
+        f"Of each component, where there are several targets: {' or '.join(COVARIANCES)}.",
+        panel=MODEL,
+        choices=COVARIANCES,
+    )
     members: int = option(
         1,
         "Networks side by side, whose mixtures together are the answer. 5 tell more, and take longer.",
@@ -196,7 +205,7 @@ class ConditionalSettings:
             found["gamma_fraction"] = f"gamma of {objective.name} does not fall"
         of_samples = ("variance_end", "variance_start", "anneal_fraction", "coarse_every")
         if self.samples:
-            for name in ("components", "members", "dropout"):
+            for name in ("components", "members", "dropout", "covariance"):
                 found[name] = f"it is of predicted mixtures, and {objective.name} generates samples"
             if not objective.sees_variance:
                 found |= dict.fromkeys(of_samples, f"{objective.name} does not see the variance")
@@ -217,7 +226,7 @@ class ConditionalPlan:
         levels: names of the classes, where x is one; else empty.
         samples: whether samples are generated; else mixtures are predicted.
         width, depth: as in `ConditionalSettings`.
-        components, members, dropout, gamma_fraction: likewise, of mixtures; 0 of samples, but for members.
+        components, members, dropout, gamma_fraction, covariance: likewise, of mixtures; 0 of samples, but for members.
         robust: whether the objective hardly sees outliers; then the scale of the targets does not, either.
         body, noise_dimension, coarse_every: of samples, as in `ConditionalSettings`; of mixtures an mlp, 0 and 0.
         classes: of a step; 0 where x is none.
@@ -233,6 +242,7 @@ class ConditionalPlan:
     dropout: float = 0.0
     gamma_fraction: float = 0.0
     robust: bool = False
+    covariance: str = DIAGONAL
     body: str = "mlp"
     noise_dimension: int = 0
     coarse_every: int = 0
@@ -291,6 +301,7 @@ def _mixture_plan(settings: ConditionalSettings, dataset: Dataset, schema: Table
             dropout=dropout,
             gamma_fraction=settings.gamma_fraction,
             robust=settings.choice.value("gamma", 0.0) > 0,
+            covariance=settings.covariance if dataset.dimension > 1 else DIAGONAL,
         ),
     )
 

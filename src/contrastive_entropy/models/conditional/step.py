@@ -8,8 +8,8 @@ from contrastive_entropy.data.schema import Schema
 from contrastive_entropy.fitting.contract import Answer, Batch, Now, Outcome
 from contrastive_entropy.fitting.plan import Plan
 from contrastive_entropy.mixtures.mixture import GaussianMixture
-from contrastive_entropy.models.conditional.network import MixtureDensityNetwork
-from contrastive_entropy.models.conditional.settings import DROPPING, ConditionalPlan
+from contrastive_entropy.models.conditional.network import Mixture, MixtureDensityNetwork, mixture_of, parts_of
+from contrastive_entropy.models.conditional.settings import DROPPING, FULL, ConditionalPlan
 from contrastive_entropy.objectives.bound import Bound
 from contrastive_entropy.objectives.catalog import GIVEN_OBJECTIVES, parse
 
@@ -31,6 +31,7 @@ def network(plan: Plan, schema: Schema) -> MixtureDensityNetwork:
             depth=model.depth,
             dropout=model.dropout,
             robust=model.robust,
+            full=model.covariance == FULL,
         )
 
 
@@ -68,14 +69,14 @@ class ConditionalStep:
         rows = batch.given.unflatten(0, (self.model.members, -1))
         dropping = now.step < DROPPING * self.plan.steps
         found = self.network.answers(rows, generator=now.generator if dropping else None)
-        parts = {"centers": found.centers, "variance": found.variance, "log_weights": found.log_weights}
-        return Answer({"points": batch.points, **{name: part.flatten(0, 1) for name, part in parts.items()}})
+        parts = {name: part.flatten(0, 1) for name, part in parts_of(found).items()}
+        return Answer({"points": batch.points, **parts})
 
     def judge(self, answer: Answer, now: Now) -> Outcome:
         """The objective, averaged over members; what is shown is the log-likelihood, which compares over the steps."""
         parts = {name: part.unflatten(0, (self.model.members, -1)) for name, part in answer.parts.items()}
         p = GaussianMixture(parts["points"].unsqueeze(-2), 1.0)
-        q = GaussianMixture(parts["centers"], parts["variance"], log_weights=parts["log_weights"])
+        q = mixture_of(parts)
         gamma = self.gamma(now)
         if gamma is None:
             return Outcome(self._bound(p, q, {}), limited=False)
@@ -93,7 +94,7 @@ class ConditionalStep:
     def settle(self, now: Now) -> None:
         """Nothing of the moment is kept."""
 
-    def _bound(self, p: GaussianMixture, q: GaussianMixture, moment: dict[str, float]) -> Bound:
+    def _bound(self, p: GaussianMixture, q: Mixture, moment: dict[str, float]) -> Bound:
         bound = self.choice.objective.bound(p, q, **dict(self.choice.options), **moment)
         return Bound(
             bound.value.mean(), lambda: bound.limit.mean(), {name: t.mean() for name, t in bound.terms.items()}
