@@ -66,6 +66,12 @@ EXPERIMENTS = (
         experiments.PREDICTED_LAWS_QUICK,
     ),
     Experiment(
+        "outliers",
+        "Predicted laws of tables with outliers among the targets: likelihood, the robust fit, and the rows dropped.",
+        experiments.OutliersSettings,
+        experiments.OUTLIERS_QUICK,
+    ),
+    Experiment(
         "bound-tracking",
         "Tightness of the conditional bound against the number of centers, with its limit and (E19).",
         experiments.BoundTrackingSettings,

@@ -20,24 +20,18 @@ from contrastive_entropy.errors import InputError
 from contrastive_entropy.estimators.fitting import asked, fitted, seed_of
 from contrastive_entropy.fitting.plan import plan_from
 from contrastive_entropy.metrics.catalog import PREDICTION_METRICS, figures
-from contrastive_entropy.metrics.outliers import outliers
 from contrastive_entropy.metrics.predictions import Predictions
 from contrastive_entropy.models.conditional import CONDITIONAL, ConditionalSettings
 from contrastive_entropy.models.conditional.network import Mixture, mixture_of, parts_of
+from contrastive_entropy.models.conditional.robust import find_outliers
 from contrastive_entropy.models.conditional.settings import plan
 from contrastive_entropy.storage import json_bytes, write_atomically
 
 LEAST = 10
 """Rows that are needed."""
 
-LOOKS = 2
-"""Ensembles that look for outliers, one after the other."""
-
-LOOKING: dict[str, Any] = {"members": 5, "components": 2, "steps": 1000, "dropout": 0.1}
-"""What is changed for these: more components, or more steps, and they learn the outliers, too."""
-
-LIKELIHOOD, ROBUST = "log_likelihood", "hoelder:gamma=1"
-"""Objectives: the default, and the one that hardly sees outliers."""
+LIKELIHOOD = "log_likelihood"
+"""The objective by default."""
 
 ROWS = 4096
 """That are predicted at once."""
@@ -147,33 +141,15 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         # none is held out: what is not trained on is the caller's
         dataset = Dataset("X", train, train, _bare(self.schema_), _bare(self.given_schema_))
         if self.robust:
-            dataset = self._without_outliers(chosen, dataset)
+            found = find_outliers(chosen, dataset, lambda looking, data, _: self._fitted(looking, data)[0])
+            self.outlier_share_, self.outliers_ = found.share, np.asarray(found.outliers)
+            dataset = found.without(dataset)
         self._plan = plan(chosen, dataset)
         self.network_, self.history_ = self._fitted(chosen, dataset)
         return self
 
     def _fitted(self, chosen: ConditionalSettings, dataset: Dataset) -> tuple[Any, dict[str, np.ndarray]]:
         return fitted(CONDITIONAL, chosen, dataset, accelerator=self.accelerator, verbose=self.verbose)
-
-    def _without_outliers(self, chosen: ConditionalSettings, dataset: Dataset) -> Dataset:
-        """The rows that an ensemble fitted by (E18) explains; a second one, fitted to these, looks at all rows again."""
-        train = dataset.train
-        assert train.given is not None
-        first = dataclasses.replace(chosen, objective=ROBUST, **LOOKING)
-        found = torch.zeros(len(train), dtype=torch.bool)
-        for _ in range(LOOKS):
-            kept = torch.nonzero(~found).squeeze(-1)
-            network, _ = self._fitted(first, dataclasses.replace(dataset, train=train.rows(kept)))
-            with torch.no_grad():
-                self.outlier_share_, found = outliers(network(train.given), train.points)
-            if not bool(found.any()):
-                break
-            if int((~found).sum()) < LEAST:
-                raise ValueError(
-                    f"{int(found.sum())} of {len(found)} rows look like outliers, which leaves too few: leave robust out"
-                )
-        self.outliers_ = np.asarray(found)
-        return dataclasses.replace(dataset, train=train.rows(torch.nonzero(~found).squeeze(-1)))
 
     def pred_dist(self, X: Any) -> Mixture:  # noqa: N803
         """The predicted law of each row.

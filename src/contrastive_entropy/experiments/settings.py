@@ -68,6 +68,10 @@ class ReconstructionDiversitySettings:
 RECONSTRUCTION_DIVERSITY_QUICK: dict[str, Any] = {"steps": 200, "centers": 4}
 
 
+OF_SAMPLES = ("variance_end", "variance_start", "anneal_fraction", "coarse_every", "body", "noise_dimension")
+"""Settings of conditional samplers, which predicted mixtures do without."""
+
+
 @dataclass(frozen=True)
 class PredictedLawsSettings:
     """Predicted laws of tables beside what people would use instead.
@@ -79,6 +83,7 @@ class PredictedLawsSettings:
     SETS: ClassVar[tuple[str, ...]] = (
         *("data", "target", "given", "data_root", "points", "held_out"),
         *("objective", "gamma_fraction", "components", "members", "seed"),
+        *OF_SAMPLES,
     )
 
     fit: ConditionalSettings = field(default_factory=ConditionalSettings)
@@ -101,6 +106,40 @@ PREDICTED_LAWS_QUICK: dict[str, Any] = {
     "tables": ("heteroscedastic",),
     "contenders": ("mixture", "least_squares"),
 }
+
+
+@dataclass(frozen=True)
+class OutliersSettings:
+    """Fits to tables of which some targets were replaced by outliers.
+
+    Args:
+        fit: of every run, but for what names the table, the objective and the seed.
+    """
+
+    SETS: ClassVar[tuple[str, ...]] = (
+        *("data", "target", "given", "data_root", "points", "held_out"),
+        *("objective", "gamma_fraction", "seed"),
+        *OF_SAMPLES,
+    )
+
+    fit: ConditionalSettings = field(default_factory=ConditionalSettings)
+    tables: tuple[str, ...] = option(
+        ("heteroscedastic", "friedman"),
+        "Laws of known form (see `data list`), or paths to tables whose last column is the target.",
+        panel=DATA,
+    )
+    percents: tuple[int, ...] = option(
+        (5, 10, 20, 40), "Of the training targets that are replaced, beside none.", panel=DATA
+    )
+    ways: tuple[str, ...] = option(
+        ("spread", "cluster"),
+        "How: spread over ten times the range, or in a cluster eight deviations above the mean.",
+        panel=DATA,
+    )
+    seeds: tuple[int, ...] = _seeds((0, 1, 2))
+
+
+OUTLIERS_QUICK: dict[str, Any] = {"seeds": (0,), "steps": 200, "tables": ("heteroscedastic",), "percents": (20,)}
 
 
 @dataclass(frozen=True)
