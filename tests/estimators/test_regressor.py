@@ -225,3 +225,53 @@ def test_a_robust_fit_of_clean_rows_leaves_none_out():
     robust = MixtureDensityRegressor(steps=400, width=32, robust=True, random_state=0).fit(x, y)
     assert not robust.outliers_.any()
     assert robust.outlier_share_ < 0.02
+
+
+def sure(**changed):
+    """A fit that is far too sure: it learns few rows by heart."""
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(150, 5))
+    model = MixtureDensityRegressor(**TINY | {"steps": 800, "dropout": 0.0} | changed)
+    return model.fit(x, x[:, 0] + draw.normal(size=150))
+
+
+def covered(model, coverage, *, outputs=1):
+    draw = np.random.default_rng(1)
+    x = draw.normal(size=(4000, 5))
+    y = x[:, 0] + draw.normal(size=4000)
+    low, high = model.predict_interval(x, coverage).T
+    return np.mean((low <= y) & (y <= high))
+
+
+def test_calibrated_intervals_hold_their_share(tmp_path):
+    plain, calibrated = sure(), sure(calibrate=True)
+    assert covered(plain, 0.9) < 0.8
+    for coverage in (0.5, 0.9):
+        assert coverage - 0.08 < covered(calibrated, coverage) <= min(1, coverage + 0.12)
+    assert calibrated.calibration_.shape == (30, 1)
+    with pytest.raises(ValueError, match=r"intervals that hold 0.99 need at least 99 rows.*30 were kept out"):
+        calibrated.predict_interval(np.zeros((1, 5)), 0.99)
+    calibrated.save(tmp_path / "saved")
+    x = np.random.default_rng(2).normal(size=(5, 5))
+    again = MixtureDensityRegressor.load(tmp_path / "saved")
+    np.testing.assert_array_equal(again.predict_interval(x), calibrated.predict_interval(x))
+
+
+def test_every_output_is_calibrated_by_itself():
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(400, 2))
+    y = np.stack([x[:, 0] + draw.normal(size=400), 100 * draw.normal(size=400)], 1)
+    model = MixtureDensityRegressor(**TINY | {"calibrate": True}).fit(x, y)
+    found = model.predict_interval(x, 0.8)
+    assert found.shape == (400, 2, 2)
+    inside = ((found[..., 0] <= y) & (y <= found[..., 1])).mean(0)
+    assert np.abs(inside - 0.8).max() < 0.12
+
+
+def test_frames_of_polars_are_taken():
+    polars = pytest.importorskip("polars")
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    frame = polars.DataFrame({"a": x[:, 0], "b": x[:, 1]})
+    model = MixtureDensityRegressor(**TINY | {"steps": 5}).fit(frame, polars.Series("y", x[:, 0]))
+    assert model.feature_names_in_.tolist() == ["a", "b"]
+    np.testing.assert_array_equal(model.predict(frame), model.predict(frame.to_pandas()))

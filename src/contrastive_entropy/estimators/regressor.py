@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -30,6 +31,9 @@ from contrastive_entropy.storage import json_bytes, write_atomically
 LEAST = 10
 """Rows that are needed."""
 
+KEPT_OUT = 0.2
+"""Share of the rows that calibrate intervals."""
+
 LIKELIHOOD = "log_likelihood"
 """The objective by default."""
 
@@ -49,6 +53,9 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         objective: of `ConditionalSettings`, and so are all from steps to dropout.
         robust: look for outliers in y first, by a fit that hardly sees them, and leave them out. It takes several times
             as long.
+        calibrate: keep a fifth of the rows out of the fit, and widen or narrow intervals so that they hold the share that
+            they should of rows like these, whatever the fit (Chernozhukov et al. 2021, "Distributional conformal
+            prediction", arXiv 1909.07889).
         steps: optimiser steps; None is chosen by the number of rows.
         batch_size: rows per step, of each member.
         learning_rate: of Adam.
@@ -62,6 +69,7 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
     Attributes:
         network_: the trained `MixtureDensityNetwork`, on standardized columns.
         outliers_, outlier_share_: with robust, which rows were left out, (n,) bool, and the share that was found before.
+        calibration_: with calibrate, (m, d) distances of Q(y|x) from one half, ascending, of the rows that were kept out.
         history_: steps, log-likelihood of the batch ... of every tenth step, an array each.
         given_schema_, schema_: the columns of X and of y, with what standardizes them.
         n_features_in_, feature_names_in_, n_outputs_: as in scikit-learn.
@@ -79,6 +87,7 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         members: int = 1,
         objective: str = LIKELIHOOD,
         robust: bool = False,
+        calibrate: bool = False,
         steps: int | None = None,
         batch_size: int = 128,
         learning_rate: float = 1e-2,
@@ -94,6 +103,7 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         self.members = members
         self.objective = objective
         self.robust = robust
+        self.calibrate = calibrate
         self.steps = steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -133,6 +143,11 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         self.given_schema_ = Table.of(given.shape[1], columns).standardizing(given)
         self.schema_ = Table.of(values.shape[1]).standardizing(values)
         train = Part(self.schema_.encode(values), self.given_schema_.encode(given), weights=weights)
+        kept = train
+        if self.calibrate:
+            rows = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
+            out = max(round(KEPT_OUT * len(train)), 1)
+            train, kept = train.rows(rows[out:]), train.rows(rows[:out])
         chosen = ConditionalSettings(
             "X", seed=seed_of(self.random_state), **asked(CONDITIONAL, self.get_params(), self.settings)
         )
@@ -146,6 +161,10 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
             dataset = found.without(dataset)
         self._plan = plan(chosen, dataset)
         self.network_, self.history_ = self._fitted(chosen, dataset)
+        if self.calibrate:
+            assert kept.given is not None
+            law = Predictions(self._laws(kept.given), self.schema_.decode(kept.points).double())
+            self.calibration_ = np.sort(np.abs(np.asarray(law.transforms) - 0.5), 0)
         return self
 
     def _fitted(self, chosen: ConditionalSettings, dataset: Dataset) -> tuple[Any, dict[str, np.ndarray]]:
@@ -216,18 +235,34 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
 
         Args:
             X: (n, k).
-            coverage: in (0, 1).
+            coverage: in (0, 1). Without calibrate as the predicted laws have it; with it, at least so many values of
+                new rows lie inside, if they are like those of the fit.
 
         Returns:
             (n, 2) or (n, d, 2): lower and upper ends.
 
         Raises:
-            ValueError: X or coverage cannot be used.
+            ValueError: X or coverage cannot be used, or too few rows were kept out for this coverage.
             NotFittedError: before `fit`.
         """
         if not 0 < coverage < 1:
             raise ValueError(f"coverage must lie in (0, 1), got {coverage}")
-        return self.predict(X, quantiles=[0.5 - coverage / 2, 0.5 + coverage / 2])
+        if not self.calibrate:
+            return self.predict(X, quantiles=[0.5 - coverage / 2, 0.5 + coverage / 2])
+        laws: Any = self.pred_dist(X)
+        known = self.calibration_
+        place = math.ceil((len(known) + 1) * coverage) - 1
+        if place >= len(known):
+            raise ValueError(
+                f"intervals that hold {coverage:g} need at least {math.ceil(coverage / (1 - coverage))} rows to calibrate, "
+                f"and {len(known)} were kept out: fit more rows, or leave calibrate out"
+            )
+        levels = torch.as_tensor(known[place]).clamp(max=0.5 - 1e-9)
+        found = [
+            laws.marginal([column]).quantile(torch.stack([0.5 - level, 0.5 + level]))
+            for column, level in enumerate(levels)
+        ]
+        return self._shaped(torch.stack(found, 1))
 
     def sample(
         self,
@@ -302,6 +337,7 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
             "schema": dataclasses.asdict(self.schema_),
             "given_schema": dataclasses.asdict(self.given_schema_),
             "single": self._single,
+            "calibration": self.calibration_.tolist() if self.calibrate else None,
             "features": None if names is None else [str(name) for name in names],
         }
         folder = Path(folder)
@@ -328,6 +364,8 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
             for name in ("schema", "given_schema"):
                 setattr(found, f"{name}_", schema_from(known[name]))
             found._single = bool(known["single"])
+            if known["calibration"] is not None:
+                found.calibration_ = np.array(known["calibration"])
             found.n_outputs_, found.n_features_in_ = found.schema_.dimension, found.given_schema_.dimension
             if known["features"] is not None:
                 found.feature_names_in_ = np.array(known["features"], dtype=object)
