@@ -8,8 +8,10 @@ import pytest
 import contrastive_entropy as ce
 from contrastive_entropy.experiments import (
     bound_tracking,
+    class_conditional,
     compare,
     mode_coverage,
+    outliers,
     predicted_laws,
     reconstruction_diversity,
     variance_sweep,
@@ -45,8 +47,10 @@ def table(names):
     found = [json.loads((ROOT / "results" / name).read_text()) for name in names]
     for experiment in (
         bound_tracking,
+        class_conditional,
         compare,
         mode_coverage,
+        outliers,
         predicted_laws,
         reconstruction_diversity,
         variance_sweep,

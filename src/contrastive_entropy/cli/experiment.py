@@ -72,6 +72,12 @@ EXPERIMENTS = (
         experiments.OUTLIERS_QUICK,
     ),
     Experiment(
+        "class-conditional",
+        "Samples made of a class: is the class right, are they varied, and how tight is every class.",
+        experiments.ClassConditionalSettings,
+        experiments.CLASS_CONDITIONAL_QUICK,
+    ),
+    Experiment(
         "bound-tracking",
         "Tightness of the conditional bound against the number of centers, with its limit and (E19).",
         experiments.BoundTrackingSettings,

@@ -143,6 +143,29 @@ OUTLIERS_QUICK: dict[str, Any] = {"seeds": (0,), "steps": 200, "tables": ("heter
 
 
 @dataclass(frozen=True)
+class ClassConditionalSettings:
+    """Samples made of a class, by our objective and by what people would use instead.
+
+    Args:
+        fit: of every run, but for the objective and the seed.
+    """
+
+    SETS: ClassVar[tuple[str, ...]] = (
+        *("target", "given", "objective", "gamma_fraction", "seed"),
+        *("components", "members", "dropout", "covariance"),
+    )
+
+    fit: ConditionalSettings = field(default_factory=lambda: ConditionalSettings("digits"))
+    contenders: tuple[str, ...] = option(
+        ("debiased_nuclear_norm", "energy_score"), "Objectives of samples.", panel=OBJECTIVE
+    )
+    seeds: tuple[int, ...] = _seeds((0, 1, 2))
+
+
+CLASS_CONDITIONAL_QUICK: dict[str, Any] = {"seeds": (0,), "steps": 60}
+
+
+@dataclass(frozen=True)
 class ModeCoverageSettings:
     """Modes reached, share of samples on one, and evenness. The fits' settings are each law's own."""
 
