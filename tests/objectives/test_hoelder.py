@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 import contrastive_entropy as ce
 from contrastive_entropy.mixtures.full import FullCovarianceMixture
-from contrastive_entropy.objectives.hoelder import conditional_hoelder, log_power_integral
+from contrastive_entropy.objectives.hoelder import _nodes, conditional_hoelder, log_power_integral
 from samples import generator
 
 GAMMAS = (0.1, 0.5, 0.9, 1.0)
@@ -236,3 +237,44 @@ def test_other_objectives_refuse_full_covariances():
     p, q = batch_of_two()
     with pytest.raises(TypeError, match="q must be a GaussianMixture, got FullCovarianceMixture"):
         ce.normalized_inner_product(p, FullCovarianceMixture.of(q))
+
+
+@pytest.mark.parametrize("count", [2, 5, 16, 40])
+def test_the_nodes_of_a_line_are_those_of_numpy(count):
+    points, log_shares = _nodes(count, 1)
+    expected, weights = np.polynomial.hermite_e.hermegauss(count)
+    np.testing.assert_allclose(points[:, 0].numpy(), expected, atol=1e-12)
+    np.testing.assert_allclose(log_shares.exp().numpy(), weights / weights.sum(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 30])
+@pytest.mark.parametrize("gamma", [0.1, 0.5, 0.9])
+def test_the_integral_is_exact_far_apart_and_coinciding(dimension, gamma):
+    variance, weights = 0.3, torch.tensor([0.2, 0.8], dtype=torch.float64)
+    apart = torch.zeros(2, dimension, dtype=torch.float64)
+    apart[1, 0] = 1e3
+    peak = -0.5 * dimension * math.log(2 * math.pi * variance)
+    own = gamma * peak - 0.5 * dimension * math.log1p(gamma)
+    for centers, expected in (
+        (apart, own + float((weights ** (1 + gamma)).sum().log())),
+        (torch.zeros_like(apart), own),
+    ):
+        for spread in (variance, torch.full((2, dimension), variance, dtype=torch.float64)):
+            q = ce.GaussianMixture(centers, spread, weights=weights)
+            assert float(log_power_integral(q, gamma, nodes=2)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_shared_variance_is_the_same_as_one_of_each_component():
+    centers = torch.randn(4, 5, 3, generator=generator(), dtype=torch.float64)
+    logs = torch.randn(4, 5, generator=generator(1), dtype=torch.float64)
+    for variance in (torch.tensor(0.7), torch.tensor([0.5, 1.0, 2.0])):
+        shared = ce.GaussianMixture(centers, variance.double(), log_weights=logs)
+        each = ce.GaussianMixture(centers, variance.double().expand(4, 5, 3), log_weights=logs)
+        torch.testing.assert_close(log_power_integral(shared, 0.4), log_power_integral(each, 0.4))
+
+
+def test_many_nodes_stay_exact():
+    q = law()
+    torch.testing.assert_close(
+        log_power_integral(q, 0.5, nodes=200), log_power_integral(q, 0.5, nodes=64), atol=1e-4, rtol=0
+    )
