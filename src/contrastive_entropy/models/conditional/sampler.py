@@ -1,6 +1,7 @@
 """Given x and noise to samples of y: class-conditional generators, and samplers of columns given others."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -86,8 +87,9 @@ class ConditionalSampler(DataSpace):
         return torch.randn(count, self.noise_dimension, generator=generator).to(self.location.device)
 
     def samples(self, given: Tensor, noise: Tensor) -> Tensor:
-        """One sample each: (n, k) and (n, noise_dimension) -> (n, d)."""
-        return self._centers(self.body(torch.cat([noise, self.encoded(given)], -1)), projected=False)
+        """One sample each: (n, k) and (n, noise_dimension) -> (n, d); pixels in [0, 1]."""
+        points = self._centers(self.body(torch.cat([noise, self.encoded(given)], -1)), projected=False)
+        return points if self.scale.ndim else Clipped.apply(points)
 
     @torch.no_grad()
     def draw(self, given: Tensor, *, generator: torch.Generator) -> Tensor:
@@ -113,6 +115,27 @@ class ConditionalSampler(DataSpace):
         width = (4 / (dimension + 2) / draws) ** (1 / (dimension + 4))
         least = torch.finfo(points.dtype).eps * (self.scale + points.abs().amax(-2, keepdim=True))
         return GaussianMixture(points, (width * points.std(-2, keepdim=True)).maximum(least).square())
+
+
+class Clipped(torch.autograd.Function):
+    """Values in [0, 1], with the gradients that bring a value back: one that is cut off is not lost.
+
+    Pixels that are 0 in the data come out as 0 exactly. Clipped only after training, their noise would be grey.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        """(...) to (...)."""
+        ctx.save_for_backward(values)
+        return values.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Tensor:
+        """What comes in, but for what would lead further out."""
+        (grad,) = grad_outputs
+        (values,) = ctx.saved_tensors
+        out = ((values < 0) & (grad > 0)) | ((values > 1) & (grad < 0))
+        return grad.masked_fill(out, 0.0)
 
 
 def _deviations(values: Tensor) -> Tensor:
