@@ -63,7 +63,7 @@ def test_the_law_of_a_row_is_that_of_its_draws():
     with torch.no_grad():
         body.weight.copy_(torch.tensor([[0.5, 0.0, 2.0]]))
         body.bias.zero_()
-        network = ConditionalSampler(body, noise_dimension=2, inputs=1, outputs=1)
+        network = ConditionalSampler(body, noise_dimension=2, inputs=1, outputs=1, columns=True)
         laws = network(torch.tensor([[0.0], [1.0]]), draws=2000)
     assert laws.components == 2000
     torch.testing.assert_close(laws.mean[:, 0].float(), torch.tensor([0.0, 2.0]), atol=0.05, rtol=0)

@@ -26,7 +26,8 @@ class ConditionalSampler(DataSpace):
         outputs: d, of y.
         levels: classes, which x holds by number; 0: x are numbers.
         variance: of the density at which samples are compared, the last one of the training.
-        columns: whether every coordinate of y has a scale of its own, as columns of a table have; pixels share one.
+        columns: whether y are columns of a table, each with a scale of its own; else pixels, which share one and lie in
+            [0, 1].
 
     Raises:
         ValueError: a size is not positive, or a class beside other columns.
