@@ -53,9 +53,8 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         objective: of `ConditionalSettings`, and so are all from steps to dropout.
         robust: look for outliers in y first, by a fit that hardly sees them, and leave them out. It takes several times
             as long.
-        calibrate: keep a fifth of the rows out of the fit, and widen or narrow intervals so that they hold the share that
-            they should of rows like these, whatever the fit (Chernozhukov et al. 2021, "Distributional conformal
-            prediction", arXiv 1909.07889).
+        calibrate: keep a fifth of the rows out of the fit, and fit intervals to them that hold the share that they should
+            (Chernozhukov et al., "Distributional conformal prediction", arXiv 1909.07889).
         steps: optimiser steps; None is chosen by the number of rows.
         batch_size: rows per step, of each member.
         learning_rate: of Adam.
@@ -139,7 +138,7 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         values = values.reshape(len(values), -1)
         self.n_outputs_ = values.shape[1]
         names = getattr(self, "feature_names_in_", None)
-        columns = tuple(map(str, names)) if names is not None else None
+        columns = None if names is None else tuple(map(str, names))
         self.given_schema_ = Table.of(given.shape[1], columns).standardizing(given)
         self.schema_ = Table.of(values.shape[1]).standardizing(values)
         train = Part(self.schema_.encode(values), self.given_schema_.encode(given), weights=weights)
@@ -235,8 +234,7 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
 
         Args:
             X: (n, k).
-            coverage: in (0, 1). Without calibrate as the predicted laws have it; with it, at least so many values of
-                new rows lie inside, if they are like those of the fit.
+            coverage: in (0, 1); with calibrate, so many values of new rows like those of the fit lie inside.
 
         Returns:
             (n, 2) or (n, d, 2): lower and upper ends.
@@ -250,13 +248,13 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         if not self.calibrate:
             return self.predict(X, quantiles=[0.5 - coverage / 2, 0.5 + coverage / 2])
         laws: Any = self.pred_dist(X)
-        known = self.calibration_
-        place = math.ceil((len(known) + 1) * coverage) - 1
-        if place >= len(known):
+        known, needed = self.calibration_, math.ceil(coverage / (1 - coverage))
+        if len(known) < needed:
             raise ValueError(
-                f"intervals that hold {coverage:g} need at least {math.ceil(coverage / (1 - coverage))} rows to calibrate, "
-                f"and {len(known)} were kept out: fit more rows, or leave calibrate out"
+                f"intervals that hold {coverage:g} need at least {needed} rows to calibrate, and {len(known)} were kept "
+                "out: fit more rows, or leave calibrate out"
             )
+        place = min(math.ceil((len(known) + 1) * coverage), len(known)) - 1
         levels = torch.as_tensor(known[place]).clamp(max=0.5 - 1e-9)
         found = [
             laws.marginal([column]).quantile(torch.stack([0.5 - level, 0.5 + level]))
@@ -310,8 +308,7 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
             y: (n,) or (n, d).
 
         Returns:
-            Name -> figure: nll, crps, rmse, coverage_90, calibration_error; of one output also tightness, the share of what
-            x can tell that is told, at most.
+            Name -> figure: nll, crps, rmse ...; of one output also tightness, the share that is told of what x can tell.
 
         Raises:
             ValueError: X or y cannot be used.

@@ -3,6 +3,7 @@
 Command line, settings, experiments and documentation read it here. A new objective is one entry of a tuple.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ class Objective:
         sees_variance: depends on the mixtures' variance.
         scaled: also takes `start`, the variance at which the fit starts, as its unit of length squared.
         anneals: also takes `gamma`, which falls from 1 to 0 while a fit goes on.
+        limited: whether its limit on a batch tells how far a fit is from done.
         limit: of a batch, (joint of the data and their codes, indices, conditions, variance) -> nats, where the bound's own
             limit is that of single draws.
     """
@@ -85,6 +87,7 @@ class Objective:
     sees_variance: bool = True
     scaled: bool = False
     anneals: bool = False
+    limited: bool = True
     limit: Callable[[JointMixture, Tensor, Tensor, float], Tensor] | None = None
 
 
@@ -180,6 +183,8 @@ PEERS = (
 )
 """What people would use instead. They draw as many data as the debiased nuclear norm, so that all see the same."""
 
+_GAMMA = Option("gamma", "1 is robust, 0 the likelihood", 1.0, least=0, most=1)
+
 CONDITIONAL_OBJECTIVES = (
     Objective(
         "normalized_inner_product",
@@ -204,10 +209,17 @@ CONDITIONAL_OBJECTIVES = (
         conditional.conditional_trace,
         on=CONDITIONAL,
     ),
+    Objective(
+        "hoelder",
+        "between likelihood and the normalised inner product: at gamma 0.5 alternatives are nearer and still apart",
+        "(E21)",
+        partial(hoelder.conditional_hoelder, gamma=0.5),
+        on=CONDITIONAL,
+        options=(dataclasses.replace(_GAMMA, default=0.5),),
+        limited=False,
+    ),
 )
 """Objectives on the law of the data given a code."""
-
-_GAMMA = Option("gamma", "1 is robust, 0 the likelihood", 1.0, least=0, most=1)
 
 GIVEN_OBJECTIVES = (
     Objective(
@@ -216,6 +228,7 @@ GIVEN_OBJECTIVES = (
         "(E16)",
         partial(hoelder.conditional_hoelder, gamma=0.0),
         on=GIVEN,
+        limited=False,
     ),
     Objective(
         "annealed",
@@ -223,6 +236,7 @@ GIVEN_OBJECTIVES = (
         "(E21)",
         hoelder.conditional_hoelder,
         on=GIVEN,
+        limited=False,
         anneals=True,
     ),
     Objective(
@@ -231,6 +245,7 @@ GIVEN_OBJECTIVES = (
         "(E21)",
         hoelder.conditional_hoelder,
         on=GIVEN,
+        limited=False,
         options=(_GAMMA,),
     ),
     Objective(
@@ -239,6 +254,7 @@ GIVEN_OBJECTIVES = (
         "(E22)",
         partial(hoelder.conditional_hoelder, pointwise=True),
         on=GIVEN,
+        limited=False,
         options=(_GAMMA,),
     ),
 )
@@ -264,6 +280,7 @@ SAMPLING_OBJECTIVES = (
         on=GIVEN,
         draws=2,
         sees_variance=False,
+        limited=False,
     ),
 )
 """Objectives on samples of y given what the user gives."""

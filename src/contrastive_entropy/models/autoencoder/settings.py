@@ -176,7 +176,7 @@ def plan(settings: AutoencoderSettings, dataset: Dataset) -> Plan:
     fraction, decay = settings.anneal_fraction, settings.decay_fraction
     noise = settings.feature_variance
     return Plan(
-        objective=settings.objective,
+        objective=settings.choice.spelling,
         seed=settings.seed,
         steps=settings.steps,
         rows=settings.batch_size,

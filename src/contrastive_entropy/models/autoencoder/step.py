@@ -70,7 +70,8 @@ class AutoencoderStep:
     def __init__(self, plan: Plan, network: EncoderMixtureDecoder, dataset: Dataset) -> None:
         self.plan, self.network = plan, network
         self.model: AutoencoderPlan = plan.model
-        self.objective = parse(plan.objective, CONDITIONAL_OBJECTIVES).objective
+        self.choice = parse(plan.objective, CONDITIONAL_OBJECTIVES)
+        self.objective = self.choice.objective
         self.data = dataset.train.points
 
     @cached_property
@@ -120,8 +121,10 @@ class AutoencoderStep:
             index = torch.arange(len(x), device=x.device)
             return self.objective.limit(JointMixture(x, features, now.variance, noise), index, conditions, now.variance)
 
-        bound = self.objective.bound if self.objective.limit is None else partial(self.objective.bound, limit=limit)
-        return Outcome(bound(p, q), extra={"feature_variance": noise})
+        options = {option.name: self.choice.value(option.name, option.default) for option in self.objective.options}
+        bound = partial(self.objective.bound, **options)
+        bound = bound if self.objective.limit is None else partial(bound, limit=limit)
+        return Outcome(bound(p, q), extra={"feature_variance": noise}, limited=self.objective.limited)
 
     def settle(self, now: Now) -> None:
         """Keep the variances of the moment."""

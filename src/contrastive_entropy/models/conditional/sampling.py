@@ -111,7 +111,7 @@ class SamplerStep:
         points, samples = answer.parts["points"], answer.parts["samples"]
         if not self.choice.objective.sees_variance:
             bound = self._bound(points.unsqueeze(-2), samples, now.variance)
-            return Outcome(bound, limited=False)
+            return Outcome(bound, limited=self.choice.objective.limited)
         samples = samples.squeeze(-2)
         if self.by_class:
             points, samples = (part.unflatten(0, (self.model.classes, -1)) for part in (points, samples))

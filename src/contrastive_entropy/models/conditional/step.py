@@ -79,9 +79,14 @@ class ConditionalStep:
         q = mixture_of(parts)
         gamma = self.gamma(now)
         if gamma is None:
-            return Outcome(self._bound(p, q, {}), limited=False)
+            return Outcome(self._bound(p, q, {}), limited=self.choice.objective.limited)
         shown = (lambda: self._bound(p, q, {"gamma": 0.0})) if gamma else None
-        return Outcome(self._bound(p, q, {"gamma": gamma}), shown=shown, extra={"gamma": gamma}, limited=False)
+        return Outcome(
+            self._bound(p, q, {"gamma": gamma}),
+            shown=shown,
+            extra={"gamma": gamma},
+            limited=self.choice.objective.limited,
+        )
 
     def gamma(self, now: Now) -> float | None:
         """Of the moment; None: it does not fall."""
