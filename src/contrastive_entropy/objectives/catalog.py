@@ -213,7 +213,7 @@ CONDITIONAL_OBJECTIVES = (
         "hoelder",
         "between likelihood and the normalised inner product: at gamma 0.5 alternatives are nearer and still apart",
         "(E21)",
-        partial(hoelder.conditional_hoelder, gamma=0.5),
+        partial(hoelder.conditional_hoelder, gamma=0.5, nodes=4),
         on=CONDITIONAL,
         options=(dataclasses.replace(_GAMMA, default=0.5),),
         limited=False,
