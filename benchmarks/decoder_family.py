@@ -1,7 +1,9 @@
 """The autoencoder's objectives between likelihood and (E15), beside a distributional principal autoencoder.
 
-Digits, a code of one dimension, 16 alternatives of each held-out digit: the energy score of the alternatives, the distance
-of the nearest, and their diversity. Writes OUT.json: `python benchmarks/decoder_family.py --out results/decoder_family.json`.
+python benchmarks/decoder_family.py     # half an hour on one core: results/decoder_family.json
+
+Digits, a code of one dimension, 16 alternatives of each held-out digit: their energy score, the distance of the nearest,
+and their diversity.
 """
 
 import argparse
@@ -11,15 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import record
 import torch
 from torch import Tensor
 
 import contrastive_entropy as ce
 from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.experiments.journal import commit, device_name, markdown, over_seeds
+from contrastive_entropy.experiments.journal import markdown, over_seeds
 from contrastive_entropy.metrics.alternatives import diversity
 from contrastive_entropy.networks.bodies import MLP
-from contrastive_entropy.storage import write_json
 
 OBJECTIVES = ("log_likelihood", "hoelder:gamma=0.5", "normalized_inner_product")
 PEER = "distributional principal autoencoder"
@@ -88,10 +90,9 @@ def table(found: Mapping[str, Any]) -> str:
 
 def main() -> None:
     """Run all and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
-    asked = parser.parse_args()
+    asked = record.parsed(parser, table)
     data = ce.load("digits")
     rows: dict[str, list[dict[str, float]]] = {}
     for name in (*OBJECTIVES, PEER):
@@ -102,17 +103,7 @@ def main() -> None:
             found = {**scores(draws, data.held_out.points), "seconds": round(time.monotonic() - start, 1)}
             rows.setdefault(name, []).append(found)
             print(name, seed, found, flush=True)
-    write_json(
-        asked.out,
-        {
-            "command": f"python benchmarks/decoder_family.py --out {asked.out.name} --seeds {asked.seeds}",
-            "seed": list(range(asked.seeds)),
-            "commit": commit(),
-            "device": device_name(),
-            "torch": torch.__version__,
-            "rows": rows,
-        },
-    )
+    record.write("decoder_family", {**record.origin(list(range(asked.seeds))), "rows": rows})
     print(table({"rows": rows}))
 
 
