@@ -3,7 +3,6 @@
 Command line, settings, experiments and documentation read it here. A new objective is one entry of a tuple.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -213,9 +212,9 @@ CONDITIONAL_OBJECTIVES = (
         "hoelder",
         "between likelihood and the normalised inner product: at gamma 0.5 alternatives are nearer and still apart",
         "(E21)",
-        partial(hoelder.conditional_hoelder, gamma=0.5, nodes=4),
+        partial(hoelder.conditional_hoelder, nodes=4),
         on=CONDITIONAL,
-        options=(dataclasses.replace(_GAMMA, default=0.5),),
+        options=(_GAMMA,),
         limited=False,
     ),
 )
