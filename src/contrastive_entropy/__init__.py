@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 from contrastive_entropy import metrics, variance
 from contrastive_entropy.errors import InputError, NumericalWarning, TrainingError
 from contrastive_entropy.mixtures.decomposition import Decomposition, decompose
+from contrastive_entropy.mixtures.full import FullCovarianceMixture
 from contrastive_entropy.mixtures.joint import JointMixture, conditional_bound
 from contrastive_entropy.mixtures.limits import ConditionalBound, iid_tightness
 from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.mixtures.shape import differentiable_sample, entropy_bounds, modes
 from contrastive_entropy.mixtures.streaming import (
     effective_points,
     squared_mmd,
@@ -75,6 +77,7 @@ __all__ = [
     "ConditionalGenerator",
     "ConditionalSettings",
     "Decomposition",
+    "FullCovarianceMixture",
     "GaussianMixture",
     "GeneratorSettings",
     "InputError",
@@ -94,8 +97,10 @@ __all__ = [
     "debiased_normalized_inner_product",
     "debiased_nuclear_norm",
     "decompose",
+    "differentiable_sample",
     "effective_points",
     "effective_rank",
+    "entropy_bounds",
     "fidelity",
     "fidelity_bracket",
     "fit",
@@ -104,6 +109,7 @@ __all__ = [
     "load",
     "log_likelihood",
     "metrics",
+    "modes",
     "normalized_inner_product",
     "nuclear_norm",
     "open_run",

@@ -114,7 +114,7 @@ def test_conditions_are_read_by_name(values, schema, expected):
         ({"a": 1}, NUMBERS, "`given` lacks b"),
         ({"a": 1, "b": 2, "c": 3}, NUMBERS, "no column 'c'.*known: a, b"),
         ({"a": 1, "b": "two"}, NUMBERS, "b must be a number, got 'two'"),
-        ({"a": 1, "b": "nan"}, NUMBERS, "b must be a finite number, got 'nan'"),
+        ({"a": 1, "b": "nan"}, NUMBERS, "b must be a finite number that float32 holds, got 'nan'"),
         ({"class": "dgo"}, CLASSES, "class has no value 'dgo'; did you mean 'dog'.*known: cat, dog"),
     ],
 )

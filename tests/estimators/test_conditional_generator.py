@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -116,9 +117,50 @@ def test_what_was_not_there_to_fit_is_refused(by_class):
     ):
         with pytest.raises(ValueError, match=message):
             by_class.sample(x)
-    with pytest.raises(ValueError, match="n_samples must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="n_samples must be a whole number, at least 1, got 0"):
         by_class.sample(["a"], 0)
     with pytest.raises(ValueError, match=r"y must have rows of shape \(2,\), got \(3,\)"):
         by_class.score(labels, np.zeros((100, 3)))
     with pytest.raises(ValueError, match="every class has fewer than 12 rows"):
         by_class.score(labels[:20], points[:20])
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_units_of_y_do_not_matter_to_classes(scale):
+    draw = np.random.default_rng(0)
+    labels = np.repeat(["a", "b"], 300)
+    side = np.where(draw.random(600) < 0.5, 1.0, -1.0)
+    y = np.stack([side + 4 * (labels == "b"), scale * (side + 0.1 * draw.normal(size=600))], 1)
+    drawn = ConditionalGenerator(**SMALL).fit(labels, y).sample(labels)
+    assert np.mean(np.abs(np.abs(drawn[:, 1] / scale) - 1) < 0.4) > 0.8
+
+
+def test_a_score_needs_no_variance():
+    labels, points = parted_rows(200)
+    repeated = np.where(labels[:, None] == "a", 1.0, np.round(points / 6))
+    model = ConditionalGenerator(**SMALL | {"steps": 5, "objective": "energy_score"}).fit(labels, repeated)
+    assert model.sample(labels).shape == (200, 2)
+
+
+def test_odd_conditions_are_refused():
+    labels, points = parted_rows(100)
+    model = ConditionalGenerator(**SMALL)
+    some = labels.astype(object)
+    some[3] = None
+    for x, message in (
+        (np.random.default_rng(0).normal(size=100), r"hardly classes; of one column of numbers take reshape\(-1, 1\)"),
+        (some, "X holds missing classes"),
+        (np.where(labels == "a", np.nan, 1.0), "X holds missing classes"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.fit(x, points)
+    with pytest.raises((TypeError, ValueError)):
+        model.fit(sparse.eye_array(100), points)
+    with pytest.raises(ce.InputError, match="`components` would be ignored"):
+        ConditionalGenerator(settings={"components": 3}).fit(labels, points)
+    with pytest.raises(ce.InputError, match="`noise_dimension` would be ignored"):
+        ce.MixtureDensityRegressor(settings={"noise_dimension": 3}).fit(points, points[:, 0])
+    fitted = ConditionalGenerator(**SMALL | {"steps": 2}).fit(labels.astype(object), points)
+    assert fitted.sample(np.array(["a"], dtype=object)).shape == (1, 2)
+    with pytest.raises(ValueError, match=r"n_samples must be a whole number, at least 1, got 2.5"):
+        fitted.sample(["a"], 2.5)

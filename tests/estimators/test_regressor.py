@@ -275,3 +275,24 @@ def test_frames_of_polars_are_taken():
     model = MixtureDensityRegressor(**TINY | {"steps": 5}).fit(frame, polars.Series("y", x[:, 0]))
     assert model.feature_names_in_.tolist() == ["a", "b"]
     np.testing.assert_array_equal(model.predict(frame), model.predict(frame.to_pandas()))
+
+
+def test_outliers_are_those_of_all_rows_and_calibrate_nothing():
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(300, 2))
+    y = x[:, 0] + 0.3 * draw.normal(size=300)
+    y[:30] += 50
+    model = MixtureDensityRegressor(**TINY | {"steps": 300, "robust": True, "calibrate": True}).fit(x, y)
+    assert model.outliers_.shape == (300,)
+    assert model.outliers_[:30].all()
+    assert model.outliers_[30:].mean() < 0.05
+    assert np.diff(model.predict_interval(x[30:], 0.9)).max() < 10
+
+
+def test_nine_rows_calibrate_intervals_of_nine_tenths():
+    x = np.random.default_rng(0).normal(size=(45, 1))
+    model = MixtureDensityRegressor(**TINY | {"calibrate": True}).fit(x, x[:, 0], sample_weight=np.arange(45) > 5)
+    assert len(model.calibration_) == 9
+    assert model.predict_interval(x, 0.9).shape == (45, 2)
+    with pytest.raises(NotFittedError):
+        MixtureDensityRegressor(**TINY).fit(x, x[:, 0]).set_params(calibrate=True).predict_interval(x)

@@ -56,6 +56,7 @@ def test_the_experiment_counts_what_it_finds(tmp_path, monkeypatch):
         rows[0, "robust"]["nll"] - rows[0, "likelihood"]["nll"]
     )
     assert "against dropping the rows" in result.output
+    refused(call(*command[:-1], 90), "holds figures of other settings or data; choose another --out")
     again = call(*command)
     assert again.exit_code == 0
     assert json.loads((tmp_path / "outliers.json").read_text())["rows"] == found["rows"]

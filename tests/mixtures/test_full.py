@@ -109,7 +109,7 @@ def test_it_has_gradients():
     x = torch.randn(3, 2, generator=generator(8), dtype=torch.float64)
     for method in (lambda p: p.log_prob(x), lambda p: p.log_norm(), lambda p: p.log_inner(full(3, 2, seed=2))):
         assert torch.autograd.gradcheck(
-            lambda z, c, w, method=method: method(FullCovarianceMixture(z, c, log_weights=w)), inputs
+            lambda z, c, w, method=method: method(FullCovarianceMixture(z, c.tril(), log_weights=w)), inputs
         )
 
 
@@ -118,6 +118,7 @@ def test_it_has_gradients():
     [
         (torch.zeros(2, 3), torch.eye(2).expand(2, 2, 2), ValueError, r"\(\.\.\., m, d, d\)"),
         (torch.zeros(2, 2), -torch.eye(2).expand(2, 2, 2), ValueError, "must be positive"),
+        (torch.zeros(2, 2), torch.ones(2, 2, 2), ValueError, "must be lower triangular; of covariances it is"),
         (torch.zeros(2, 2).long(), torch.eye(2).expand(2, 2, 2), TypeError, "centers must be a floating-point tensor"),
         (torch.zeros(2, 2), [[1.0]], TypeError, "cholesky must be a floating-point tensor"),
     ],
@@ -139,3 +140,18 @@ def test_what_does_not_fit_is_refused():
         q.conditional([0], torch.zeros(2))
     with pytest.raises(ValueError, match="count must be at least 1"):
         q.sample(0)
+    for method in (q.marginal, lambda index: q.conditional(index, torch.zeros(len(index)))):
+        with pytest.raises(IndexError, match="no coordinate 5: there are 2"):
+            method([5])
+        with pytest.raises(ValueError, match=r"each coordinate counts once, got \[1, -1\]"):
+            method([1, -1])
+
+
+def test_conditionals_at_many_values_are_a_batch():
+    q = full(3, 3)
+    values = torch.randn(4, 1, generator=generator(4), dtype=torch.float64)
+    found = q.conditional([1], values)
+    assert found.batch_shape == (4,)
+    x = torch.randn(2, 2, generator=generator(5), dtype=torch.float64)
+    for index in range(4):
+        torch.testing.assert_close(found.log_prob(x)[index], q.conditional([1], values[index]).log_prob(x))

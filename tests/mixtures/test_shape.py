@@ -134,3 +134,23 @@ def test_gradients_of_draws_are_those_of_expectations(name):
     x = differentiable_sample(build(leaf), 400_000, generator=generator(1))
     found = torch.autograd.grad((x[:, 0] * x[:, 1] + x[:, 0] ** 2).mean(), leaf)[0]
     torch.testing.assert_close(found, exact, atol=0.02, rtol=0.03)
+
+
+def test_a_place_between_two_peaks_is_no_mode():
+    centers, variance = torch.tensor([[-3.0], [0.0], [3.0]], dtype=torch.float64), torch.tensor([[1.0], [100.0], [1.0]])
+    found = modes(GaussianMixture(centers, variance.double()))[:, 0]
+    assert sorted(found[~found.isnan()].round(decimals=1).tolist()) == pytest.approx([-3, 3], abs=0.1)
+
+
+def test_a_narrow_component_far_away_splits_no_mode():
+    centers = torch.tensor([[0.0], [19.9], [500.0]], dtype=torch.float64)
+    q = GaussianMixture(centers, torch.tensor([[100.0], [100.0], [1e-6]], dtype=torch.float64))
+    found = modes(q)[:, 0]
+    assert found[~found.isnan()].tolist() == pytest.approx([500, 9.95], abs=0.01)
+
+
+def test_saddles_of_a_plane_are_no_modes():
+    centers = torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
+    variance = torch.tensor([[1.0, 1.0], [1.0, 1.0], [100.0, 1.0]], dtype=torch.float64)
+    found = modes(GaussianMixture(centers, variance))
+    assert int((~found.isnan().any(-1)).sum()) == 2

@@ -321,3 +321,39 @@ def test_images_are_made_in_range_and_columns_are_not_cut(digits, table):
             loop.network.body[-1].weight.mul_(100)
             drawn = loop.network.draw(data.train.given[:50], generator=generator())
         assert bool(((drawn >= 0) & (drawn <= 1)).all()) is inside
+
+
+@pytest.mark.parametrize("objective", ["debiased_nuclear_norm", "energy_score"])
+def test_several_columns_are_drawn_given_several(tmp_path, objective):
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(300, 2))
+    frame = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": x[:, 0] + draw.normal(size=300), "z": 9 * x[:, 1]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    result = call(
+        *(
+            "fit",
+            "conditional",
+            "--data",
+            tmp_path / "t.csv",
+            "--target",
+            "y,z",
+            "--objective",
+            objective,
+            "--steps",
+            20,
+        ),
+        *("--batch-size", 32, "--width", 16, "--out", tmp_path / "run", "--accelerator", "cpu"),
+    )
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "run" / "predictions.png").stat().st_size > 10_000
+    refused(
+        call("sample", tmp_path / "run", "--given", "a=1e50,b=1", "--out", tmp_path / "s.csv"),
+        "a must be a finite number that float32 holds",
+    )
+    run = ce.open_run(tmp_path / "run")
+    with pytest.raises(ce.InputError, match="a must be a number, got None"):
+        run.sample(2, given={"a": None, "b": 1})
+    for count in (0, -1):
+        for given in (None, {"a": 1, "b": 2}):
+            with pytest.raises(ValueError, match=f"count must be at least 1, got {count}"):
+                run.sample(count, given=given)

@@ -1,7 +1,6 @@
 """What is predicted and what it is predicted from: columns of a table, or images and their classes."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -95,10 +94,10 @@ def _value(value: float | str, column: Column) -> float:
         return float(column.levels.index(text))
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, TypeError):
         raise InputError(f"`given`: {column.name} must be a number, got {value!r}") from None
-    if not math.isfinite(number):
-        raise InputError(f"`given`: {column.name} must be a finite number, got {value!r}")
+    if not abs(number) <= torch.finfo(torch.float32).max:
+        raise InputError(f"`given`: {column.name} must be a finite number that float32 holds, got {value!r}")
     return number
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
@@ -15,6 +16,7 @@ from contrastive_entropy.data.given import CLASS
 from contrastive_entropy.data.schema import Column, Images, Schema, Table
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.estimators.fitting import asked, fitted, seed_of
+from contrastive_entropy.fitting.settings import changed, refuse_useless
 from contrastive_entropy.metrics.classes import ByClass
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models.conditional import CONDITIONAL, ConditionalSettings
@@ -110,10 +112,11 @@ class ConditionalGenerator(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         )
         if not chosen.samples:
             raise InputError(f"{self.objective} predicts mixtures: take MixtureDensityRegressor for it")
+        refuse_useless(changed(chosen), chosen.useless)
         check_consistent_length(X, y)
         values = np.asarray(X)
-        self.classes_ = np.unique(values) if values.ndim == 1 else None
-        self.n_features_in_ = 1 if values.ndim == 1 else values.shape[1]
+        self.classes_ = _classes(values) if values.ndim == 1 else None
+        self.n_features_in_ = 1 if values.ndim == 1 else check_array(X, dtype=np.float64).shape[1]
         points, images = self._targets(y)
         self.schema_: Schema = images or Table.of(points.shape[1])
         self._shape: tuple[int, ...] = np.asarray(y).shape[1:]
@@ -153,8 +156,8 @@ class ConditionalGenerator(BaseEstimator):  # type: ignore[misc]  # scikit-learn
             NotFittedError: before `fit`.
         """
         check_is_fitted(self, "network_")
-        if n_samples is not None and n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples}")
+        if n_samples is not None and not (isinstance(n_samples, int | np.integer) and n_samples >= 1):
+            raise ValueError(f"n_samples must be a whole number, at least 1, got {n_samples}")
         given = self._given(X)
         seed = seed_of(self.random_state if random_state is None else random_state)
         rows = given.repeat_interleave(n_samples or 1, 0)
@@ -186,7 +189,8 @@ class ConditionalGenerator(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         made = self.network_.draw(given, generator=torch.Generator().manual_seed(1))
         if self.classes_ is not None:
             labels = given[:, 0].long()
-            known = ByClass(made, labels, 1.0, points, labels, float(self.network_.variance)).tightness
+            pair = [self.network_.unscaled(part) for part in (made, points)]
+            known = ByClass(pair[0], labels, 1.0, pair[1], labels, float(self.network_.variance)).tightness
             if not known:
                 raise ValueError("every class has fewer than 12 rows, too few to compare")
             return sum(known.values()) / len(known)
@@ -206,6 +210,7 @@ class ConditionalGenerator(BaseEstimator):  # type: ignore[misc]  # scikit-learn
             return torch.as_tensor(np.array(rows)).float()
         if values.ndim != 1:
             raise ValueError(f"X must be classes, (n,), as they were there to fit; got shape {values.shape}")
+        values = values.astype(str) if values.dtype == object else values
         unknown = [value for value in np.unique(values).tolist() if value not in self.classes_]
         if unknown:
             known = ", ".join(map(str, self.classes_[:20]))
@@ -221,3 +226,20 @@ class ConditionalGenerator(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         points, images = as_points(values, Path("y"))
         check_array(points)
         return torch.from_numpy(points.astype(np.float32)), images
+
+
+def _classes(values: np.ndarray) -> np.ndarray:
+    """The classes among (n,) values, sorted.
+
+    Raises:
+        ValueError: values are missing, or look like numbers that are measured.
+    """
+    if pd.isna(values).any():
+        raise ValueError("X holds missing classes: remove these rows, or give them a class of their own")
+    found = np.unique(values.astype(str) if values.dtype == object else values)
+    if values.dtype.kind == "f" and (found != found.round()).any() and len(found) > len(values) / 2:
+        raise ValueError(
+            f"X are {len(found)} different numbers in {len(values)} rows, hardly classes; of one column of numbers take "
+            "reshape(-1, 1)"
+        )
+    return found

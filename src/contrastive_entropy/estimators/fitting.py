@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.utils import check_random_state
 
-from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.dataset import Dataset, Part
+from contrastive_entropy.data.schema import Table
 from contrastive_entropy.errors import InputError, suggestion
 from contrastive_entropy.fitting.contract import Kind
 from contrastive_entropy.fitting.machine import Machine
 from contrastive_entropy.fitting.run import METRICS
 from contrastive_entropy.fitting.settings import SEEDS
 from contrastive_entropy.fitting.trainer import fit
+
+KEPT_OUT = 0.2
+"""Share of the rows that calibrate intervals."""
 
 OF_THE_DATA = {"data", "target", "given", "data_root", "points", "held_out", "seed"}
 """Settings that say which rows are seen: an estimator is given them."""
@@ -63,3 +68,18 @@ def fitted(
         with (run.folder / METRICS).open(newline="") as file:
             rows = list(csv.DictReader(file))
     return network, {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+
+
+def parted_off(dataset: Dataset) -> tuple[Dataset, Part]:
+    """The data without some rows that calibrate, and these; rows without weight are not among them."""
+    train = dataset.train
+    rows = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
+    if train.weights is not None:
+        rows = rows[train.weights[rows].sign().argsort(descending=True, stable=True)]
+    out = max(round(KEPT_OUT * len(train)), 1)
+    return dataclasses.replace(dataset, train=train.rows(rows[out:])), train.rows(rows[:out])
+
+
+def bare(schema: Table) -> Table:
+    """The same columns, whose numbers are already standardized."""
+    return Table.of(schema.dimension, schema.names)

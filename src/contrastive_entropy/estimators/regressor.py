@@ -18,8 +18,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from contrastive_entropy.data.dataset import Dataset, Part
 from contrastive_entropy.data.schema import Table, schema_from
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.estimators.fitting import asked, fitted, seed_of
+from contrastive_entropy.estimators.fitting import asked, bare, fitted, parted_off, seed_of
 from contrastive_entropy.fitting.plan import plan_from
+from contrastive_entropy.fitting.settings import changed, refuse_useless
 from contrastive_entropy.metrics.catalog import PREDICTION_METRICS, figures
 from contrastive_entropy.metrics.predictions import Predictions
 from contrastive_entropy.models.conditional import CONDITIONAL, ConditionalSettings
@@ -31,8 +32,8 @@ from contrastive_entropy.storage import json_bytes, write_atomically
 LEAST = 10
 """Rows that are needed."""
 
-KEPT_OUT = 0.2
-"""Share of the rows that calibrate intervals."""
+ROUNDING = 1e-9
+"""Of a count, that may add nothing to it."""
 
 LIKELIHOOD = "log_likelihood"
 """The objective by default."""
@@ -142,22 +143,20 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         self.given_schema_ = Table.of(given.shape[1], columns).standardizing(given)
         self.schema_ = Table.of(values.shape[1]).standardizing(values)
         train = Part(self.schema_.encode(values), self.given_schema_.encode(given), weights=weights)
-        kept = train
-        if self.calibrate:
-            rows = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
-            out = max(round(KEPT_OUT * len(train)), 1)
-            train, kept = train.rows(rows[out:]), train.rows(rows[:out])
         chosen = ConditionalSettings(
             "X", seed=seed_of(self.random_state), **asked(CONDITIONAL, self.get_params(), self.settings)
         )
+        refuse_useless(changed(chosen), chosen.useless)
         if chosen.samples:
             raise InputError(f"{self.objective} generates samples: take ConditionalGenerator for it")
         # none is held out: what is not trained on is the caller's
-        dataset = Dataset("X", train, train, _bare(self.schema_), _bare(self.given_schema_))
+        dataset = Dataset("X", train, train, bare(self.schema_), bare(self.given_schema_))
         if self.robust:
             found = find_outliers(chosen, dataset, lambda looking, data, _: self._fitted(looking, data)[0])
             self.outlier_share_, self.outliers_ = found.share, np.asarray(found.outliers)
             dataset = found.without(dataset)
+        if self.calibrate:
+            dataset, kept = parted_off(dataset)
         self._plan = plan(chosen, dataset)
         self.network_, self.history_ = self._fitted(chosen, dataset)
         if self.calibrate:
@@ -248,13 +247,14 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         if not self.calibrate:
             return self.predict(X, quantiles=[0.5 - coverage / 2, 0.5 + coverage / 2])
         laws: Any = self.pred_dist(X)
-        known, needed = self.calibration_, math.ceil(coverage / (1 - coverage))
+        check_is_fitted(self, "calibration_")
+        known, needed = self.calibration_, math.ceil(coverage / (1 - coverage) - ROUNDING)
         if len(known) < needed:
             raise ValueError(
                 f"intervals that hold {coverage:g} need at least {needed} rows to calibrate, and {len(known)} were kept "
                 "out: fit more rows, or leave calibrate out"
             )
-        place = min(math.ceil((len(known) + 1) * coverage), len(known)) - 1
+        place = min(math.ceil((len(known) + 1) * coverage - ROUNDING), len(known)) - 1
         levels = torch.as_tensor(known[place]).clamp(max=0.5 - 1e-9)
         found = [
             laws.marginal([column]).quantile(torch.stack([0.5 - level, 0.5 + level]))
@@ -393,8 +393,3 @@ class MixtureDensityRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mi
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def _bare(schema: Table) -> Table:
-    """The same columns, whose numbers are already standardized."""
-    return Table.of(schema.dimension, schema.names)

@@ -1,5 +1,6 @@
 """What every experiment shares: runs that are made once, and results with the command that made them."""
 
+import json
 import logging
 import platform
 import shlex
@@ -7,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,30 @@ def finished_run(
     if not run.finished:
         raise StoppedError("stopped; the same command continues the experiment where it stood")
     return run
+
+
+def kept(path: Path, asked: Mapping[str, Any], clock: Clock, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Figures that are computed once and kept in a file, so that the same command continues.
+
+    Args:
+        path: of the file.
+        asked: what they depend on: settings, the data's digest ...
+        clock: of the experiment.
+        compute: gives them.
+
+    Raises:
+        InputError: the file has figures of something else.
+    """
+    known, wanted = read_json(path), json.loads(json.dumps(asked))
+    if known is not None:
+        if known["asked"] != wanted:
+            raise InputError(f"{path} holds figures of other settings or data; choose another `out`")
+        return dict(known["figures"])
+    clock.worked = True
+    found = compute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"asked": wanted, "figures": found})
+    return found
 
 
 def training_seconds(run: Run) -> float:

@@ -14,6 +14,7 @@ from contrastive_entropy.errors import InputError, suggestion
 from contrastive_entropy.experiments.journal import (
     Clock,
     finished_run,
+    kept,
     markdown,
     mean_and_error,
     over_seeds,
@@ -26,7 +27,7 @@ from contrastive_entropy.models.conditional import CONDITIONAL
 from contrastive_entropy.models.conditional.robust import Found, find_outliers
 from contrastive_entropy.models.conditional.settings import ConditionalSettings
 from contrastive_entropy.report.drawing import DATA_COLOR, MODEL_COLOR, bare, new_figure, png_bytes
-from contrastive_entropy.storage import read_json, write_atomically, write_json
+from contrastive_entropy.storage import write_atomically
 
 HELD_OUT = 0.1
 """Share of a table's rows that a split holds out."""
@@ -114,32 +115,29 @@ def with_outliers(dataset: Dataset, way: str, share: float, seed: int) -> tuple[
 def _one(
     name: str, fit: ConditionalSettings, dataset: Dataset, truth: Tensor, place: Path, clock: Clock
 ) -> dict[str, float]:
-    """The figures of one fit; they are kept, so that the same command continues."""
-    kept = place.parent / f"{place.name}.figures.json"
-    if (known := read_json(kept)) is not None:
-        return dict(known)
-    clock.worked = True
-    further: dict[str, float] = {}
-    data = dataset
-    if name == DROPPED:
-        data = Found(float(truth.double().mean()), truth).without(dataset)
-    elif name == ROBUST:
+    """The figures of one fit."""
 
-        def trained(settings: ConditionalSettings, rows: Dataset, look: int) -> Any:
-            own = place.with_name(f"{place.name}-look{look}")
-            return finished_run(CONDITIONAL, settings, own, rows, clock, label=own.name).network()
+    def figures_of() -> dict[str, float]:
+        data, further = dataset, {}
+        if name == DROPPED:
+            data = Found(float(truth.double().mean()), truth).without(dataset)
+        elif name == ROBUST:
+            found = find_outliers(fit, dataset, trained)
+            data = found.without(dataset)
+            further = {"share": found.share, "false": float(found.outliers[~truth].double().mean())}
+            if bool(truth.any()):
+                further["flagged"] = float(found.outliers[truth].double().mean())
+        run = finished_run(CONDITIONAL, fit, place, data, clock, label=place.name)
+        with torch.no_grad():
+            side = Predictions(run.network()(data.held_out.given).detach(), data.held_out.points.double())
+        return {**figures(PREDICTION_METRICS, side), **further}
 
-        found = find_outliers(fit, dataset, trained)
-        data = found.without(dataset)
-        flagged, clean = found.outliers[truth], found.outliers[~truth]
-        further = {"share": found.share, "false": float(clean.double().mean())}
-        further |= {"flagged": float(flagged.double().mean())} if len(flagged) else {}
-    run = finished_run(CONDITIONAL, fit, place, data, clock, label=place.name)
-    with torch.no_grad():
-        side = Predictions(run.network()(data.held_out.given).detach(), data.held_out.points.double())
-    known = {**figures(PREDICTION_METRICS, side), **further}
-    write_json(kept, known)
-    return known
+    def trained(settings: ConditionalSettings, rows: Dataset, look: int) -> Any:
+        own = place.with_name(f"{place.name}-look{look}")
+        return finished_run(CONDITIONAL, settings, own, rows, clock, label=own.name).network()
+
+    asked = {"settings": dataclasses.asdict(fit), "data": dataset.digest}
+    return kept(place.with_name(f"{place.name}.figures.json"), asked, clock, figures_of)
 
 
 def figure(found: Mapping[str, Any]) -> Figure:

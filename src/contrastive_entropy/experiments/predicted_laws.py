@@ -15,6 +15,7 @@ from contrastive_entropy.errors import InputError, suggestion
 from contrastive_entropy.experiments.journal import (
     Clock,
     finished_run,
+    kept,
     markdown,
     mean_and_error,
     over_seeds,
@@ -30,7 +31,7 @@ from contrastive_entropy.models.conditional import CONDITIONAL
 from contrastive_entropy.models.conditional.settings import ConditionalSettings
 from contrastive_entropy.objectives.catalog import GIVEN_OBJECTIVES
 from contrastive_entropy.report.drawing import DATA_COLOR, MODEL_COLOR, bare, new_figure, png_bytes
-from contrastive_entropy.storage import read_json, write_atomically, write_json
+from contrastive_entropy.storage import write_atomically
 
 HELD_OUT = 0.1
 """Share of a table's rows that a split holds out, as is usual."""
@@ -93,23 +94,19 @@ def run(settings: PredictedLawsSettings, folder: Path) -> dict[str, Any]:
 
 
 def _one(name: str, fit: ConditionalSettings, dataset: Dataset, place: Path, clock: Clock) -> dict[str, Any]:
-    """The figures of one contender on one split; they are kept, so that the same command continues."""
-    kept = place.parent / f"{place.name}.figures.json"
-    if (known := read_json(kept)) is not None:
-        return dict(known)
-    clock.worked = True
-    if name in OURS:
-        run = finished_run(CONDITIONAL, dataclasses.replace(fit, **OURS[name]), place, dataset, clock, label=place.name)
-        laws = run.network()(dataset.held_out.given)
-        seconds = training_seconds(run)
-    else:
+    """The figures of one contender on one split."""
+    settings = dataclasses.replace(fit, **OURS.get(name, {}))
+
+    def figures_of() -> dict[str, Any]:
+        if name in OURS:
+            run = finished_run(CONDITIONAL, settings, place, dataset, clock, label=place.name)
+            return _figures(run.network()(dataset.held_out.given), dataset, training_seconds(run))
         start = time.monotonic()
         laws = REGRESSORS[name](dataset, fit.seed)
-        seconds = time.monotonic() - start
-    found = _figures(laws, dataset, seconds)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    write_json(kept, found)
-    return found
+        return _figures(laws, dataset, time.monotonic() - start)
+
+    asked = {"settings": dataclasses.asdict(settings), "data": dataset.digest}
+    return kept(place.with_name(f"{place.name}.figures.json"), asked, clock, figures_of)
 
 
 def _figures(laws: GaussianMixture, dataset: Dataset, seconds: float) -> dict[str, Any]:

@@ -210,7 +210,9 @@ class Run:
 
         Raises:
             InputError: values where nothing is given or that cannot be used, or the data are needed and gone.
+            ValueError: count < 1.
         """
+        _check_count(count)
         schema = self.given_schema
         if schema is None:
             if values is not None:
@@ -237,6 +239,7 @@ class Run:
             InputError: training has not finished, or the model needs its data and they are gone.
             ValueError: count < 1.
         """
+        _check_count(count)
         given = self.conditions(count, generator=generator) if given is None else given
         asked = {} if given is None else {"given": given}
         return self.kind.sample(
@@ -299,6 +302,11 @@ class Run:
             "data_digest": self.data_digest,
             "machine": dataclasses.asdict(self.machine),
         }
+
+
+def _check_count(count: int) -> None:
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
 
 
 def absolute(settings: Any) -> Any:

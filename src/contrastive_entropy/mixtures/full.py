@@ -48,8 +48,12 @@ class FullCovarianceMixture:
             )
         if not bool((cholesky.diagonal(dim1=-2, dim2=-1) > 0).all()):
             raise ValueError("the diagonal of cholesky must be positive")
+        if bool((cholesky.triu(1) != 0).any()):
+            raise ValueError(
+                "cholesky must be lower triangular; of covariances it is torch.linalg.cholesky(covariances)"
+            )
         object.__setattr__(self, "centers", centers)
-        object.__setattr__(self, "cholesky", cholesky.tril())
+        object.__setattr__(self, "cholesky", cholesky)
         object.__setattr__(self, "log_weights", checked_log_weights(None, log_weights, centers))
 
     @classmethod
@@ -147,7 +151,7 @@ class FullCovarianceMixture:
         Raises:
             IndexError: there is no such coordinate.
         """
-        chosen = list(coordinates)
+        chosen = self._indices(coordinates)
         rows = self.cholesky.double()[..., chosen, :]
         centers, own, dtype = self.centers[..., chosen], rows @ rows.mT, self.centers.dtype
         if len(chosen) == 1:
@@ -169,7 +173,7 @@ class FullCovarianceMixture:
             IndexError: there is no such coordinate.
             ValueError: nothing is left, or values have another shape.
         """
-        known = [index % self.dimension for index in coordinates]
+        known = self._indices(coordinates)
         others = [index for index in range(self.dimension) if index not in known]
         if not others:
             raise ValueError("all coordinates are given; leave one out")
@@ -184,11 +188,21 @@ class FullCovarianceMixture:
         gain = torch.cholesky_solve(cross.mT, factor).mT  # (..., m, others, known)
         centers = self.centers.double()[..., others] + (gain @ offsets.unsqueeze(-1)).squeeze(-1)
         logs = self.log_weights + _log_normal(offsets, factor)
-        left = rest - gain @ cross.mT
+        left = (rest - gain @ cross.mT).expand(*centers.shape[:-1], len(others), len(others))
         dtype = self.centers.dtype
         if len(others) == 1:
             return GaussianMixture(centers.to(dtype), left.squeeze(-1).to(dtype), log_weights=logs)
         return FullCovarianceMixture(centers.to(dtype), torch.linalg.cholesky(left).to(dtype), log_weights=logs)
+
+    def _indices(self, coordinates: Sequence[int]) -> list[int]:
+        """From 0, each once."""
+        for index in coordinates:
+            if not -self.dimension <= index < self.dimension:
+                raise IndexError(f"no coordinate {index}: there are {self.dimension}")
+        found = [index % self.dimension for index in coordinates]
+        if len(set(found)) < len(found):
+            raise ValueError(f"each coordinate counts once, got {list(coordinates)}")
+        return found
 
     def log_inner(self, other: "GaussianMixture | FullCovarianceMixture") -> Tensor:
         """Log <p, q> = log of the integral of p(x) q(x) = log sum_ij w_i u_j N(z_i - y_j; S_i + T_j).

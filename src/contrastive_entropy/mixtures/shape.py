@@ -7,8 +7,9 @@ from torch import Tensor
 
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 
-MERGED = 0.1
-"""Deviations of the component nearest by within which two climbs have ended at one mode."""
+MERGED, FLAT = 0.1, 1e-6
+"""Deviations of the components near by within which two climbs have ended at one mode, and the curvature, in one over
+their variance, up to which a place counts as a peak."""
 
 
 @torch.no_grad()
@@ -37,17 +38,18 @@ def modes(q: GaussianMixture, *, steps: int = 1000, tolerance: float = 1e-6) -> 
     for _ in range(steps):
         share = _shares(x, centers, variance, q.log_weights)
         new = (share @ (centers * precision)) / (share @ precision)
-        moved = ((new - x).square() * precision.amin(-2, keepdim=True)).sum(-1).amax()
+        moved = ((new - x).square() * (share @ precision)).sum(-1).amax()
         x = new
         if float(moved) < tolerance**2:
             break
     log_density = q.double().log_prob(x)
-    log_density = log_density.masked_fill(q.log_weights.expand_as(log_density) == -math.inf, -math.inf)
+    weightless = q.log_weights.expand_as(log_density) == -math.inf
+    log_density = log_density.masked_fill(weightless | ~_is_peak(x, centers, variance, q.log_weights), -math.inf)
     order = log_density.argsort(-1, descending=True)
     x = x.gather(-2, order.unsqueeze(-1).expand_as(x))
     log_density = log_density.gather(-1, order)
-    width = variance.amin(-2, keepdim=True)
-    apart = ((x.unsqueeze(-2) - x.unsqueeze(-3)).square() / width.unsqueeze(-3)).sum(-1).sqrt()
+    local = _shares(x, centers, variance, q.log_weights) @ precision  # one over the variances near each
+    apart = ((x.unsqueeze(-2) - x.unsqueeze(-3)).square() * local.unsqueeze(-2)).sum(-1).sqrt()
     earlier = torch.ones(apart.shape[-2:], dtype=torch.bool, device=x.device).tril(-1)
     known = ((apart < MERGED) & earlier).any(-1) | (log_density == -math.inf)
     first = known.int().argsort(stable=True, dim=-1)
@@ -128,6 +130,17 @@ def differentiable_sample(q: GaussianMixture, count: int, *, generator: torch.Ge
         found.append(x)
         logs = logs - 0.5 * ((x.unsqueeze(-1) - z) / s).square() - s.log()
     return torch.stack(found, -1).to(q.centers.dtype)
+
+
+def _is_peak(x: Tensor, centers: Tensor, variance: Tensor, log_weights: Tensor) -> Tensor:
+    """(..., n): whether the density falls in every direction from where its slope is 0."""
+    share = _shares(x, centers, variance, log_weights)
+    slopes = (centers.unsqueeze(-3) - x.unsqueeze(-2)) / variance.unsqueeze(
+        -3
+    )  # (..., n, m, d) of each component's log
+    within = share @ (1 / variance)
+    curvature = slopes.mT @ (share.unsqueeze(-1) * slopes) - torch.diag_embed(within)
+    return torch.linalg.eigvalsh(curvature)[..., -1] < FLAT * within.amax(-1)
 
 
 def _shares(x: Tensor, centers: Tensor, variance: Tensor, log_weights: Tensor) -> Tensor:

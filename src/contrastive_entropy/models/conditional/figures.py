@@ -140,7 +140,8 @@ def intervals_figure(laws: GaussianMixture, y: Tensor, name: str) -> Figure:
     """
     rows = torch.arange(len(y))[:: max(1, len(y) // 300)]
     levels = torch.tensor([part for share in BANDS for part in (0.5 - share / 2, 0.5 + share / 2)] + [0.5])
-    shown = GaussianMixture(laws.centers[rows], laws.variance[rows], log_weights=laws.log_weights[rows])
+    weights = laws.log_weights.expand(laws.centers.shape[:-1])
+    shown = GaussianMixture(laws.centers[rows], laws.variance[rows], log_weights=weights[rows])
     quantiles = shown.quantile(levels)
     order = quantiles[:, -1].argsort()
     bands = quantiles[order].T.numpy()

@@ -79,7 +79,8 @@ class ConditionalSettings:
 
     data: str = option(
         "inverse_sine",
-        "A table, or images with classes: a path to .npy, .npz, .csv or .parquet, or a name (see `data list`).",
+        "A table: a path to .npy, .npz, .csv or .parquet, or a name (see `data list`). Or images with classes: a name, or "
+        "hub:owner/name.",
         panel=DATA,
     )
     target: str | None = option(
@@ -312,7 +313,12 @@ def _sampler_plan(settings: ConditionalSettings, dataset: Dataset, schema: Table
     batch = settings.batch_size or SAMPLER_BATCH
     levels = schema.columns[0].levels
     groups = min(len(given.unique()), MOST_CLASSES, batch) if levels else 1
-    start, end = _variances(settings, dataset, max(batch // groups, LEAST_POINTS))
+    try:
+        start, end = _variances(settings, dataset, max(batch // groups, LEAST_POINTS))
+    except InputError:
+        if objective.sees_variance:
+            raise
+        start = end = 1.0  # reports alone would use it
     fraction = settings.anneal_fraction
     fraction = falling_share(start, end, fast=objective.looks) if fraction is None else fraction
     seen = objective.sees_variance
@@ -353,12 +359,14 @@ def _variances(settings: ConditionalSettings, dataset: Dataset, points: int) -> 
     whole, given, schema = dataset.train.points, dataset.train.given, dataset.given_schema
     assert given is not None
     assert isinstance(schema, Table)
+    if isinstance(dataset.schema, Table):
+        whole = _standardized(whole)  # as the objective sees columns
     if schema.columns[0].levels:
         every = [whole[given[:, 0] == label] for label in given.unique()]
         groups = [group for group in every if len(group) >= LEAST_POINTS] or [whole]
     else:
         weight = torch.tensor([GIVEN_WEIGHT] * given.shape[1] + [1.0] * whole.shape[1])
-        whole = weight * _standardized(torch.cat([given, whole], 1))
+        whole = weight * torch.cat([_standardized(given), whole], 1)
         groups = [whole]
     try:
         end = settings.variance_end or math.exp(

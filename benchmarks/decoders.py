@@ -1,6 +1,6 @@
 """The autoencoder's objectives between likelihood and (E15), beside a distributional principal autoencoder.
 
-python benchmarks/decoder_family.py     # half an hour on one core: results/decoder_family.json
+python benchmarks/decoders.py     # half an hour on one core: results/decoders.json
 
 Digits, a code of one dimension, 16 alternatives of each held-out digit: their energy score, the distance of the nearest,
 and their diversity.
@@ -103,7 +103,7 @@ def main() -> None:
             found = {**scores(draws, data.held_out.points), "seconds": round(time.monotonic() - start, 1)}
             rows.setdefault(name, []).append(found)
             print(name, seed, found, flush=True)
-    record.write("decoder_family", {**record.origin(list(range(asked.seeds))), "rows": rows})
+    record.write("decoders", {**record.origin(list(range(asked.seeds))), "rows": rows})
     print(table({"rows": rows}))
 
 
