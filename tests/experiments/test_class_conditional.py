@@ -42,3 +42,13 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
         call("experiment", "class-conditional", "--data", "inverse_sine", "--out", tmp_path),
         "inverse_sine has no classes",
     )
+
+
+def test_figures_of_other_settings_are_not_taken(found):
+    folder, command, _ = found
+    refused(call(*command, "--variance-end", 0.6, "--out", folder), "holds a run with other settings")
+    kept = folder / "runs" / "energy_score-0.figures.json"
+    text = kept.read_text()
+    kept.write_text(text.replace('"digits"', '"others"'))
+    refused(call(*command, "--variance-end", 0.5, "--out", folder), "holds figures of other settings or data")
+    kept.write_text(text)

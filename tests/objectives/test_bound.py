@@ -121,3 +121,13 @@ def test_a_value_that_is_not_finite_for_another_reason_is_returned():
     """Points so far apart that their distance overflows have no overlap at all."""
     p, q = model(torch.zeros(2, 20, dtype=torch.float64)), model(torch.full((2, 20), 1e200, dtype=torch.float64))
     assert not math.isfinite(ce.inner_product(p, q).value)
+
+
+def test_the_mean_of_a_batch_is_that_of_value_limit_and_terms():
+    value = torch.tensor([1.0, 3.0], requires_grad=True)
+    bound = ce.Bound(2 * value, lambda: torch.tensor([8.0, 10.0]), {"part": value}).mean()
+    assert float(bound.value.detach()) == 4
+    assert float(bound.limit) == 9
+    assert float(bound.terms["part"].detach()) == 2
+    bound.backward()
+    assert value.grad.tolist() == [-1, -1]

@@ -58,6 +58,13 @@ def parted(dataset: Dataset, *, target: str | None = None, given: str | None = N
     return Dataset(dataset.name, train, held_out, first, second)
 
 
+def some_given(dataset: Dataset, count: int, *, generator: torch.Generator) -> Tensor:
+    """(count, k) conditions of training rows, drawn at random with replacement."""
+    given = dataset.train.given
+    assert given is not None
+    return given[torch.randint(len(given), (count,), generator=generator)]
+
+
 def conditions_of(values: Mapping[str, float | str], schema: Table) -> Tensor:
     """One condition from values by name.
 

@@ -23,8 +23,9 @@ from contrastive_entropy.fitting.plan import plan_from
 from contrastive_entropy.fitting.settings import changed, refuse_useless
 from contrastive_entropy.metrics.catalog import PREDICTION_METRICS, figures
 from contrastive_entropy.metrics.predictions import Predictions
+from contrastive_entropy.mixtures.full import Mixture
 from contrastive_entropy.models.conditional import CONDITIONAL, ConditionalSettings
-from contrastive_entropy.models.conditional.network import Mixture, mixture_of, parts_of
+from contrastive_entropy.models.conditional.network import mixture_of, parts_of
 from contrastive_entropy.models.conditional.robust import find_outliers
 from contrastive_entropy.models.conditional.settings import plan
 from contrastive_entropy.storage import json_bytes, write_atomically

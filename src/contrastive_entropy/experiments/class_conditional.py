@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.schema import image_shape_of
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.experiments.comparison import Judge
 from contrastive_entropy.experiments.journal import (
     Clock,
     finished_run,
+    kept,
     markdown,
     mean_and_error,
     over_seeds,
@@ -22,12 +25,13 @@ from contrastive_entropy.experiments.journal import (
     write_result,
 )
 from contrastive_entropy.experiments.settings import ClassConditionalSettings, recorded
+from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.fitting.settings import changed
 from contrastive_entropy.metrics.evaluation import REFERENCE
 from contrastive_entropy.models.conditional import CONDITIONAL
 from contrastive_entropy.objectives.catalog import SAMPLING_OBJECTIVES, parse
 from contrastive_entropy.report.drawing import draw_sheet, new_figure, png_bytes
-from contrastive_entropy.storage import read_json, write_atomically, write_json
+from contrastive_entropy.storage import write_atomically
 
 REAL = "real points"
 """Row of training points in the samples' place."""
@@ -72,19 +76,14 @@ def run(settings: ClassConditionalSettings, folder: Path) -> dict[str, Any]:
             useless: dict[str, Any] = {option: None for option in changed(asked) if option in asked.useless}
             asked = dataclasses.replace(asked, **useless)
             made = finished_run(CONDITIONAL, asked, place, dataset, clock, label=place.name)
-            kept = place.with_name(f"{place.name}.figures.json")
-            if (known := read_json(kept)) is None:
-                clock.worked = True
-                evaluation = made.kind.evaluate(made, dataset)
-                judged = judge.figures(dataset.schema.decode(evaluation.arrays["generated"]))
-                own = evaluation.table("classes")
-                known = {
-                    "model": {**_within(own["model"]), **_judged(judged), "seconds": training_seconds(made)},
-                    "real": _within(own[REFERENCE]),
-                }
-                write_json(kept, known)
-            runs.append(dict(known["model"]))
-            real = real or dict(known["real"])
+            known = kept(
+                place.with_name(f"{place.name}.figures.json"),
+                {"settings": dataclasses.asdict(asked), "data": dataset.digest},
+                clock,
+                partial(_figures, made, dataset, judge),
+            )
+            runs.append(known["model"])
+            real = real or known["real"]
             if name not in sheets:
                 sheets[name] = _sheet(made, len(dataset.classes))
         rows.append({"contender": name, "runs": runs})
@@ -101,6 +100,17 @@ def run(settings: ClassConditionalSettings, folder: Path) -> dict[str, Any]:
     return {**found, "config": recorded(settings)}
 
 
+def _figures(run: Run, dataset: Dataset, judge: Judge) -> dict[str, Any]:
+    """Of a run, and of real points class by class."""
+    evaluation = run.kind.evaluate(run, dataset)
+    judged = judge.figures(dataset.schema.decode(evaluation.arrays["generated"]))
+    own = evaluation.table("classes")
+    return {
+        "model": {**_within(own["model"]), **_judged(judged), "seconds": training_seconds(run)},
+        "real": _within(own[REFERENCE]),
+    }
+
+
 def _within(figures: Mapping[str, float]) -> dict[str, float]:
     return {name: figures[name] for name in SHOWN if name in figures}
 
@@ -110,7 +120,7 @@ def _judged(figures: Mapping[str, float]) -> dict[str, float]:
 
 
 @torch.no_grad()
-def _sheet(run: Any, classes: int) -> Tensor:
+def _sheet(run: Run, classes: int) -> Tensor:
     """Some images of every class, in their order."""
     given = torch.arange(classes).repeat_interleave(PER_CLASS).unsqueeze(1).float()
     points: Tensor = run.network().draw(given, generator=torch.Generator().manual_seed(0))

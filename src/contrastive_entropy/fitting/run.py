@@ -14,7 +14,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.data.given import conditions_of
+from contrastive_entropy.data.given import conditions_of, some_given
 from contrastive_entropy.data.load import located
 from contrastive_entropy.data.schema import Schema, Table, schema_from
 from contrastive_entropy.errors import InputError
@@ -220,9 +220,7 @@ class Run:
             return None
         if values is not None:
             return conditions_of(values, schema).expand(count, -1)
-        rows = self.dataset().train.given
-        assert rows is not None
-        return rows[torch.randint(len(rows), (count,), generator=generator)]
+        return some_given(self.dataset(), count, generator=generator)
 
     def generate(
         self, count: int, *, generator: torch.Generator, from_density: bool = False, given: Tensor | None = None

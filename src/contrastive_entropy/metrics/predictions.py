@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from contrastive_entropy.mixtures.full import FullCovarianceMixture
-from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.mixtures.full import Mixture
 from contrastive_entropy.numerics.gaussian import squared_distances
 
 NEIGHBORS, WIDTH = 20, 0.05
@@ -29,7 +28,7 @@ class Predictions:
         given: (n, k) what it was predicted from, on comparable scales; None: nothing, and tightness is not asked for.
     """
 
-    laws: GaussianMixture | FullCovarianceMixture
+    laws: Mixture
     y: Tensor
     given: Tensor | None = None
 

@@ -234,6 +234,9 @@ class FullCovarianceMixture:
         return self.log_inner(self)
 
 
+Mixture = GaussianMixture | FullCovarianceMixture
+
+
 def _log_normal(offsets: Tensor, factor: Tensor) -> Tensor:
     """Log N(u; L L^T) of (..., d) offsets and (..., d, d) factors."""
     size = torch.broadcast_shapes(offsets.shape[:-1], factor.shape[:-2])

@@ -59,6 +59,11 @@ class Bound:
         """The loss: minus the value, (...), differentiable."""
         return -self.value
 
+    def mean(self) -> "Bound":
+        """The mean over a batch, of value, limit and terms."""
+        terms = {name: term.mean() for name, term in self.terms.items()}
+        return Bound(self.value.mean(), lambda: self.limit.mean(), terms)
+
     def backward(self) -> None:
         """Add the gradient of the loss, `-bound`, to the parameters, so that a step of an optimiser raises the value.
 

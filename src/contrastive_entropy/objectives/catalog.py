@@ -3,6 +3,7 @@
 Command line, settings, experiments and documentation read it here. A new objective is one entry of a tuple.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -260,16 +261,10 @@ GIVEN_OBJECTIVES = (
 """Objectives on the law of y given what the user gives."""
 
 SAMPLING_OBJECTIVES = (
-    Objective(
-        "debiased_nuclear_norm",
-        "samples instead of a mixture: one norm for every class, or for x and y together where x are numbers",
-        "(E20)",
-        partial(density.debiased_nuclear_norm, paired=True),
+    dataclasses.replace(
+        next(objective for objective in DENSITY_OBJECTIVES if objective.looks),
+        says="samples instead of a mixture: one norm for every class, or for x and y together where x are numbers",
         on=GIVEN,
-        options=(Option("smoothing", _SMOOTHING, 1e-4, least=0), _TOLERANCE),
-        draws=2,
-        debiased=True,
-        looks=True,
     ),
     Objective(
         "energy_score",

@@ -10,12 +10,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from contrastive_entropy.mixtures.full import FullCovarianceMixture
+from contrastive_entropy.mixtures.full import FullCovarianceMixture, Mixture
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.numerics.gaussian import log_normalizer, squared_distances
 from contrastive_entropy.objectives.bound import Bound, objective
-
-Mixture = GaussianMixture | FullCovarianceMixture
 
 NODES = 16
 """Of a quadrature for each component where y has one coordinate, and draws for each component where it has more."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.given import some_given
 from contrastive_entropy.data.schema import Column, Schema, Table
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.contract import Kind, Step
@@ -61,9 +62,7 @@ def sample(
     if from_density:
         raise InputError("`from_density` is for generators; a predicted law is drawn from as it is: leave it out")
     if given is None:
-        known = dataset().train.given
-        assert known is not None
-        given = known[torch.randint(len(known), (count,), generator=generator)]
+        given = some_given(dataset(), count, generator=generator)
     if isinstance(network, ConditionalSampler):
         return network.draw(given, generator=generator)
     return network(given).sample(1, generator=generator).squeeze(-2)

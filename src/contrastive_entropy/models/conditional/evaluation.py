@@ -13,7 +13,7 @@ from contrastive_entropy.metrics.catalog import PREDICTION_METRICS, figures
 from contrastive_entropy.metrics.diagnosis import diagnose_predictions
 from contrastive_entropy.metrics.evaluation import MODEL, Evaluation, Headline, Table
 from contrastive_entropy.metrics.predictions import Predictions
-from contrastive_entropy.mixtures.full import FullCovarianceMixture
+from contrastive_entropy.mixtures.full import FullCovarianceMixture, Mixture
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models.conditional.classes import evaluate_classes
 from contrastive_entropy.models.conditional.network import MixtureDensityNetwork, spacing_of
@@ -102,7 +102,7 @@ def _evaluate_predictions(run: Run, dataset: Dataset, seed: int) -> Evaluation:
     )
 
 
-def _variances(laws: GaussianMixture | FullCovarianceMixture) -> Tensor:
+def _variances(laws: Mixture) -> Tensor:
     """(n, m, d) of every coordinate by itself."""
     if isinstance(laws, FullCovarianceMixture):
         return laws.cholesky.square().sum(-1)

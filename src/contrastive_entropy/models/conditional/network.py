@@ -6,12 +6,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from contrastive_entropy.mixtures.full import FullCovarianceMixture
+from contrastive_entropy.mixtures.full import FullCovarianceMixture, Mixture
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.networks.members import Members
 from contrastive_entropy.numerics.robust import robust_moments
-
-Mixture = GaussianMixture | FullCovarianceMixture
 
 FLOOR = 1e-3
 """Least deviation of a component, in deviations of the target."""

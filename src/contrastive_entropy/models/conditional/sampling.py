@@ -139,10 +139,7 @@ class SamplerStep:
     def _bound(self, points: Tensor, samples: Tensor, variance: float) -> Bound:
         """The mean over classes, if they have a bound each."""
         p, q = GaussianMixture(points, variance), GaussianMixture(samples, variance)
-        bound = self.choice.objective.bound(p, q, **dict(self.choice.options))
-        return Bound(
-            bound.value.mean(), lambda: bound.limit.mean(), {name: term.mean() for name, term in bound.terms.items()}
-        )
+        return self.choice.objective.bound(p, q, **dict(self.choice.options)).mean()
 
 
 def _some_of(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:

@@ -7,8 +7,9 @@ from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.schema import Schema
 from contrastive_entropy.fitting.contract import Answer, Batch, Now, Outcome
 from contrastive_entropy.fitting.plan import Plan
+from contrastive_entropy.mixtures.full import Mixture
 from contrastive_entropy.mixtures.mixture import GaussianMixture
-from contrastive_entropy.models.conditional.network import Mixture, MixtureDensityNetwork, mixture_of, parts_of
+from contrastive_entropy.models.conditional.network import MixtureDensityNetwork, mixture_of, parts_of
 from contrastive_entropy.models.conditional.settings import DROPPING, FULL, ConditionalPlan
 from contrastive_entropy.objectives.bound import Bound
 from contrastive_entropy.objectives.catalog import GIVEN_OBJECTIVES, parse
@@ -100,7 +101,4 @@ class ConditionalStep:
         """Nothing of the moment is kept."""
 
     def _bound(self, p: GaussianMixture, q: Mixture, moment: dict[str, float]) -> Bound:
-        bound = self.choice.objective.bound(p, q, **dict(self.choice.options), **moment)
-        return Bound(
-            bound.value.mean(), lambda: bound.limit.mean(), {name: t.mean() for name, t in bound.terms.items()}
-        )
+        return self.choice.objective.bound(p, q, **dict(self.choice.options), **moment).mean()
