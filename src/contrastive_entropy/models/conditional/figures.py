@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.data.schema import image_shape_of
+from contrastive_entropy.data.schema import Table, image_shape_of
 from contrastive_entropy.fitting.run import METRICS, Run
 from contrastive_entropy.metrics.evaluation import Evaluation
 from contrastive_entropy.mixtures.mixture import GaussianMixture
@@ -205,7 +205,8 @@ def training_figure(run: Run) -> Figure:
         last = float(columns["step"][columns["gamma"] > 0].max())
         axis.axvspan(float(columns["step"][0]), last, color=FALLING_COLOR, label="gamma falls", zorder=0)
         axis.legend()
-    shown = ("-energy score", "units of y") if run.plan.model.samples else ("log-likelihood", "nats per row")
+    units = "deviations of y" if isinstance(run.schema, Table) else "units of y"
+    shown = ("-energy score", units) if run.plan.model.samples else ("log-likelihood", "nats per row")
     axis.set(xlabel="step", ylabel=shown[1], title=f"{run.plan.objective}: {shown[0]} of batches")
     bare(axis)
     return figure
