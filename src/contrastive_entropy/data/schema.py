@@ -1,12 +1,15 @@
 """What the numbers of a data set are: images, or the columns of a table. The one place that encodes and decodes."""
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Union
 
 import torch
 from torch import Tensor
 
 from contrastive_entropy.errors import InputError
+
+if TYPE_CHECKING:
+    from contrastive_entropy.data.mixed import MixedTable
 
 COLUMN_KINDS = ("number", "whole number", "category", "date")
 """Kinds of columns. Tables hold numbers so far; the other kinds have their place here for the tables to come."""
@@ -170,7 +173,7 @@ class Table:
         return mean, deviation
 
 
-Schema = Images | Table
+Schema = Union[Images, Table, "MixedTable"]  # noqa: UP007  # pandas is loaded where such a table is
 
 
 def difference(schema: Schema, data: Schema, *, names: tuple[str, str]) -> str | None:
@@ -209,6 +212,10 @@ def schema_from(value: dict[str, Any]) -> Schema:
     Raises:
         KeyError, TypeError: it is none.
     """
+    if "mixed" in value:
+        from contrastive_entropy.data.mixed import mixed_from
+
+        return mixed_from(value)
     if "columns" in value:
         return Table(tuple(_column(column) for column in value["columns"]), bool(value["named"]))
     return Images(**value)

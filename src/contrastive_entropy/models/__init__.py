@@ -10,8 +10,9 @@ from contrastive_entropy.fitting.settings import changed, refuse_useless
 from contrastive_entropy.models.autoencoder import AUTOENCODER, AutoencoderSettings
 from contrastive_entropy.models.conditional import CONDITIONAL, ConditionalSettings
 from contrastive_entropy.models.generator import GENERATOR, GeneratorSettings
+from contrastive_entropy.models.table import TABLE, TableSettings
 
-KINDS = (GENERATOR, CONDITIONAL, AUTOENCODER)
+KINDS = (GENERATOR, TABLE, CONDITIONAL, AUTOENCODER)
 """All there are, in the order of `fit --help`."""
 
 
@@ -39,7 +40,7 @@ def fit(
     """Train a model into a run folder, as `contrastive-entropy fit` does.
 
     Args:
-        settings: `GeneratorSettings`, `ConditionalSettings` or `AutoencoderSettings`, which name the data, too.
+        settings: `GeneratorSettings`, `TableSettings`, `ConditionalSettings` or `AutoencoderSettings`, which name the data, too.
         out: the run folder; made, with its parents.
         machine: where it runs; None is the defaults.
         overwrite: replace a run that is there.
@@ -76,6 +77,7 @@ __all__ = [
     "AutoencoderSettings",
     "ConditionalSettings",
     "GeneratorSettings",
+    "TableSettings",
     "fit",
     "kind_of",
     "open_run",

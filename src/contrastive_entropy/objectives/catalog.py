@@ -15,7 +15,7 @@ from contrastive_entropy.errors import InputError, suggestion
 from contrastive_entropy.mixtures.joint import JointMixture
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.numerics.polar import TOLERANCE
-from contrastive_entropy.objectives import conditional, density, hoelder, peers
+from contrastive_entropy.objectives import conditional, density, discrete, hoelder, peers
 from contrastive_entropy.objectives.bound import Bound
 
 DENSITY, CONDITIONAL, GIVEN = "p(x)", "p(x|y)", "p(y|given x)"
@@ -259,6 +259,29 @@ GIVEN_OBJECTIVES = (
     ),
 )
 """Objectives on the law of y given what the user gives."""
+
+CELL_OBJECTIVES = (
+    Objective(
+        "log_likelihood",
+        "maximum likelihood of every column given others: the default",
+        "(E16)",
+        discrete.discrete_hoelder,
+        on=GIVEN,
+        sees_variance=False,
+        limited=False,
+    ),
+    Objective(
+        "pointwise_hoelder",
+        "the Hoelder family at one gamma; at 1 it is the normalised inner product with the value that came",
+        "(E22)",
+        discrete.discrete_hoelder,
+        on=GIVEN,
+        sees_variance=False,
+        limited=False,
+        options=(_GAMMA,),
+    ),
+)
+"""Objectives on the law of a table's column, over cells, given others."""
 
 SAMPLING_OBJECTIVES = (
     dataclasses.replace(

@@ -1,0 +1,218 @@
+"""Values of a table's columns as cells: single values where they repeat, intervals of like counts where they do not."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from contrastive_entropy.data.mixed import MixedTable
+
+PARTS = 8
+"""Pieces of an interval, between quantiles; inside a piece values are drawn evenly."""
+
+MOST_VALUES, REPEATS = 1024, 5
+"""A number whose values repeat so often on average, and are no more than so many, has a cell for each value."""
+
+MOST_INTERVALS, ROWS_EACH = 512, 20
+"""Intervals of a number, at most, and rows in each, at least."""
+
+ATOM_SHARE, ATOM_ROWS = 0.005, 5
+"""A value that so many rows have exactly has a cell of its own."""
+
+EMPTY = -30.0
+"""The log share of a cell that no training row is in."""
+
+
+@dataclass(frozen=True)
+class ColumnCells:
+    """The cells of one column.
+
+    Args:
+        knots: (k, PARTS + 1) float64, rising along a row: the quantiles of each cell's values, all equal where it has one.
+        shares: (k,) of the training rows, without those where the value is missing.
+        ordered: whether the cells are numbers in rising order.
+        missing: whether one more cell, the last, stands for a missing value.
+        share_missing: of the training rows.
+    """
+
+    knots: np.ndarray
+    shares: np.ndarray
+    ordered: bool
+    missing: bool
+    share_missing: float
+
+    @property
+    def count(self) -> int:
+        """Cells, with that of missing values."""
+        return len(self.knots) + self.missing
+
+
+def cells_of(schema: MixedTable, points: Tensor) -> list[ColumnCells]:
+    """The cells of every column that is learnt.
+
+    Args:
+        schema: of the table.
+        points: (n, d) float64 training rows, NaN where a value is missing.
+    """
+    values = points.numpy()
+    found = []
+    for index, column in enumerate(schema.mixed):
+        if not column.learnt:
+            continue
+        numbers = values[:, index]
+        present = numbers[~np.isnan(numbers)]
+        gone = len(numbers) - len(present)
+        if column.numeric:
+            knots, counts = _cells(np.clip(present, column.low, column.high))
+        else:
+            levels = np.arange(len(column.levels), dtype=np.float64)
+            knots = np.repeat(levels[:, None], PARTS + 1, 1)
+            counts = np.bincount(present.astype(np.int64), minlength=len(levels))
+        shares = counts / max(len(numbers), 1)
+        found.append(ColumnCells(knots, shares, column.numeric, column.missing, gone / max(len(numbers), 1)))
+    return found
+
+
+def _cells(present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Knots and counts of a number's cells, in rising order."""
+    values, counts = np.unique(present, return_counts=True)
+    if not len(values):
+        return np.zeros((1, PARTS + 1)), np.zeros(1, dtype=np.int64)
+    if len(values) <= MOST_VALUES and len(values) * REPEATS <= len(present):
+        return np.repeat(values[:, None], PARTS + 1, 1), counts
+    heavy = counts >= max(ATOM_ROWS, math.ceil(ATOM_SHARE * len(present)))
+    rest = np.repeat(values[~heavy], counts[~heavy])
+    blocks = [np.repeat(values[heavy][:, None], PARTS + 1, 1)]
+    sizes = [counts[heavy]]
+    if len(rest):
+        intervals = min(max(len(rest) // ROWS_EACH, 1), MOST_INTERVALS)
+        edges = np.quantile(rest, np.linspace(0, 1, intervals * PARTS + 1))
+        index = np.arange(intervals)[:, None] * PARTS + np.arange(PARTS + 1)
+        knots = edges[index]
+        kept = np.concatenate([knots[1:, 0] > knots[:-1, 0], [True]])  # repeated values fill whole intervals
+        blocks.append(knots[kept])
+        sizes.append(np.bincount(_between(knots[kept], rest), minlength=int(kept.sum())))
+    knots, sizes_ = np.concatenate(blocks), np.concatenate(sizes)
+    order = np.argsort(knots.mean(1), kind="stable")
+    return knots[order], sizes_[order]
+
+
+def _between(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The interval of each value."""
+    return np.clip(np.searchsorted(knots[:, 0], values, side="right") - 1, 0, len(knots) - 1)
+
+
+class CellTable(torch.nn.Module):
+    """The cells of all columns as buffers: values to cells and back, on the CPU.
+
+    Args:
+        counts: cells of each column, with those of missing values.
+        ordered: whether a column's cells are numbers in rising order.
+        missing: whether its last cell stands for a missing value.
+    """
+
+    knots: Tensor
+    log_shares: Tensor
+    scores: Tensor
+
+    def __init__(self, counts: Sequence[int], ordered: Sequence[bool], missing: Sequence[bool]) -> None:
+        super().__init__()
+        self.counts, self.ordered, self.missing = tuple(counts), tuple(ordered), tuple(missing)
+        total = sum(self.counts)
+        self.starts = tuple(np.cumsum([0, *self.counts])[:-1].tolist())
+        self.register_buffer("knots", torch.zeros(total, PARTS + 1, dtype=torch.float64))
+        self.register_buffer("log_shares", torch.zeros(total))
+        self.register_buffer("scores", torch.zeros(total, PARTS + 1))
+
+    def place(self, columns: Sequence[ColumnCells]) -> None:
+        """Set what the training rows give: knots, shares, and the normal scores of the knots.
+
+        The score of a value is the normal quantile of the share of rows below it: 0 in the middle, about 2 at the top
+        2.5%, whatever the unit and the tails.
+        """
+        for start, column in zip(self.starts, columns, strict=True):
+            stop = start + len(column.knots)
+            self.knots[start:stop] = torch.from_numpy(column.knots)
+            shares = np.concatenate([column.shares, [column.share_missing] if column.missing else []])
+            with np.errstate(divide="ignore"):
+                logs = np.maximum(np.log(shares), EMPTY)
+            self.log_shares[start : start + column.count] = torch.from_numpy(logs)
+            if column.ordered:
+                self.scores[start:stop] = _scores(torch.from_numpy(column.shares), column.knots)
+
+    def find(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Values to cells and normal scores.
+
+        Args:
+            points: (n, c) float64 of the learnt columns; NaN is missing.
+
+        Returns:
+            (n, c) int64 indices among the column's cells, and (n, c) float32 scores, 0 where there is no order.
+        """
+        cells = torch.zeros(points.shape, dtype=torch.int64)
+        scores = torch.zeros(points.shape)
+        for index, (start, count) in enumerate(zip(self.starts, self.counts, strict=True)):
+            values, absent = points[:, index].nan_to_num(), points[:, index].isnan()
+            known = count - self.missing[index]
+            found = self._cell(values, start, known) if self.ordered[index] else values.long()
+            cells[:, index] = torch.where(absent, count - 1, found)
+            if self.ordered[index]:
+                score = _interpolated(values, self.knots[start + found], self.scores[start + found].double())
+                scores[:, index] = torch.where(absent, 0.0, score).float()
+        return cells, scores
+
+    def _cell(self, values: Tensor, start: int, count: int) -> Tensor:
+        """The cell whose values are nearest."""
+        low, high = self.knots[start : start + count, 0], self.knots[start : start + count, -1]
+        after = torch.searchsorted(low.contiguous(), values.contiguous(), right=True).clamp(1, count)
+        before = (after - 1).clamp(0, count - 1)
+        after = after.clamp_max(count - 1)
+        return torch.where((values - high[before]).clamp_min(0) <= (low[after] - values).abs(), before, after)
+
+    def values(self, index: int, cells: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Values and scores of cells of one column, drawn inside intervals; NaN is missing.
+
+        Args:
+            index: of the column among the learnt ones.
+            cells: (n,) int64.
+            generator: of the draws.
+
+        Returns:
+            (n,) float64 values and (n,) float32 scores.
+        """
+        absent = cells == self.counts[index] - 1 if self.missing[index] else torch.zeros_like(cells, dtype=torch.bool)
+        rows = self.starts[index] + torch.where(absent, 0, cells)
+        at = torch.rand(len(cells), generator=generator, dtype=torch.float64) * PARTS
+        left = at.floor().long().clamp_max(PARTS - 1)
+        knots, scores = self.knots[rows], self.scores[rows].double()
+        value, score = (_at(table, left, at - left) for table in (knots, scores))
+        return torch.where(absent, torch.nan, value), torch.where(absent, 0.0, score).float()
+
+
+def _scores(shares: Tensor, knots: np.ndarray) -> Tensor:
+    """(k, PARTS + 1) normal scores of the knots; a single value has that of its middle."""
+    total = shares.sum().clamp_min(1e-12)
+    upper = shares.cumsum(0) / total
+    lower = upper - shares / total
+    ranks = lower[:, None] + (upper - lower)[:, None] * torch.linspace(0, 1, PARTS + 1, dtype=torch.float64)
+    single = torch.from_numpy(knots[:, 0] == knots[:, -1])
+    ranks = torch.where(single[:, None], ((lower + upper) / 2)[:, None], ranks)
+    return (2**0.5 * torch.erfinv((2 * ranks - 1).clamp(-1 + 1e-4, 1 - 1e-4))).float()
+
+
+def _interpolated(values: Tensor, knots: Tensor, scores: Tensor) -> Tensor:
+    """The score of each value (n,) between its cell's knots (n, PARTS + 1)."""
+    piece = (values[:, None] >= knots[:, 1:-1]).sum(1)
+    low, high = (knots.gather(1, (piece + side)[:, None]).squeeze(1) for side in (0, 1))
+    width = high - low
+    share = torch.where(width > 0, (values - low) / width.clamp_min(1e-300), 0.5).clamp(0, 1)
+    return _at(scores, piece, share)
+
+
+def _at(table: Tensor, left: Tensor, share: Tensor) -> Tensor:
+    """Between column `left` of each row and the next, at a share of the way."""
+    low, high = (table.gather(1, (left + side)[:, None]).squeeze(1) for side in (0, 1))
+    return low + (high - low) * share
