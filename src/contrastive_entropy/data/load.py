@@ -74,7 +74,7 @@ def load(
     if points is not None and points < len(dataset.train):
         order = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(seed))
         dataset = dataclasses.replace(dataset, train=dataset.train.rows(order[:points].sort().values))
-    return _standardized(dataset) if standardize else dataset
+    return _standardized(dataset) if standardize else _shifted(dataset)
 
 
 def _loaded(
@@ -112,7 +112,17 @@ def _loaded(
 def _standardized(dataset: Dataset) -> Dataset:
     if isinstance(dataset.schema, Images):
         raise _images_refused(dataset.name)
-    schema = dataset.schema.standardizing(dataset.train.points)
+    return _encoded(dataset, dataset.schema.standardizing(dataset.train.points))
+
+
+def _shifted(dataset: Dataset) -> Dataset:
+    """In single precision, without the offsets that it could not hold."""
+    if isinstance(dataset.schema, Images) or dataset.train.points.dtype == torch.float32:
+        return dataset
+    return _encoded(dataset, dataset.schema.shifting(dataset.train.points))
+
+
+def _encoded(dataset: Dataset, schema: Table) -> Dataset:
     train, held_out = (
         dataclasses.replace(part, points=schema.encode(part.points)) for part in (dataset.train, dataset.held_out)
     )
@@ -132,7 +142,8 @@ def read_points(path: Path, *, double: bool = False, header: bool | None = None)
         header: as in `load`.
 
     Returns:
-        (n, d) float32, or float64, and their schema; images are flattened channels first.
+        (n, d) float32, or float64 where it was asked for or float32 would blur a column, and their schema: columns as they
+        are. Images are flattened channels first.
 
     Raises:
         InputError: content that cannot be used; the message says where and why.
@@ -159,6 +170,7 @@ def read_points(path: Path, *, double: bool = False, header: bool | None = None)
     if np.abs(points).max() > np.finfo(np.float32).max:
         raise InputError(f"{path}: holds values beyond the range of float32 (3.4e38); rescale the columns")
     schema = images or Table.of(points.shape[1], names)
+    double = double or (isinstance(schema, Table) and schema.shifting(points).shifted)
     return torch.from_numpy(points.astype(np.float64 if double else np.float32)), schema
 
 
@@ -182,7 +194,7 @@ def load_points(
 
     Args:
         source, seed, data_root: as in `load`.
-        double: points of a file as float64.
+        double: points of a file as float64, which they are in any case where float32 would blur a column.
 
     Returns:
         (n, d) floating point, a tensor, or a memory map for an .npy file of points; and their schema.
@@ -207,7 +219,8 @@ def load_pair(
 
     Args:
         source, against, seed, data_root: as in `load_points`; None compares with nothing.
-        standardize: both to mean 0 and deviation 1 of the first one's columns.
+        standardize: both to mean 0 and deviation 1 of the first one's columns; else its offsets are taken off both, where
+            float32 would blur a column.
 
     Raises:
         InputError: as `load`, `refuse_unlike` and, standardized, `Table.encode`.
@@ -217,20 +230,32 @@ def load_pair(
     sources = [source] if against is None else [source, against]
     roots = roots_of(data_root, *sources)
     p, schema = load_points(source, seed=seed, data_root=roots[0], double=standardize)
+    if standardize and isinstance(schema, Images):
+        raise _images_refused(source)
+    if isinstance(schema, Table):
+        schema = schema.standardizing(torch.as_tensor(p)) if standardize else schema.shifting(p)
+    double = schema.standardized or schema.shifted
     q = None
     if against is not None:
-        q, other = load_points(against, seed=seed, data_root=roots[-1], double=standardize)
+        q, other = load_points(against, seed=seed, data_root=roots[-1], double=double)
         if isinstance(schema, Images) and isinstance(other, Table) and schema.dimension == other.dimension:
             refuse_unlike(q, other, schema, names=(against, source))  # rows of numbers may be the pixels of images
         else:
             refuse_unlike(p, schema, other, names=(source, against))
-    if standardize:
-        if isinstance(schema, Images):
-            raise _images_refused(source)
-        schema = schema.standardizing(torch.as_tensor(p))
-        q = None if q is None else schema.encode(torch.as_tensor(q), str(against))
-        p = schema.encode(torch.as_tensor(p))
+    if double:
+        q = None if q is None else _single(q, schema, str(against))
+        p = _single(p, schema)
+    elif isinstance(q, Tensor):
+        q = q.float()
     return p, q, schema
+
+
+def _single(points: Points, schema: Schema, name: str | None = None) -> Tensor:
+    """Encoded in float32, a memory map by and by."""
+    if isinstance(points, Tensor):
+        return schema.encode(points, name)
+    slices = (points[start : start + 65_536] for start in range(0, len(points), 65_536))
+    return torch.cat([schema.encode(torch.from_numpy(np.array(part)), name) for part in slices])
 
 
 def refuse_unlike(points: Points, schema: Schema, data: Schema, *, names: tuple[str, str]) -> None:
