@@ -90,6 +90,8 @@ def test_sets_of_two_kinds_are_refused(files):
 def test_an_offset_beyond_single_precision_is_said(files, caplog):
     np.savetxt(files / "far.csv", 1e7 + np.load(files / "a.npy"), delimiter=",", fmt="%.18g")
     measure(str(files / "far.csv"), variance=np.float32(0.5), out=files / "far.json")
+    assert not caplog.text  # the offset is taken off
+    measure(str(files / "a.npy"), str(files / "far.csv"), variance=0.5)  # and cannot be where the data have none
     assert "column 0, counted from 0, lies near 1e+07" in caplog.text
     assert json.loads((files / "far.json").read_text())["variance"] == 0.5
 

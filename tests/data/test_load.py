@@ -71,8 +71,8 @@ def bad_file(folder, kind):
         np.savez(folder / "x.npz", a=good, b=good)
         return folder / "x.npz"
     if kind == "suffix":
-        (folder / "x.txt").write_text("1 2")
-        return folder / "x.txt"
+        (folder / "x.doc").write_text("1 2")
+        return folder / "x.doc"
     if kind.startswith("damaged"):
         suffix = kind.split()[1]
         (folder / f"x{suffix}").write_bytes(b"not really")
@@ -100,12 +100,12 @@ def bad_file(folder, kind):
         ("text", r"column 'b' holds text .'hello' in row 4, counted from 0."),
         ("blank", r"1 of 25 rows hold NaN .* .rows 4,"),
         ("no rows", "holds no rows"),
-        ("nothing", r"not a readable \.csv file"),
+        ("nothing", "is empty, it holds no rows"),
         ("ragged", r"not a readable \.csv file .*line 3"),
-        ("latin", r"not a readable \.csv file"),
-        ("pickle", r"not a readable \.npy file"),
+        ("latin", "1 rows are too few"),
+        ("pickle", "holds Python objects, the first of type dict"),
         ("arrays", r"holds 2 arrays .a, b.; expected a single one, or one named 'samples'"),
-        ("suffix", r"cannot read files of type \.txt; expected \.npy"),
+        ("suffix", r"cannot read files of type \.doc; expected \.npy"),
         ("damaged .npy", r"not a readable \.npy file"),
         ("damaged .npz", r"not a readable \.npz file"),
         ("damaged .parquet", r"not a readable \.parquet file"),

@@ -5,7 +5,7 @@ import torch
 
 from contrastive_entropy import InputError
 from contrastive_entropy.data.load import load, read_points
-from contrastive_entropy.data.tables import column_names, csv_bytes
+from contrastive_entropy.data.tables import csv_bytes
 from files import NUMBERS, all_rows, csv_file, load_unless_refused, write
 
 RNG = np.random.default_rng(0)
@@ -17,17 +17,6 @@ def test_csv_without_header_integers_and_booleans(tmp_path):
     table = pd.DataFrame({"a": pd.array(range(20), dtype="Int64"), "b": [True, False] * 10})
     table.to_parquet(tmp_path / "t.parquet")
     assert load(tmp_path / "t.parquet").train.points[:, 1].unique().tolist() == [0, 1]
-
-
-def test_numbers_that_may_name_columns_are_pointed_at(tmp_path):
-    rows = "\n".join(",".join(f"{x:.3f}" for x in row) for row in RNG.random((20, 3)))
-    (tmp_path / "spectra.csv").write_text("400,410,420\n" + rows)
-    with pytest.warns(UserWarning, match="the first line, 400, 410, 420, was read as a point"):
-        points, _ = read_points(tmp_path / "spectra.csv")
-    assert points[0].tolist() == [400, 410, 420]
-    for first in ("400,420,410", "0.5,1,2", "0,1,2"):
-        (tmp_path / "x.csv").write_text(first + "\n" + rows)
-        read_points(tmp_path / "x.csv")
 
 
 @pytest.mark.parametrize(("dtype", "expected"), [("Int64", [0, 1]), ("boolean", [0, 1]), ("Float32", [0, 1])])
@@ -47,9 +36,10 @@ def test_nullable_parquet_columns(tmp_path, dtype, expected):
         ("\n" + NUMBERS, 20),
         (NUMBERS.encode("utf-8-sig"), 20),
         (("a,b\n" + NUMBERS).encode("utf-8-sig"), 20),
+        (NUMBERS.encode("utf-16"), 20),
         ("\na,b\n" + NUMBERS, 20),
     ],
-    ids=["plain", "header", "blank line", "byte order mark", "byte order mark, header", "blank line, header"],
+    ids=["plain", "header", "blank line", "byte order mark", "byte order mark, header", "utf-16", "blank line, header"],
 )
 def test_every_row_of_a_csv_is_read(tmp_path, text, rows):
     whole = all_rows(load(csv_file(tmp_path, text)))
@@ -72,11 +62,10 @@ def test_a_header_shorter_than_the_rows_drops_no_column(tmp_path, header):
     ("text", "message"),
     [
         ("", r"x\.csv: .*(empty|[Nn]o columns)"),
-        ("a,b\n", r"x\.csv: (the array is empty|0 rows|holds no rows)"),
+        ("a,b\n", r"x\.csv: names the columns a, b and holds no rows"),
         (b"\x00\x01\x02" * 50, r"x\.csv: (not a readable \.csv file \((?!attempt)|the array is empty|0 rows|holds no)"),
         ("1,2\n3,4\n5,6,7\n" + NUMBERS, "Expected 2 fields in line 3, saw 3"),
-        (("a,b\n" + NUMBERS).encode() + b"\n\xe9,1", r"not a readable \.csv file \('utf-8' codec can't decode"),
-        (NUMBERS.encode("utf-16"), r"not a readable \.csv file \('utf-8' codec can't decode"),
+        (("a,b\n" + NUMBERS).encode() + b"\n\xe9,1", r"column 'a' holds text \('é' in row 20,"),
         ("a,b\n1,\n" + NUMBERS, r"1 of 21 rows hold NaN .*\(rows 0, counted from 0\)"),
         ("a,b\n1\n" + NUMBERS, r"1 of 21 rows hold NaN .*\(rows 0, counted from 0\)"),
         ("a,b\n1,1e400\n" + NUMBERS, r"1 of 21 rows hold NaN or infinite values"),
@@ -93,13 +82,11 @@ def test_a_header_shorter_than_the_rows_drops_no_column(tmp_path, header):
             "a,b,\n" + "1,2,\n" * 20,
             "its last column is empty, as commas at the ends of the lines make one; remove them",
         ),
-        ("0.5 0.25\n" * 20, "values are parted by ' ': expected commas"),
-        ("5;0,5;0\n" * 20, "values are parted by ';': expected commas"),
     ],
     ids=[
-        *("empty", "header only", "binary", "long row", "latin-1 later", "utf-16", "blank cell", "short row"),
+        *("empty", "header only", "binary", "long row", "latin-1 later", "blank cell", "short row"),
         *("overflow", "dates", "no header", "long field", "blank truth value", "late text"),
-        *("shuffled index", "trailing commas", "spaces", "decimal commas"),
+        *("shuffled index", "trailing commas"),
     ],
 )
 def test_csv_files_that_cannot_be_used(tmp_path, text, message):
@@ -124,10 +111,12 @@ def test_columns_named_by_their_numbers(tmp_path):
 
 def test_dates_objects_and_images_out_of_range_are_refused(tmp_path):
     pd.DataFrame({"when": pd.date_range("2020-01-01", periods=20)}).to_parquet(tmp_path / "x.parquet")
-    with pytest.raises(InputError, match=r"column 'when' holds datetime64\S*; expected numbers"):
+    with pytest.raises(InputError, match=r"column 'when' holds datetime64\S* .*; expected numbers.*`fit table` learns"):
         load(tmp_path / "x.parquet")
     np.save(tmp_path / "o.npy", np.array([[None, 1]] * 20))
-    with pytest.raises(InputError, match=r"o\.npy: .*it holds Python objects, not numbers"):
+    with pytest.raises(
+        InputError, match=r"o\.npy: the array holds Python objects, the first of type NoneType; expected"
+    ):
         load(tmp_path / "o.npy")
     path = write(tmp_path / "x.npy", np.linspace(-1, 1, 12 * 20).reshape(12, 4, 5))
     with pytest.raises(InputError, match=r"float64 with values from -1 to 1; expected floats in \[0, 1\], or uint8"):
@@ -146,7 +135,7 @@ def test_a_table_written_is_read_back(tmp_path, columns):
     path = tmp_path / "points.csv"
     path.write_bytes(csv_bytes(points, columns))
     assert torch.equal(read_points(path)[0], points)
-    assert column_names(path) == (None if columns == ("2019", "2020") else columns)
+    assert read_points(path)[1].names == (None if columns == ("2019", "2020") else columns)
     double = points.double() + torch.tensor([1.0, 1.7e9])
     path.write_bytes(csv_bytes(double, columns))
     assert len(path.read_text().splitlines()[-1].split(",")[1]) < 15

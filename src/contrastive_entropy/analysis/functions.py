@@ -9,7 +9,7 @@ from torch import Tensor
 
 from contrastive_entropy.data.load import load_pair
 from contrastive_entropy.data.scales import NOWHERE_NEAR, default_variance
-from contrastive_entropy.data.schema import image_shape_of
+from contrastive_entropy.data.schema import Schema, image_shape_of
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.mixtures.decomposition import Decomposition, decompose
 from contrastive_entropy.mixtures.mixture import GaussianMixture
@@ -71,14 +71,15 @@ def decompose_data(
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(paths[0], png_bytes(scree_figure(found)))
         write_atomically(paths[1], png_bytes(functions_figure(found, shown, image_shape_of(schema))))
-        write_atomically(paths[2], _arrays(found, x, z, shown, chosen))
+        write_atomically(paths[2], _arrays(found, schema, (x, z), shown, chosen))
     except OSError as error:
         raise InputError(f"cannot write to {out} ({error.strerror}); choose another `out`") from error
     return chosen, paths
 
 
-def _arrays(found: Decomposition, x: Tensor, z: Tensor, count: int, variance: float) -> bytes:
-    """decomposition.npz, with so many of the functions."""
+def _arrays(found: Decomposition, schema: Schema, points: tuple[Tensor, Tensor], count: int, variance: float) -> bytes:
+    """decomposition.npz, with so many of the functions; the points with the offsets of their columns."""
+    x, z = map(schema.decode, points) if schema.shifted else points
     stream = io.BytesIO()
     np.savez(
         stream,

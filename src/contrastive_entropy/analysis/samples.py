@@ -96,7 +96,9 @@ def evaluate_files(
     root, samples_root = roots_of(data_root, data, samples)
     share = HELD_OUT if held_out is None else held_out
     dataset = load(data, seed=seed, data_root=root, held_out=share, standardize=standardize)
-    points, schema = load_points(samples, seed=seed, data_root=samples_root, double=standardize)
+    points, schema = load_points(
+        samples, seed=seed, data_root=samples_root, double=dataset.schema.standardized or dataset.schema.shifted
+    )
     chosen = _chosen(samples, points, dataset, seed)
     refuse_unlike(chosen, schema, dataset.schema, names=(samples, data))
     if (uneven := unevenness(dataset)) is not None:

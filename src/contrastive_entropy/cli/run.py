@@ -90,10 +90,12 @@ def _content(
         only = f", of which it shows {shown}" if number > shown else ""
         return png_bytes(samples_figure(points, run.schema)), only
     points, schema = run.schema.decode(points), run.given_schema
+    given = given if given is None or schema is None else schema.decode(given)
     names = list(run.schema.names or ()) if isinstance(run.schema, Table) else []
     if suffix == ".csv":
         if given is not None and schema is not None:
-            points = torch.cat([given.to(points.dtype), points], 1)
+            dtype = torch.promote_types(given.dtype, points.dtype)
+            points = torch.cat([given.to(dtype), points.to(dtype)], 1)
             names = [column.name for column in schema.columns] + (names or ["y"] * (len(points[0]) - schema.dimension))
         return csv_bytes(points, tuple(names) or None), ""
     shape = run.schema.shape if isinstance(run.schema, Images) else (-1,)

@@ -1,6 +1,8 @@
 """Arrays: .npy and .npz files, and what the shape and the type of an array say about its points."""
 
+import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,14 +21,63 @@ def map_points(path: Path) -> np.ndarray | None:
     try:
         array = np.lib.format.open_memmap(path, mode="r")
     except Exception as error:
+        if "Python objects" in str(error):
+            return None
         raise InputError(f"{path}: not a readable .npy file ({reason(error)})") from error
     return array if array.ndim == 2 and array.dtype in (np.float32, np.float64) and array.size else None
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """The array of an .npy file."""
+    """The array of an .npy file.
+
+    Raises:
+        InputError: it holds Python objects.
+    """
     with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        if version < (3, 0) and header(file)[2].hasobject:
+            raise InputError(f"{path}: the array holds Python objects{_first_object(file)}; {_INSTEAD}")
+        file.seek(0)
         return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+
+
+_INSTEAD = (
+    "expected numbers: save them as such, array.astype(float), a list in each row as rows of one length, and columns of "
+    "text as a table, .csv or .parquet"
+)
+
+
+def _first_object(file: Any) -> str:
+    """What the first object of a pickled array is, for a message; nothing of what the pickle names is loaded or called."""
+    try:
+        first = _Unpickler(file).load().flat[0]
+    except Exception:  # as damaged as it may be, the file is refused
+        return ""
+    return f", the first of type {type(first).__name__}"
+
+
+class _Unpickler(pickle.Unpickler):
+    """Makes arrays of builtin values, and empty objects in the place of all others."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name in ("_reconstruct", "scalar"):
+            made: Any = np.empty(0) if name == "_reconstruct" else np.float64(0)
+            return made.__reduce__()[0]
+        if module == "numpy" and name in ("ndarray", "dtype"):
+            return getattr(np, name)
+        return type(name, (_Empty,), {})
+
+
+class _Empty:
+    """An object of which only the name of its type is known."""
+
+    def __new__(cls, *_: Any, **__: Any) -> "_Empty":
+        return object.__new__(cls)
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def __setstate__(self, state: Any) -> None: ...
 
 
 def read_npz(path: Path) -> np.ndarray:
@@ -36,10 +87,13 @@ def read_npz(path: Path) -> np.ndarray:
         InputError: several arrays, none of that name.
     """
     with path.open("rb") as file, np.lib.npyio.NpzFile(file) as archive:
-        if "samples" in archive:
-            return np.asarray(archive["samples"])
-        if len(archive.files) == 1:
-            return np.asarray(archive[archive.files[0]])
+        if "samples" in archive or len(archive.files) == 1:
+            try:
+                return np.asarray(archive["samples" if "samples" in archive else archive.files[0]])
+            except ValueError as error:
+                if "allow_pickle" not in str(error):
+                    raise
+                raise InputError(f"{path}: the array holds Python objects; {_INSTEAD}") from error
         raise InputError(
             f"{path}: holds {len(archive.files)} arrays ({', '.join(archive.files[:5])}); "
             "expected a single one, or one named 'samples': save that array alone, e.g. as .npy"
@@ -95,6 +149,4 @@ def as_intensities(images: np.ndarray, path: Path | str) -> np.ndarray:
 
 def reason(error: Exception) -> str:
     """The first line of an error, for a message."""
-    if "allow_pickle" in str(error):
-        return "it holds Python objects, not numbers"
     return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -73,7 +73,7 @@ def conditions_of(values: Mapping[str, float | str], schema: Table) -> Tensor:
         schema: of the conditions.
 
     Returns:
-        (1, k) float32.
+        (1, k) float32, encoded.
 
     Raises:
         InputError: a column is missing or unknown, or a value cannot be used.
@@ -87,7 +87,8 @@ def conditions_of(values: Mapping[str, float | str], schema: Table) -> Tensor:
             raise InputError(f"`given`: no column {name!r}{suggestion(name, known)} (known: {', '.join(known)})")
     if missing := [name for name in known if name not in values]:
         raise InputError(f"`given` lacks {', '.join(missing)}: every column needs a value, as {known[0]}=VALUE")
-    return torch.tensor([[_value(values[column.name], column) for column in schema.columns]])
+    found = [[_value(values[column.name], column) for column in schema.columns]]
+    return schema.encode(torch.tensor(found, dtype=torch.float64))
 
 
 def _value(value: float | str, column: Column) -> float:

@@ -9,20 +9,21 @@ from torch import Tensor
 
 from contrastive_entropy.data.arrays import as_points, map_points, read_npy, read_npz, reason
 from contrastive_entropy.data.dataset import HELD_OUT, MOST_HELD_OUT, Dataset, Part, split
+from contrastive_entropy.data.frames import SUFFIXES, is_table
 from contrastive_entropy.data.hub import HUB, PREFIX, load_images
 from contrastive_entropy.data.images import IMAGE_SUFFIXES, read_images
 from contrastive_entropy.data.laws import LAWS, ROWS
 from contrastive_entropy.data.scales import Points
 from contrastive_entropy.data.schema import Images, Schema, Table, difference
-from contrastive_entropy.data.tables import column_names, read_csv, read_parquet
+from contrastive_entropy.data.tables import LEARNS, read_numbers
 from contrastive_entropy.data.toys import TOYS, sample_toy
 from contrastive_entropy.errors import InputError, suggestion
 
 STACKED = "stacked_mnist"
 """Three digits of MNIST, one per colour."""
 
-READERS = {".npy": read_npy, ".npz": read_npz, ".csv": read_csv, ".parquet": read_parquet}
-"""What reads a file, by its suffix."""
+READERS = {".npy": read_npy, ".npz": read_npz}
+"""What reads a file that is no table, by its suffix."""
 
 
 def load(
@@ -33,19 +34,21 @@ def load(
     data_root: str | Path | None = None,
     points: int | None = None,
     standardize: bool = False,
+    header: bool | None = None,
 ) -> Dataset:
     """Load a data set by name or path.
 
     Args:
         source: `digits`; a toy of `TOYS`; a table of `LAWS`; a data set of `HUB`; `stacked_mnist`; hub:owner/name, images
-            of the hub; or a path to .npy, .npz, .csv or .parquet with one point per row, or to a folder of images of one
-            size: see `read_points`.
+            of the hub; or a path to an array or a table with one point per row, or to a folder of images of one size: see
+            `read_points`.
         seed: of the toys' draws and of the split of files, from 0; `digits` is always split the same way.
         held_out: share of a file's points that is held out, in (0, 1); at least 1 point and at most 10,000.
         data_root: folder of copies of hub data sets (`mnist`), each in a folder of its name; None takes the hub.
         points: how many of the training points are taken, drawn with the seed; None is all. At least 10.
         standardize: shift and scale every column to mean 0 and deviation 1 over the training points, in float64; constant
             columns become 0.
+        header: whether the first line of a table holds the columns' names; None tells from the lines.
 
     Returns:
         Dataset. Toys have 10,000 + 5,000 points in the plane (modes1200: in 1,200 dimensions), digits 1,297 + 500 images of
@@ -67,15 +70,22 @@ def load(
     if standardize:
         _refuse_images(name)
     _refuse_root(data_root, name)
-    dataset = _loaded(name, seed, held_out, data_root, points, double=standardize)
+    dataset = _loaded(name, seed, held_out, data_root, points, double=standardize, header=header)
     if points is not None and points < len(dataset.train):
         order = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(seed))
         dataset = dataclasses.replace(dataset, train=dataset.train.rows(order[:points].sort().values))
-    return _standardized(dataset) if standardize else dataset
+    return _standardized(dataset) if standardize else _shifted(dataset)
 
 
 def _loaded(
-    name: str, seed: int, held_out: float, data_root: str | Path | None, points: int | None, *, double: bool
+    name: str,
+    seed: int,
+    held_out: float,
+    data_root: str | Path | None,
+    points: int | None,
+    *,
+    double: bool,
+    header: bool | None,
 ) -> Dataset:
     """A data set as it comes; of the hub's images, only so many points are read, and of the stacked ones drawn."""
     if name == "digits":
@@ -94,7 +104,7 @@ def _loaded(
         return _stacked(data_root, seed, points)
     if not _exists(name):
         raise InputError(_not_found(name))
-    rows, schema = read_points(Path(name), double=double)
+    rows, schema = read_points(Path(name), double=double, header=header)
     train, test = (rows[index] for index in split(name, len(rows), held_out=held_out, most=MOST_HELD_OUT, seed=seed))
     return Dataset.of(name, train, test, schema)
 
@@ -102,25 +112,38 @@ def _loaded(
 def _standardized(dataset: Dataset) -> Dataset:
     if isinstance(dataset.schema, Images):
         raise _images_refused(dataset.name)
-    schema = dataset.schema.standardizing(dataset.train.points)
+    return _encoded(dataset, dataset.schema.standardizing(dataset.train.points))
+
+
+def _shifted(dataset: Dataset) -> Dataset:
+    """In single precision, without the offsets that it could not hold."""
+    if isinstance(dataset.schema, Images) or dataset.train.points.dtype == torch.float32:
+        return dataset
+    return _encoded(dataset, dataset.schema.shifting(dataset.train.points))
+
+
+def _encoded(dataset: Dataset, schema: Table) -> Dataset:
     train, held_out = (
         dataclasses.replace(part, points=schema.encode(part.points)) for part in (dataset.train, dataset.held_out)
     )
     return dataclasses.replace(dataset, train=train, held_out=held_out, schema=schema)
 
 
-def read_points(path: Path, *, double: bool = False) -> tuple[Tensor, Schema]:
+def read_points(path: Path, *, double: bool = False, header: bool | None = None) -> tuple[Tensor, Schema]:
     """Read one point per row.
 
     Args:
-        path: .npy; .npz with one array, or one named `samples`; .csv with or without a line of names; .parquet; a folder
-            of images of one size, looked through with its subfolders; or one image. Arrays of shape (n, height, width),
+        path: .npy; .npz with one array, or one named `samples`; a table as `frames.read_frame` reads it: .csv, .tsv or
+            .txt, compressed or not, with or without a line of names, .parquet, .feather or .xlsx; a folder of images of
+            one size, looked through with its subfolders; or one image. Arrays of shape (n, height, width),
             (n, channels, height, width) or, failing that, (n, height, width, channels) are images: unsigned integers,
             whose range becomes [0, 1], or floats in [0, 1].
         double: points as float64.
+        header: as in `load`.
 
     Returns:
-        (n, d) float32, or float64, and their schema; images are flattened channels first.
+        (n, d) float32, or float64 where it was asked for or float32 would blur a column, and their schema: columns as they
+        are. Images are flattened channels first.
 
     Raises:
         InputError: content that cannot be used; the message says where and why.
@@ -129,26 +152,33 @@ def read_points(path: Path, *, double: bool = False) -> tuple[Tensor, Schema]:
         raise InputError(
             f"{path} is a run folder; draw points from it with `contrastive-entropy sample`, and give that file"
         )
-    pictures = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
-    points, images = as_points(read_images(path) if pictures else _read_file(path), path)
+    names, table = None, is_table(path) and not path.is_dir()
+    if table:
+        array, names = read_numbers(path, header=header)
+    else:
+        pictures = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
+        array = read_images(path) if pictures else _read_array(path)
+    points, images = as_points(array, path)
     bad = ~np.isfinite(points).all(1)
     if bad.any():
         where = np.flatnonzero(bad)
         shown = ", ".join(str(row) for row in where[:5]) + (", ..." if len(where) > 5 else "")
         raise InputError(
             f"{path}: {len(where)} of {len(points)} rows hold NaN or infinite values (rows {shown}, counted from 0); "
-            "remove or fill them"
+            f"remove or fill them{f'; {LEARNS}' if table else ''}"
         )
     if np.abs(points).max() > np.finfo(np.float32).max:
         raise InputError(f"{path}: holds values beyond the range of float32 (3.4e38); rescale the columns")
-    schema = images or Table.of(points.shape[1], column_names(path))
+    schema = images or Table.of(points.shape[1], names)
+    double = double or (isinstance(schema, Table) and schema.shifting(points).shifted)
     return torch.from_numpy(points.astype(np.float64 if double else np.float32)), schema
 
 
-def _read_file(path: Path) -> np.ndarray:
+def _read_array(path: Path) -> np.ndarray:
     suffix = path.suffix.lower()
     if suffix not in READERS:
-        raise InputError(f"{path}: cannot read files of type {suffix or '(none)'}; expected {', '.join(READERS)}")
+        known = ", ".join([*READERS, *(s for s in SUFFIXES if s.count(".") == 1)])
+        raise InputError(f"{path}: cannot read files of type {suffix or '(none)'}; expected {known}")
     try:
         return READERS[suffix](path)
     except InputError:
@@ -164,7 +194,7 @@ def load_points(
 
     Args:
         source, seed, data_root: as in `load`.
-        double: points of a file as float64.
+        double: points of a file as float64, which they are in any case where float32 would blur a column.
 
     Returns:
         (n, d) floating point, a tensor, or a memory map for an .npy file of points; and their schema.
@@ -189,7 +219,8 @@ def load_pair(
 
     Args:
         source, against, seed, data_root: as in `load_points`; None compares with nothing.
-        standardize: both to mean 0 and deviation 1 of the first one's columns.
+        standardize: both to mean 0 and deviation 1 of the first one's columns; else its offsets are taken off both, where
+            float32 would blur a column.
 
     Raises:
         InputError: as `load`, `refuse_unlike` and, standardized, `Table.encode`.
@@ -199,20 +230,32 @@ def load_pair(
     sources = [source] if against is None else [source, against]
     roots = roots_of(data_root, *sources)
     p, schema = load_points(source, seed=seed, data_root=roots[0], double=standardize)
+    if standardize and isinstance(schema, Images):
+        raise _images_refused(source)
+    if isinstance(schema, Table):
+        schema = schema.standardizing(torch.as_tensor(p)) if standardize else schema.shifting(p)
+    double = schema.standardized or schema.shifted
     q = None
     if against is not None:
-        q, other = load_points(against, seed=seed, data_root=roots[-1], double=standardize)
+        q, other = load_points(against, seed=seed, data_root=roots[-1], double=double)
         if isinstance(schema, Images) and isinstance(other, Table) and schema.dimension == other.dimension:
             refuse_unlike(q, other, schema, names=(against, source))  # rows of numbers may be the pixels of images
         else:
             refuse_unlike(p, schema, other, names=(source, against))
-    if standardize:
-        if isinstance(schema, Images):
-            raise _images_refused(source)
-        schema = schema.standardizing(torch.as_tensor(p))
-        q = None if q is None else schema.encode(torch.as_tensor(q), str(against))
-        p = schema.encode(torch.as_tensor(p))
+    if double:
+        q = None if q is None else _single(q, schema, str(against))
+        p = _single(p, schema)
+    elif isinstance(q, Tensor):
+        q = q.float()
     return p, q, schema
+
+
+def _single(points: Points, schema: Schema, name: str | None = None) -> Tensor:
+    """Encoded in float32, a memory map by and by."""
+    if isinstance(points, Tensor):
+        return schema.encode(points, name)
+    slices = (points[start : start + 65_536] for start in range(0, len(points), 65_536))
+    return torch.cat([schema.encode(torch.from_numpy(np.array(part)), name) for part in slices])
 
 
 def refuse_unlike(points: Points, schema: Schema, data: Schema, *, names: tuple[str, str]) -> None:

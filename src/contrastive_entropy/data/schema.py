@@ -3,9 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Union
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from contrastive_entropy.data.offsets import offsets, rounding
 from contrastive_entropy.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class Images:
 
     names: ClassVar[None] = None
     standardized: ClassVar[bool] = False
+    shifted: ClassVar[bool] = False
     constant: ClassVar[tuple[int, ...]] = ()
 
     @property
@@ -60,7 +63,8 @@ class Column:
         missing: whether values may be missing.
         mean: in the table's own units, subtracted on encoding.
         deviation: in the table's own units, divided by on encoding; 0 where the column is constant, which then is
-            encoded as 0 and decoded as the mean. None leaves the column as it is.
+            encoded as 0 and decoded as the mean. None leaves the column's scale as it is; the mean then is an offset, 0 but
+            for columns that single precision would blur.
         levels: of a category, the names of its values; the value is the number of one, from 0.
     """
 
@@ -111,6 +115,11 @@ class Table:
         return any(column.deviation is not None for column in self.columns)
 
     @property
+    def shifted(self) -> bool:
+        """Whether offsets are taken off columns that keep their scale."""
+        return any(column.deviation is None and column.mean != 0 for column in self.columns)
+
+    @property
     def constant(self) -> tuple[int, ...]:
         """Standardized columns without any variety."""
         return tuple(index for index, column in enumerate(self.columns) if column.constant)
@@ -122,14 +131,18 @@ class Table:
     def standardizing(self, points: Tensor) -> "Table":
         """The same columns, standardized by training points (n, d). Columns that vary by rounding alone are constant."""
         points = points.double()
-        exact = (points == points.round()).all(0) & (points.abs().amax(0) < 2**24)  # whole numbers that float32 holds
-        rounded = (points == points.float()).all(0) & ~exact  # to float32, as far as can be seen
-        precision = torch.where(rounded, torch.finfo(torch.float32).eps, torch.finfo(torch.float64).eps)
         mean, deviation = points.mean(0), points.std(0, correction=0)
-        constant = deviation <= 4 * precision * points.abs().amax(0)
+        constant = deviation <= rounding(points)
         mean, deviation = torch.where(constant, points[0], mean), torch.where(constant, 0.0, deviation)
         moments = zip(self.columns, mean.tolist(), deviation.tolist(), strict=True)
         return replace(self, columns=tuple(replace(c, mean=m, deviation=s) for c, m, s in moments))
+
+    def shifting(self, points: Tensor | np.ndarray) -> "Table":
+        """The same columns, with offsets for those of points (n, d) that single precision would blur."""
+        found = zip(self.columns, offsets(points).tolist(), strict=True)
+        return replace(
+            self, columns=tuple(replace(column, mean=offset) if offset else column for column, offset in found)
+        )
 
     def encode(self, points: Tensor, name: str | None = None) -> Tensor:
         """Points (..., d) in the table's units -> float32 as a model sees them.
@@ -142,7 +155,7 @@ class Table:
         Raises:
             InputError: a name is given and they vary there, which standardized columns cannot show.
         """
-        if not self.standardized:
+        if not (self.standardized or self.shifted):
             return points.float()
         if name is not None:
             self._refuse_variety(points, name)
@@ -150,8 +163,8 @@ class Table:
         return torch.where(deviation > 0, (points.double() - mean) / deviation, 0.0).float()
 
     def decode(self, points: Tensor) -> Tensor:
-        """Points (..., d) of a model -> the table's units: float64 of standardized columns, else as they are."""
-        if not self.standardized:
+        """Points (..., d) of a model -> the table's units: float64 of standardized or shifted columns, else as they are."""
+        if not (self.standardized or self.shifted):
             return points
         mean, deviation = self._moments()
         return torch.addcmul(mean, points.double(), deviation)
@@ -168,7 +181,7 @@ class Table:
 
     def _moments(self) -> tuple[Tensor, Tensor]:
         """(d,) means and deviations, 0 and 1 of columns that stay as they are."""
-        moments = [(0.0, 1.0) if c.deviation is None else (c.mean, c.deviation) for c in self.columns]
+        moments = [(c.mean, 1.0 if c.deviation is None else c.deviation) for c in self.columns]
         mean, deviation = torch.tensor(moments, dtype=torch.float64).T
         return mean, deviation
 

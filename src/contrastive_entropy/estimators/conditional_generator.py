@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, check
 from contrastive_entropy.data.arrays import as_points
 from contrastive_entropy.data.dataset import Dataset, Part
 from contrastive_entropy.data.given import CLASS
-from contrastive_entropy.data.schema import Column, Images, Schema, Table
+from contrastive_entropy.data.schema import Column, Images, Schema, Table, image_shape_of
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.estimators.fitting import asked, fitted, seed_of
 from contrastive_entropy.fitting.settings import changed, refuse_useless
@@ -118,15 +118,18 @@ class ConditionalGenerator(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         self.classes_ = _classes(values) if values.ndim == 1 else None
         self.n_features_in_ = 1 if values.ndim == 1 else check_array(X, dtype=np.float64).shape[1]
         points, images = self._targets(y)
-        self.schema_: Schema = images or Table.of(points.shape[1])
+        self.schema_: Schema = images or Table.of(points.shape[1]).shifting(points)
         self._shape: tuple[int, ...] = np.asarray(y).shape[1:]
+        self._given_schema = Table.of(self.n_features_in_)
+        if self.classes_ is None:
+            self._given_schema = self._given_schema.shifting(check_array(X, dtype=np.float64))
         given = self._given(X)
         if len(points) < LEAST:
             raise ValueError(f"{len(points)} rows are too few; at least {LEAST} are needed")
         schema = Table.of(given.shape[1])
         if self.classes_ is not None:
             schema = Table((Column(CLASS, "category", levels=tuple(map(str, self.classes_))),), named=True)
-        train = Part(points, given)
+        train = Part(self.schema_.encode(points), given)
         # none is held out: what is not trained on is the caller's
         dataset = Dataset("X", train, train, self.schema_, schema)
         self.network_, self.history_ = fitted(
@@ -184,8 +187,12 @@ class ConditionalGenerator(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         check_is_fitted(self, "network_")
         check_consistent_length(X, y)
         given, (points, images) = self._given(X), self._targets(y)
-        if (images or Table.of(points.shape[1])) != self.schema_:
+        if (
+            image_shape_of(images or Table.of(1)) != image_shape_of(self.schema_)
+            or points.shape[1] != self.schema_.dimension
+        ):
             raise ValueError(f"y must have rows of shape {self._shape}, got {np.asarray(y).shape[1:]}")
+        points = self.schema_.encode(points)
         made = self.network_.draw(given, generator=torch.Generator().manual_seed(1))
         if self.classes_ is not None:
             labels = given[:, 0].long()
@@ -207,7 +214,7 @@ class ConditionalGenerator(BaseEstimator):  # type: ignore[misc]  # scikit-learn
             rows = check_array(X, dtype=np.float64)
             if rows.shape[1] != self.n_features_in_:
                 raise ValueError(f"X has {rows.shape[1]} columns, and {self.n_features_in_} were there to fit")
-            return torch.as_tensor(np.array(rows)).float()
+            return self._given_schema.encode(torch.as_tensor(np.array(rows)))
         if values.ndim != 1:
             raise ValueError(f"X must be classes, (n,), as they were there to fit; got shape {values.shape}")
         values = values.astype(str) if values.dtype == object else values
@@ -219,13 +226,13 @@ class ConditionalGenerator(BaseEstimator):  # type: ignore[misc]  # scikit-learn
 
     @staticmethod
     def _targets(y: Any) -> tuple[torch.Tensor, Images | None]:
-        """(n, d) float32, finite, and the schema of images if that is what they are."""
+        """(n, d) finite, in the units of y, and the schema of images if that is what they are."""
         values = np.asarray(y)
         if values.ndim == 1:
             raise ValueError("y must have a row for each sample, (n, d), or images; of a single column reshape(-1, 1)")
         points, images = as_points(values, Path("y"))
         check_array(points)
-        return torch.from_numpy(points.astype(np.float32)), images
+        return torch.from_numpy(points.astype(np.float32 if images else np.float64)), images
 
 
 def _classes(values: np.ndarray) -> np.ndarray:

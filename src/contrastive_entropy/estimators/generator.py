@@ -49,7 +49,7 @@ class MixtureGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
         variance_: of the density, at the end.
         history_: steps, objective, limit, tightness ... of every tenth step, an array each.
         network_: the trained `Generator`, on standardized columns if they were asked for.
-        schema_: the columns of X, with what standardizes them.
+        schema_: the columns of X, with what standardizes them or is taken off them.
         n_features_in_, feature_names_in_: as in scikit-learn.
 
     >>> X = np.random.default_rng(0).normal(size=(200, 2))
@@ -108,7 +108,7 @@ class MixtureGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
         """
         points = torch.as_tensor(self._checked(X, reset=True))
         schema = Table.of(points.shape[1])
-        schema = schema.standardizing(points) if self.standardize else schema
+        schema = schema.standardizing(points) if self.standardize else schema.shifting(points)
         train = Part(schema.encode(points, "X"))
         settings = GeneratorSettings(
             "X", seed=seed_of(self.random_state), **asked(GENERATOR, self.get_params(), self.settings)
@@ -162,7 +162,9 @@ class MixtureGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
         """
         check_is_fitted(self, "network_")
         points = torch.as_tensor(self._checked(X, reset=False))
-        placed = self.schema_.encode(points, "X").double() if self.schema_.standardized else points.double()
+        placed = points.double()
+        if self.schema_.standardized or self.schema_.shifted:
+            placed = self.schema_.encode(points, "X").double()
         variance = neighbor_variance(placed)
         chosen = torch.randperm(len(placed), generator=torch.Generator().manual_seed(0))[: 2 * SCORED]
         half = len(chosen) // 2

@@ -36,7 +36,7 @@ def read_inputs(run: Run, source: Path | None, index: list[int] | None) -> Tenso
 
 
 def _read(source: Path, schema: Schema) -> Tensor:
-    points, found = read_points(source, double=schema.standardized)
+    points, found = read_points(source, double=schema.standardized or schema.shifted)
     shape, expected = (image_shape_of(known) or (known.dimension,) for known in (found, schema))
     if shape != expected:
         raise InputError(f"{source}: expected inputs of shape {expected}, got {shape}")

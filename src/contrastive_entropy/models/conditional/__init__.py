@@ -72,7 +72,11 @@ def given_schema(plan: Plan) -> Table:
     """The columns of x, or the classes."""
     model: ConditionalPlan = plan.model
     kind = "category" if model.levels else "number"
-    return Table(tuple(Column(name, kind, levels=model.levels) for name in model.given), named=True)
+    offsets = model.offsets or (0.0,) * len(model.given)
+    columns = (
+        Column(name, kind, mean=mean, levels=model.levels) for name, mean in zip(model.given, offsets, strict=True)
+    )
+    return Table(tuple(columns), named=True)
 
 
 def figures(run: Run, dataset: Dataset, evaluation: Evaluation) -> dict[str, Any]:

@@ -26,24 +26,26 @@ def rows_of(run: Run, path: Path) -> Tensor:
         path: as `data.load.read_points` takes it; columns are found by name where both have names, and may be more.
 
     Returns:
-        (n, k) float32.
+        (n, k) float32, encoded as the run's.
 
     Raises:
         InputError: the file lacks a column or cannot be read.
     """
     if not path.exists():
         raise InputError(f"no such file: {path}")
-    points, schema = read_points(path)
+    given = run.given_schema
+    assert given is not None
+    points, schema = read_points(path, double=given.shifted)
     wanted = run.plan.model.given
     names = schema.names if isinstance(schema, Table) else None
     if names is not None and set(wanted) <= set(names):
-        return points[:, [names.index(name) for name in wanted]]
+        return given.encode(points[:, [names.index(name) for name in wanted]])
     if names is not None and not all(name.isdecimal() for name in wanted):
         missing = [name for name in wanted if name not in names]
         raise InputError(f"{path} lacks columns that the run predicts from: {', '.join(missing[:10])}")
     if points.shape[1] != len(wanted):
         raise InputError(f"{path} has {points.shape[1]} columns and the run predicts from {len(wanted)}")
-    return points
+    return given.encode(points)
 
 
 @torch.no_grad()
@@ -63,17 +65,24 @@ def predictions_of(run: Run, given: Tensor, levels: Tensor) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    network = run.network()
-    names = run.schema.names or [f"y{index}" for index in range(run.schema.dimension)]
+    network, schema = run.network(), run.schema
+    assert isinstance(schema, Table)
+    names = schema.names or [f"y{index}" for index in range(schema.dimension)]
     parts = []
     for rows in given.split(ROWS):
         laws = network(rows)
         found: dict[str, Tensor] = {}
         for index, name in enumerate(names):
             law = laws.marginal([index])
-            found[f"{name}_mean"] = law.mean[:, 0]
+            offset = schema.columns[index].mean if schema.shifted else None
+            found[f"{name}_mean"] = _moved(law.mean[:, 0], offset)
             found[f"{name}_deviation"] = law.covariance[:, 0, 0].sqrt()
             for level, values in zip(levels.tolist(), law.quantile(levels).T, strict=True):
-                found[f"{name}_q{level:g}"] = values
+                found[f"{name}_q{level:g}"] = _moved(values, offset)
         parts.append(pd.DataFrame({name: values.numpy() for name, values in found.items()}))
     return pd.concat(parts, ignore_index=True)
+
+
+def _moved(values: Tensor, offset: float | None) -> Tensor:
+    """By an offset, in float64; as they are without one."""
+    return values if offset is None else values.double() + offset

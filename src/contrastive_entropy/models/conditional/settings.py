@@ -224,6 +224,7 @@ class ConditionalPlan:
 
     Args:
         given: names of the columns of x; their numbers as text where they have none.
+        offsets: of these columns, taken off them in float64, where float32 would blur one; else empty.
         levels: names of the classes, where x is one; else empty.
         samples: whether samples are generated; else mixtures are predicted.
         width, depth: as in `ConditionalSettings`.
@@ -248,6 +249,7 @@ class ConditionalPlan:
     noise_dimension: int = 0
     coarse_every: int = 0
     classes: int = 0
+    offsets: tuple[float, ...] = ()
 
 
 def load(settings: ConditionalSettings) -> Dataset:
@@ -293,6 +295,7 @@ def _mixture_plan(settings: ConditionalSettings, dataset: Dataset, schema: Table
         clip=CLIP / settings.members**0.5,  # the objective is the members' mean
         model=ConditionalPlan(
             given=tuple(column.name for column in schema.columns),
+            offsets=tuple(column.mean for column in schema.columns) if schema.shifted else (),
             levels=(),
             samples=False,
             width=settings.width or MIXTURE_WIDTH,
@@ -334,6 +337,7 @@ def _sampler_plan(settings: ConditionalSettings, dataset: Dataset, schema: Table
         variance=Fall(start, end, fraction, ADAPTIVE) if seen else Fall(end, end, 0.0, OWN.schedule),
         model=ConditionalPlan(
             given=tuple(column.name for column in schema.columns),
+            offsets=tuple(column.mean for column in schema.columns) if schema.shifted else (),
             levels=levels,
             samples=True,
             width=settings.width or SAMPLER_WIDTH,
