@@ -51,7 +51,7 @@ def check_output(out: Path | None, *, overwrite: bool, suffixes: tuple[str, ...]
     """
     if out is None:
         return
-    if suffixes and out.suffix.lower() not in suffixes:
+    if suffixes and not out.name.lower().endswith(suffixes):
         raise InputError(f"`out` must end in {' or '.join(suffixes)}, got {out.name}")
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists; replace it with `overwrite`, or choose another `out`")

@@ -8,6 +8,8 @@ import numpy as np
 import typer
 
 from contrastive_entropy.cli import options
+from contrastive_entropy.data.frame_files import WRITABLE, frame_bytes
+from contrastive_entropy.data.mixed import MixedTable
 from contrastive_entropy.data.schema import Images, Table
 from contrastive_entropy.data.tables import csv_bytes
 from contrastive_entropy.errors import InputError
@@ -34,7 +36,8 @@ def sample(
     given: Annotated[
         str | None,
         typer.Option(
-            help="Of `fit conditional`: what all are given, NAME=VALUE with commas between. \\[default: as the data]"
+            help="Of `fit conditional` and `fit table`: what all are given, NAME=VALUE with commas between. "
+            "\\[default: as the data]"
         ),
     ] = None,
     from_density: options.FromDensity = False,
@@ -42,12 +45,17 @@ def sample(
 ) -> None:
     """Generate points: .csv is a table as the data's, .npz holds them as `samples`, .png shows 100 images, or 2,000 points.
 
+    Of `fit table`, the file is a table of the data's columns, types and categories: .csv, .tsv, .parquet, .feather or .xlsx.
+
     Images keep their shape and are clipped to [0, 1]. Points of --standardize are back in the data's units, but for .png.
     Of `fit conditional`, .csv holds what was given, too, and .npz the classes as `labels`, or the columns as `given`.
     """
     check_number_and_seed(number, seed)
-    check_output(out, overwrite=overwrite, suffixes=SAMPLES)
     opened = open_run(run)
+    if isinstance(opened.schema, MixedTable):
+        check_output(out, overwrite=overwrite, suffixes=WRITABLE)
+        return _write_table(opened, out, number, seed, from_density, values_of(given))
+    check_output(out, overwrite=overwrite, suffixes=SAMPLES)
     suffix = out.suffix.lower()
     if suffix == ".csv" and isinstance(opened.schema, Images):
         raise InputError(f"{run} makes images: --out must end in {' or '.join(PICTURE_OR_NUMBERS)}")
@@ -55,6 +63,18 @@ def sample(
     with writing(out):
         write_atomically(out, content)
     typer.echo(f"{number} points written to {out}{only}")
+
+
+def _write_table(
+    run: Run, out: Path, number: int, seed: int, from_density: bool, given: dict[str, str] | None
+) -> None:
+    """Rows of `fit table` as a file."""
+    if from_density:
+        raise InputError("`from_density` is for generators of points; rows of a table are drawn as they are: leave it out")
+    table = run.table(number, seed=seed, given=given)
+    with writing(out):
+        write_atomically(out, frame_bytes(table, out))
+    typer.echo(f"{number} rows written to {out}")
 
 
 def values_of(text: str | None) -> dict[str, str] | None:

@@ -53,6 +53,7 @@ class Dataset:
         schema: of the points.
         given_schema: of the conditions, or None.
         classes: names of the labels 0, 1 ..., or None.
+        notes: what was assumed of the data and should be said, a sentence each.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Dataset:
     schema: Schema
     given_schema: Schema | None = None
     classes: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, name: str, train: Tensor, held_out: Tensor, schema: Schema | None = None) -> "Dataset":

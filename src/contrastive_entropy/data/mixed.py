@@ -132,9 +132,12 @@ class MixedTable:
         """Points (n, d) of a model of tables: as they are; `frame` writes them."""
         return points
 
-    def described(self) -> list[tuple[str, str, str]]:
-        """Name, kind and what else is known of every column, for people."""
-        return [(column.name, column.kind, ", ".join(_details(column))) for column in self.mixed]
+    def described(self) -> str:
+        """Name, kind and what else is known of every column, a line each; `column` says it better."""
+        rows = [(column.name[:32], column.kind, ", ".join(_details(column))) for column in self.mixed]
+        wide = [max(len(row[index]) for row in rows) for index in (0, 1)]
+        lines = [f"  {name:<{wide[0]}}  {kind:<{wide[1]}}  {details}".rstrip() for name, kind, details in rows]
+        return "\n".join([f"{len(rows)} columns, as they were found (`column` NAME=KIND says otherwise):", *lines])
 
 
 def _details(column: MixedColumn) -> list[str]:

@@ -10,7 +10,7 @@ from contrastive_entropy.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-LEAST_ROWS = 20
+LEAST_ROWS = 10
 """Rows of a table, at least."""
 
 
@@ -22,7 +22,7 @@ def mixed_dataset(
     held_out: float,
     seed: int,
     points: int | None = None,
-) -> tuple[Dataset, tuple[str, ...]]:
+) -> Dataset:
     """A table split into rows to train on and rows to hold out.
 
     Args:
@@ -34,7 +34,7 @@ def mixed_dataset(
         points: how many of the training rows are taken; None is all.
 
     Returns:
-        The data set, whose points are `MixedTable.numbers`, and what is to be said of its columns.
+        The data set, whose points are `MixedTable.numbers`.
 
     Raises:
         InputError: as `MixedTable.of`, or too few rows.
@@ -47,5 +47,6 @@ def mixed_dataset(
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
     train, test = split(name, len(rows), held_out=held_out, most=MOST_HELD_OUT, seed=seed)
-    return Dataset(name, Part(rows[train[:points].sort().values] if points else rows[train]), Part(rows[test]), schema), notes
+    taken = train[:points].sort().values if points else train
+    return Dataset(name, Part(rows[taken]), Part(rows[test]), schema, notes=notes)
 

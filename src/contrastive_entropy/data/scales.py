@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.schema import Table
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.variance.choice import neighbor_variance
 
@@ -36,7 +37,7 @@ def coarseness(points: Tensor) -> str | None:
 
 def unevenness(dataset: Dataset) -> str | None:
     """A warning if the standard deviations of columns are too different for one variance, or that of `coarseness`."""
-    if dataset.image_shape is not None:
+    if not isinstance(dataset.schema, Table):
         return None
     coarse = coarseness(dataset.train.points)
     if coarse is not None or dataset.dimension < 2:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -16,6 +16,7 @@ from torch import Tensor
 from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.given import conditions_of, some_given
 from contrastive_entropy.data.load import located
+from contrastive_entropy.data.mixed import MixedTable
 from contrastive_entropy.data.schema import Schema, Table, schema_from
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.contract import Kind
@@ -23,6 +24,9 @@ from contrastive_entropy.fitting.machine import Machine
 from contrastive_entropy.fitting.plan import Plan, plan_from
 from contrastive_entropy.storage import json_bytes, write_atomically
 from contrastive_entropy.version import VERSION
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT = 2
 """Version of the run folder's layout; a run of another version is refused."""
@@ -143,6 +147,24 @@ class Run:
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise InputError(f"{path} is damaged ({error}); train again") from error
 
+    def table(
+        self, count: int = 1000, *, seed: int = 0, given: Mapping[str, float | str] | None = None
+    ) -> "pd.DataFrame":
+        """New rows of a run of `fit table`, as a table of the columns, types and categories of the data.
+
+        Args:
+            count: n >= 1.
+            seed: the same seed gives the same rows.
+            given: values that all of them have, by name, such as {"city": "Ulm"}; the others are drawn given these.
+
+        Raises:
+            InputError: the run is of another kind, training has not finished, or a value cannot be used.
+            ValueError: count < 1.
+        """
+        if not isinstance(self.schema, MixedTable):
+            raise InputError(f"{self.folder} holds a {self.kind.name}, whose samples are numbers: use `sample`")
+        return self.schema.frame(self.sample(count, seed=seed, given=given), seed=seed)
+
     @property
     def finished(self) -> bool:
         """Whether training ran to its end."""
@@ -213,6 +235,8 @@ class Run:
             ValueError: count < 1.
         """
         _check_count(count)
+        if isinstance(self.schema, MixedTable):  # any of its columns may be given
+            return None if values is None else self.schema.row(values).expand(count, -1)
         schema = self.given_schema
         if schema is None:
             if values is not None:

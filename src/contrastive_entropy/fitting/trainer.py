@@ -18,6 +18,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only  # type: ignore
 from torch.utils.data import DataLoader, IterableDataset
 
 from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.mixed import MixedTable
 from contrastive_entropy.data.scales import unevenness
 from contrastive_entropy.data.schema import Table
 from contrastive_entropy.errors import InputError, TrainingError
@@ -88,7 +89,11 @@ def _announce(settings: Any, plan: Plan, dataset: Dataset) -> None:
             asked["batch_size"],
             len(dataset.train),
         )
+    for note in dataset.notes:
+        logger.info("%s", note)
     schema = dataset.schema
+    if isinstance(schema, MixedTable):
+        logger.info("%s", schema.described())
     if isinstance(schema, Table) and schema.constant:
         columns = [schema.columns[column].name for column in schema.constant]
         logger.info("constant in the training points, and so in all samples: %s", ", ".join(columns[:10]))

@@ -19,6 +19,9 @@ MOST_VALUES, REPEATS = 1024, 5
 MOST_INTERVALS, ROWS_EACH = 512, 20
 """Intervals of a number, at most, and rows in each, at least."""
 
+GAP = 0.05
+"""A gap that may part two intervals is so wide at least, as a share of the range."""
+
 ATOM_SHARE, ATOM_ROWS = 0.005, 5
 """A value that so many rows have exactly has a cell of its own."""
 
@@ -32,17 +35,13 @@ class ColumnCells:
 
     Args:
         knots: (k, PARTS + 1) float64, rising along a row: the quantiles of each cell's values, all equal where it has one.
-        shares: (k,) of the training rows, without those where the value is missing.
         ordered: whether the cells are numbers in rising order.
         missing: whether one more cell, the last, stands for a missing value.
-        share_missing: of the training rows.
     """
 
     knots: np.ndarray
-    shares: np.ndarray
     ordered: bool
     missing: bool
-    share_missing: float
 
     @property
     def count(self) -> int:
@@ -62,47 +61,71 @@ def cells_of(schema: MixedTable, points: Tensor) -> list[ColumnCells]:
     for index, column in enumerate(schema.mixed):
         if not column.learnt:
             continue
-        numbers = values[:, index]
-        present = numbers[~np.isnan(numbers)]
-        gone = len(numbers) - len(present)
         if column.numeric:
-            knots, counts = _cells(np.clip(present, column.low, column.high))
+            present = values[~np.isnan(values[:, index]), index]
+            knots = _knots(np.clip(present, column.low, column.high))
         else:
-            levels = np.arange(len(column.levels), dtype=np.float64)
-            knots = np.repeat(levels[:, None], PARTS + 1, 1)
-            counts = np.bincount(present.astype(np.int64), minlength=len(levels))
-        shares = counts / max(len(numbers), 1)
-        found.append(ColumnCells(knots, shares, column.numeric, column.missing, gone / max(len(numbers), 1)))
+            knots = _single(np.arange(len(column.levels), dtype=np.float64))
+        found.append(ColumnCells(knots, column.numeric, column.missing))
     return found
 
 
-def _cells(present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Knots and counts of a number's cells, in rising order."""
+def _single(values: np.ndarray) -> np.ndarray:
+    """Knots of cells of one value each."""
+    return np.repeat(values[:, None], PARTS + 1, 1)
+
+
+def _knots(present: np.ndarray) -> np.ndarray:
+    """Knots of a number's cells, in rising order."""
     values, counts = np.unique(present, return_counts=True)
     if not len(values):
-        return np.zeros((1, PARTS + 1)), np.zeros(1, dtype=np.int64)
+        return _single(np.zeros(1))
     if len(values) <= MOST_VALUES and len(values) * REPEATS <= len(present):
-        return np.repeat(values[:, None], PARTS + 1, 1), counts
+        return _single(values)
     heavy = counts >= max(ATOM_ROWS, math.ceil(ATOM_SHARE * len(present)))
     rest = np.repeat(values[~heavy], counts[~heavy])
-    blocks = [np.repeat(values[heavy][:, None], PARTS + 1, 1)]
-    sizes = [counts[heavy]]
+    blocks = [_single(values[heavy])]
     if len(rest):
-        intervals = min(max(len(rest) // ROWS_EACH, 1), MOST_INTERVALS)
-        edges = np.quantile(rest, np.linspace(0, 1, intervals * PARTS + 1))
-        index = np.arange(intervals)[:, None] * PARTS + np.arange(PARTS + 1)
-        knots = edges[index]
-        kept = np.concatenate([knots[1:, 0] > knots[:-1, 0], [True]])  # repeated values fill whole intervals
-        blocks.append(knots[kept])
-        sizes.append(np.bincount(_between(knots[kept], rest), minlength=int(kept.sum())))
-    knots, sizes_ = np.concatenate(blocks), np.concatenate(sizes)
-    order = np.argsort(knots.mean(1), kind="stable")
-    return knots[order], sizes_[order]
+        blocks.append(_intervals(rest))
+    knots = np.concatenate(blocks)
+    return knots[np.argsort(knots.mean(1), kind="stable")]
 
 
-def _between(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The interval of each value."""
-    return np.clip(np.searchsorted(knots[:, 0], values, side="right") - 1, 0, len(knots) - 1)
+def _intervals(rest: np.ndarray) -> np.ndarray:
+    """Knots of intervals of like counts between sorted values, whose edges move to where a gap is wide."""
+    count = min(max(len(rest) // ROWS_EACH, 1), MOST_INTERVALS)
+    edges = np.unique(np.round(np.linspace(0, len(rest), count + 1)).astype(np.int64))
+    for gap in _gaps(rest, edges):
+        after = int(np.searchsorted(edges, gap))
+        left, right = edges[after - 1], edges[after]
+        if gap in (left, right):
+            continue
+        if gap - left < ATOM_ROWS and left > 0:
+            edges[after - 1] = gap
+        elif right - gap < ATOM_ROWS and right < len(rest):
+            edges[after] = gap
+        elif gap - left >= ATOM_ROWS and right - gap >= ATOM_ROWS:
+            edges = np.insert(edges, after, gap)
+    # neighbours share a knot, so that no value lies between them, but across a wide gap
+    wide = set(_gaps(rest, edges)) | set(edges[[0, -1]].tolist())
+    knots = []
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        top = rest[high] if high < len(rest) and high not in wide else rest[high - 1]
+        own = np.quantile(rest[low:high], np.linspace(0, 1, PARTS + 1))
+        own[-1] = top
+        knots.append(own)
+    found = np.stack(knots)
+    return found[np.concatenate([found[1:, 0] > found[:-1, 0], [True]])]  # repeated values fill whole intervals
+
+
+def _gaps(rest: np.ndarray, edges: np.ndarray) -> list[int]:
+    """Positions of sorted values that are far above the one before: by more than half of what their interval spans."""
+    steps = np.diff(rest)
+    cell = np.clip(np.searchsorted(edges, np.arange(1, len(rest)), side="right") - 1, 0, len(edges) - 2)
+    low, high = np.maximum(edges[cell] - 1, 0), np.minimum(edges[cell + 1], len(rest) - 1)
+    spans = rest[high] - rest[low]
+    wide = (steps > 0.5 * spans) & (steps > GAP * (rest[-1] - rest[0]))
+    return (np.flatnonzero(wide) + 1).tolist()
 
 
 class CellTable(torch.nn.Module):
@@ -127,8 +150,13 @@ class CellTable(torch.nn.Module):
         self.register_buffer("log_shares", torch.zeros(total))
         self.register_buffer("scores", torch.zeros(total, PARTS + 1))
 
-    def place(self, columns: Sequence[ColumnCells]) -> None:
+    def place(self, columns: Sequence[ColumnCells], points: Tensor, weights: Tensor | None = None) -> None:
         """Set what the training rows give: knots, shares, and the normal scores of the knots.
+
+        Args:
+            columns: their cells.
+            points: (n, c) float64 training rows of these columns.
+            weights: (n,) of the rows; None: all the same.
 
         The score of a value is the normal quantile of the share of rows below it: 0 in the middle, about 2 at the top
         2.5%, whatever the unit and the tails.
@@ -136,12 +164,13 @@ class CellTable(torch.nn.Module):
         for start, column in zip(self.starts, columns, strict=True):
             stop = start + len(column.knots)
             self.knots[start:stop] = torch.from_numpy(column.knots)
-            shares = np.concatenate([column.shares, [column.share_missing] if column.missing else []])
-            with np.errstate(divide="ignore"):
-                logs = np.maximum(np.log(shares), EMPTY)
-            self.log_shares[start : start + column.count] = torch.from_numpy(logs)
+        cells, _ = self.find(points)
+        heavy = torch.ones(len(points), dtype=torch.float64) if weights is None else weights.double()
+        for start, column, own in zip(self.starts, columns, cells.T, strict=True):
+            counts = torch.bincount(own, heavy, minlength=column.count)
+            self.log_shares[start : start + column.count] = (counts / counts.sum()).log().clamp_min(EMPTY)
             if column.ordered:
-                self.scores[start:stop] = _scores(torch.from_numpy(column.shares), column.knots)
+                self.scores[start : start + len(column.knots)] = _scores(counts[: len(column.knots)], column.knots)
 
     def find(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Values to cells and normal scores.

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from contrastive_entropy.data.frames import WRITABLE, frame_bytes, read_frame
+from contrastive_entropy.data.frame_files import WRITABLE, frame_bytes
+from contrastive_entropy.data.frames import read_frame
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.fitting.settings import check_seed

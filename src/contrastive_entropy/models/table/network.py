@@ -19,7 +19,8 @@ class ColumnNetwork(nn.Module):
 
     A law is a softmax of logits: those of the column's shares, a linear layer on the hidden features and, for numbers, a
     ridge -c (score - s)^2 / 2 over the normal scores of the cells, whose place s may be linear in the known scores, so
-    that numbers which nearly follow from each other do so.
+    that numbers which nearly follow from each other do so. Where nothing is known, the law is that of the column's shares,
+    exactly.
 
     Args:
         cells: of the table.
@@ -74,24 +75,25 @@ class ColumnNetwork(nn.Module):
             (n, total) logits, `split` into columns by `laws`.
         """
         hidden, plain = self._features(cells, scores, known, dropped)
-        logits = self.cells.log_shares + self.last(hidden)
+        logits = self.last(hidden)
         of = self.column_of[self.on_ridge]
         place, curvature = self._ridge(hidden, plain)
         ridge = curvature[:, of] * (self.cells.scores[self.on_ridge].mean(1) - place[:, of]).square()
-        return logits.index_add(1, self.on_ridge, ridge.to(logits.dtype))
+        return self.cells.log_shares + known.any(1, keepdim=True) * logits.index_add(1, self.on_ridge, ridge.to(logits.dtype))
 
     def law(self, index: int, cells: Tensor, scores: Tensor, known: Tensor) -> Tensor:
         """Logits (n, cells of the column) of one column alone, as `forward` has them at less cost."""
         hidden, plain = self._features(cells, scores, known, None)
         start, count = self.cells.starts[index], self.cells.counts[index]
         own = slice(start, start + count)
-        logits = self.cells.log_shares[own] + functional.linear(hidden, self.last.weight[own], self.last.bias[own])
+        logits = functional.linear(hidden, self.last.weight[own], self.last.bias[own])
+        told = known.any(1, keepdim=True)
         if not self.cells.ordered[index]:
-            return logits
+            return self.cells.log_shares[own] + told * logits
         place, curvature = (part[:, index, None] for part in self._ridge(hidden, plain))
         real = count - self.cells.missing[index]
         ridge = curvature * (self.cells.scores[own][:real].mean(1) - place).square()
-        return torch.cat([logits[:, :real] + ridge, logits[:, real:]], 1)
+        return self.cells.log_shares[own] + told * torch.cat([logits[:, :real] + ridge, logits[:, real:]], 1)
 
     def _ridge(self, hidden: Tensor, plain: Tensor) -> tuple[Tensor, Tensor]:
         """(n, c) place and factor of the squared distance from it."""

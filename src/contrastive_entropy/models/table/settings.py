@@ -1,6 +1,6 @@
 """What may be asked of a model of a table, and what is decided for it."""
 
-import logging
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -8,6 +8,7 @@ from typing import ClassVar
 import pandas as pd
 
 from contrastive_entropy.data.dataset import HELD_OUT, Dataset
+from contrastive_entropy.data.frames import read_frame
 from contrastive_entropy.data.load import load as load_named
 from contrastive_entropy.data.load import names
 from contrastive_entropy.data.mixed import MixedTable, asked_kinds
@@ -19,8 +20,6 @@ from contrastive_entropy.fitting.settings import DATA, MODEL, OBJECTIVE, TRAININ
 from contrastive_entropy.models.table.cells import cells_of
 from contrastive_entropy.objectives.catalog import CELL_OBJECTIVES, Choice, parse
 from contrastive_entropy.objectives.catalog import names as objective_names
-
-logger = logging.getLogger("contrastive_entropy")
 
 EPOCHS, LEAST_STEPS, MOST_STEPS = 40, 120, 4000
 """How often a fit sees every row by default, and the least and the most steps."""
@@ -125,19 +124,13 @@ def load(settings: TableSettings) -> Dataset:
     if settings.data in names():
         named = load_named(settings.data, seed=settings.seed, data_root=settings.data_root, points=settings.points)
         return of_numbers(named)
-    table = _read(Path(settings.data))
-    dataset, notes = mixed_dataset(
-        settings.data, table, asked=kinds, held_out=settings.held_out, seed=settings.seed, points=settings.points
+    frame = read_frame(Path(settings.data))
+    dataset = mixed_dataset(
+        settings.data, frame.table, asked=kinds, held_out=settings.held_out, seed=settings.seed, points=settings.points
     )
-    for note in notes:
-        logger.info(note)
     if settings.target is not None and settings.target not in dataset.schema.names:  # type: ignore[operator]
         raise InputError(f"`target`: {settings.data} has no column {settings.target!r}")
-    return dataset
-
-
-def _read(path: Path) -> pd.DataFrame:
-    return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    return dataclasses.replace(dataset, notes=(*frame.notes, *dataset.notes))
 
 
 def of_numbers(dataset: Dataset) -> Dataset:

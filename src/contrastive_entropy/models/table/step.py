@@ -30,7 +30,8 @@ def network(plan: Plan, schema: Schema) -> ColumnNetwork:
 def place(network: ColumnNetwork, dataset: Dataset) -> None:
     """Set what the training rows give: the cells, and how many rows are in each."""
     assert isinstance(dataset.schema, MixedTable)
-    network.cells.place(cells_of(dataset.schema, dataset.train.points))
+    train = dataset.train
+    network.cells.place(cells_of(dataset.schema, train.points), train.points[:, network.learnt], train.weights)
 
 
 class TableStep:
@@ -91,3 +92,23 @@ class TableStep:
         ranks = torch.rand(count, columns, generator=generator).argsort(1).argsort(1)
         ordered = torch.rand(count, 1, generator=generator) < IN_ORDER
         return torch.where(ordered, torch.arange(columns), ranks) < numbers
+
+
+@torch.no_grad()
+def log_likelihood(network: ColumnNetwork, points: Tensor) -> Tensor:
+    """Log-probability of rows, (n,) nats: of the cells of all learnt columns, one after the other.
+
+    Args:
+        network: of the table.
+        points: (n, d) float64 as `MixedTable.numbers`.
+    """
+    found = []
+    for part in points.split(4096):
+        cells, scores = network.cells.find(part[:, network.learnt])
+        total = torch.zeros(len(part), dtype=torch.float64)
+        for index in range(network.columns):
+            known = (torch.arange(network.columns) < index).expand(len(part), -1)
+            law = network.law(index, cells, scores, known).double().log_softmax(1)
+            total += law.gather(1, cells[:, index, None]).squeeze(1)
+        found.append(total)
+    return torch.cat(found)
