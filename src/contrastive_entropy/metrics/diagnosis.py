@@ -104,6 +104,18 @@ SIGNATURES = {
     "confused": "samples do not show the class that they were made of",
     "overconfident": "predicted laws are too sure",
     "vague": "predicted laws are too wide",
+    "told apart": "trees tell samples from real rows",
+    "copies": "samples repeat training rows",
+    "near copies": "samples nearly repeat training rows",
+    "membership": "samples give away which rows were trained on",
+    "out of range": "samples lie far outside the data",
+    "unknown values": "samples hold values that the data do not have",
+    "lost value": "a value that many rows have is missing, or far too rare or frequent",
+    "exact values": "numbers have lost their exact values",
+    "missing values": "values are missing too often or too seldom",
+    "missed part": "no samples come near a part of the data",
+    "column": "a column is unlike the data's",
+    "pairs": "dependences between columns are unlike the data's",
 }
 """What the diagnoses say, by name."""
 

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -73,7 +72,10 @@ def _histogram(axis: Axes, data: np.ndarray, samples: np.ndarray, column: MixedC
     low, high = np.quantile(present, [0.002, 0.998])
     if high <= low:
         low, high = present.min(), max(present.max(), present.min() + 1)
-    bins = np.linspace(low, high, min(41, max(2, len(np.unique(np.clip(present, low, high))) + 1)))
+    bins = np.linspace(low, high, 41)
+    if column.decimals == 0:
+        step = max(1, math.ceil((high - low) / 40))
+        bins = np.arange(math.floor(low), math.ceil(high) + 2 * step, step) - 0.5
     for values, color, label in ((present, DATA_COLOR, "data (held out)"), (drawn, MODEL_COLOR, "generated")):
         shares = np.histogram(np.clip(values, low, high), bins)[0] / max(len(values), 1)
         axis.stairs(shares, bins, color=color, label=label, linewidth=1.4)
@@ -108,12 +110,12 @@ def pairs_figure(evaluation: Evaluation, schema: MixedTable) -> Figure:
     keep = np.flatnonzero(~np.isnan(scores["generated"].numpy()).all(1))[:SHOWN_COLUMNS]
     names = [schema.names[index][:16] for index in keep]
     size = max(3.2, 0.32 * len(keep) + 1.4)
-    figure = new_figure(2 * size + 0.8, size)
+    figure = new_figure(2 * size + 1.4, size + 0.9)
     axes = figure.subplots(1, 2, sharey=True)
     low = min(0.8, float(np.nanmin(scores["generated"].numpy()[np.ix_(keep, keep)])))
     for axis, (title, values) in zip(axes, scores.items(), strict=True):
         shown = axis.imshow(values.numpy()[np.ix_(keep, keep)], vmin=low, vmax=1, cmap="viridis")
-        axis.set_title(title, fontsize=10)
+        axis.set_title(title, fontsize=10, pad=8)
         axis.set_xticks(range(len(keep)), names, rotation=60, ha="right", fontsize=7)
         axis.set_yticks(range(len(keep)), names, fontsize=7)
     figure.colorbar(shown, ax=list(axes), shrink=0.8, label="score of the pair")
@@ -131,16 +133,3 @@ def training_figure(run: Run) -> Figure:
     bare(axis)
     return figure
 
-
-def matrix_of(pairs: pd.DataFrame, value: str, names: tuple[str, ...]) -> np.ndarray:
-    """(d, d) scores of pairs of columns, NaN where there is none.
-
-    Args:
-        pairs: a row for each pair, columns a, b and `value`.
-        value: name of the score.
-        names: of all columns.
-    """
-    found = np.full((len(names), len(names)), np.nan)
-    for a, b, score in zip(pairs["a"], pairs["b"], pairs[value], strict=True):
-        found[names.index(a), names.index(b)] = found[names.index(b), names.index(a)] = score
-    return found

@@ -21,9 +21,13 @@ from contrastive_entropy.models.table.cells import cells_of
 from contrastive_entropy.objectives.catalog import CELL_OBJECTIVES, Choice, parse
 from contrastive_entropy.objectives.catalog import names as objective_names
 
-EPOCHS, LEAST_STEPS, MOST_STEPS = 40, 120, 4000
-"""How often a fit sees every row by default, and the least and the most steps."""
+EPOCHS, LEAST_STEPS, MOST_STEPS = 40, 60, 4000
+"""How often a fit sees every row by default, beside the least steps, and the most."""
 
+
+
+SMALL, LARGE, MANY = (128, 0.3), (256, 0.1), 10_000
+"""Width and dropout by default, and the rows from which on they are the larger ones: few rows are learnt by heart."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,23 @@ class TableSettings:
         panel=OBJECTIVE,
     )
     steps: int | None = shared(
-        "steps", None, chosen=f"so many that each row is seen {EPOCHS} times, {LEAST_STEPS} to {MOST_STEPS}"
+        "steps", None, chosen=f"{LEAST_STEPS} and so many that each row is seen {EPOCHS} times, at most {MOST_STEPS}"
     )
     batch_size: int = shared("batch_size", 512, says="Rows per step.")
     learning_rate: float = shared("learning_rate", 2e-3)
     decay_fraction: float = shared("decay_fraction", 0.8)
-    width: int = shared("width", 256, says="Of the hidden features.")
+    width: int | None = shared(
+        "width", None, says="Of the hidden features.", chosen=f"{SMALL[0]}, or {LARGE[0]} from {MANY:,} rows on"
+    )
     depth: int = option(2, "Residual blocks.", panel=MODEL, least=1)
-    dropout: float = option(0.1, "Share of the hidden features that a step leaves out.", panel=TRAINING, least=0, below=1)
+    dropout: float | None = option(
+        None,
+        "Share of the hidden features that a step leaves out.",
+        panel=TRAINING,
+        least=0,
+        below=1,
+        chosen=f"{SMALL[1]}, or {LARGE[1]} from {MANY:,} rows on",
+    )
     seed: int = shared("seed", 0)
 
     FOLDER: ClassVar[str] = "DATA-table"
@@ -154,7 +167,8 @@ def plan(settings: TableSettings, dataset: Dataset) -> Plan:
     assert isinstance(schema, MixedTable)
     rows = len(dataset.train)
     cells = cells_of(schema, dataset.train.points)
-    steps = settings.steps or min(max(EPOCHS * rows // settings.batch_size, LEAST_STEPS), MOST_STEPS)
+    width, dropout = LARGE if rows >= MANY else SMALL
+    steps = settings.steps or min(LEAST_STEPS + EPOCHS * rows // settings.batch_size, MOST_STEPS)
     return Plan(
         objective=settings.choice.spelling,
         seed=settings.seed,
@@ -168,9 +182,9 @@ def plan(settings: TableSettings, dataset: Dataset) -> Plan:
             tuple(column.count for column in cells),
             tuple(column.ordered for column in cells),
             tuple(column.missing for column in cells),
-            settings.width,
+            settings.width or width,
             settings.depth,
-            settings.dropout,
+            dropout if settings.dropout is None else settings.dropout,
         ),
         clip=5.0,
     )

@@ -1,5 +1,7 @@
 """A step of a table's model: some columns of every row are shown, the law of the others is judged."""
 
+from functools import cached_property
+
 import torch
 from torch import Tensor, nn
 
@@ -47,9 +49,13 @@ class TableStep:
         self.plan, self.network = plan, network
         self.model: TablePlan = plan.model
         self.choice = parse(plan.objective, CELL_OBJECTIVES)
-        self.weights = dataset.train.weights
-        cells, scores = network.cells.find(dataset.train.points[:, network.learnt])
-        self.points = torch.stack([cells.float(), scores], 1)
+        self.data, self.weights = dataset.train.points, dataset.train.weights
+
+    @cached_property
+    def points(self) -> Tensor:
+        """(n, 2, c) cells and scores of the training rows; a resumed run loads the cells first."""
+        cells, scores = self.network.cells.find(self.data[:, self.network.learnt])
+        return torch.stack([cells.float(), scores], 1)
 
     @property
     def given(self) -> None:
@@ -64,7 +70,7 @@ class TableStep:
         """Rows of the batch, with replacement; by weight where rows have weights."""
         if self.weights is not None:
             return torch.multinomial(self.weights, self.plan.rows, replacement=True, generator=now.generator)
-        return torch.randint(len(self.points), (self.plan.rows,), generator=now.generator)
+        return torch.randint(len(self.data), (self.plan.rows,), generator=now.generator)
 
     def answer(self, batch: Batch, now: Now) -> Answer:
         """The law of all columns of every row, of which some are known."""

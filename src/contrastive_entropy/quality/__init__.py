@@ -1,0 +1,1 @@
+"""How good a table is that stands for another: shapes, pairs, detection, utility, privacy, and what fails in words."""
