@@ -60,6 +60,15 @@ def test_samples_beside_data(files, suffix):
     assert far.reference == pytest.approx(twin.reference, rel=1e-3, abs=1e-3)
 
 
+def test_samples_of_one_time(files, tmp_path):
+    found = []
+    for name, start in (("far_a", START["t"]), ("a", 0)):
+        table = pd.read_csv(files / f"{name}.csv")
+        table.assign(t=start + 5000, u=START["u"] if start else 0).to_csv(tmp_path / f"{name}.csv", index=False)
+        found.append(evaluate_files(str(tmp_path / f"{name}.csv"), str(files / f"{name}.csv"), variance=1e5).model)
+    assert found[0] == pytest.approx(found[1], rel=1e-3, abs=1e-3)
+
+
 def test_decompositions_are_written_in_the_units_of_the_data(files, tmp_path):
     found = []
     for name in ("far_a.csv", "a.csv"):

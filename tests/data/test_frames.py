@@ -271,6 +271,16 @@ def test_files_that_are_no_tables(tmp_path, name, content, message):
         read_frame(tmp_path / "none.csv")
 
 
+@pytest.mark.parametrize(
+    "text", ["# a b\n" + "1.5 2.5\n" * 9, "a,b,c\n" + "1,2\n" * 9, "a b\n" + "x 1 2\n" * 9, "a\n1,2\n"]
+)
+def test_as_many_names_as_values(tmp_path, text):
+    with pytest.raises(
+        InputError, match=r"its first line names \d columns .* the next holds \d values; expected one name"
+    ):
+        read_frame(csv_file(tmp_path, text), separator=None if "," in text else "space")
+
+
 def test_an_archive_holds_one_table(tmp_path):
     path = tmp_path / "x.csv.zip"
     with zipfile.ZipFile(path, "w") as archive:

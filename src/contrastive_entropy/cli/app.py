@@ -63,4 +63,6 @@ def data_list() -> None:
     Console().print(table)
     assert set(names()) == {"digits", *TOYS, *LAWS, *HUB, STACKED}
     typer.echo("or hub:owner/name, any data set of images on the hub, or a copy of it in --data-root")
-    typer.echo("or a path: .npy, .npz, .csv, .parquet with one point per row, or a folder of images of one size")
+    typer.echo(
+        "or a path: .npy, .npz, .csv, .tsv, .txt (also .gz ...), .parquet, .feather, .xlsx with one point per row, or a folder of images of one size"
+    )

@@ -27,7 +27,9 @@ from contrastive_entropy.fitting.settings import (
 
 PANELS = (DATA, MODEL, OBJECTIVE, TRAINING, MACHINE, RARE)
 
-DATA_HELP = "Name (see `data list`), hub:owner/name, or path: .npy, .npz, .csv, .parquet, image folder."
+DATA_HELP = (
+    "Name (see `data list`), hub:owner/name, or path: .npy, .npz, .csv, .parquet and other tables, image folder."
+)
 
 DataRoot = Annotated[Path | None, typer.Option(help=SHARED["data_root"].says)]
 Standardize = Annotated[bool, typer.Option("--standardize", help=SHARED["standardize"].says)]

@@ -26,7 +26,7 @@ SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", SPACE
 SPELLINGS = {"tab": "\t", r"\t": "\t", " ": SPACES, "space": SPACES, "spaces": SPACES, "whitespace": SPACES}
 """Other ways to write a separator, for those who type it."""
 
-HEAD, LINES = 2**22, 1000
+HEAD, LINES = 2**20, 1000
 """Bytes, and at most so many of their lines, that are looked at."""
 
 ENOUGH = 5
@@ -102,7 +102,7 @@ def dialect(
         plain = [[field.replace(",", ".") for field in row] if decimal == "," else row for row in rows]
         header, note = first_line_names(plain)
         notes += [] if note is None else [f"{path}: {note}"]
-    if header and len(rows) > 1 and len(rows[0]) < len(rows[1]):
+    if header and len(rows) > 1 and (len(rows[0]) < len(rows[1]) or len(rows[0]) > max(map(len, rows[1:]))):
         raise InputError(
             f"{path}: its first line names {len(rows[0])} columns ({', '.join(rows[0])[:60]}) and the next holds "
             f"{len(rows[1])} values; expected one name per column, or no names at all"

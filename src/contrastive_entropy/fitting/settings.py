@@ -75,8 +75,8 @@ def option(default: Any, says: str, **known: Any) -> Any:
 
 SHARED: dict[str, Option] = {
     "data": Option(
-        "What to learn: a name (see `data list`), hub:owner/name, or a path to .npy, .npz, .csv, .parquet or a folder of "
-        "images.",
+        "What to learn: a name (see `data list`), hub:owner/name, or a path to .npy, .npz, a table (.csv, .tsv, .xlsx, "
+        ".parquet ...) or a folder of images.",
         DATA,
     ),
     "data_root": Option("Folder with copies of hub data sets, e.g. DIR/mnist.", DATA),

@@ -14,7 +14,9 @@ from contrastive_entropy.storage import check_output, write_atomically, writing
 
 def predict(
     run: Annotated[Path, typer.Argument(help="Run folder of `fit conditional`.")],
-    given: Annotated[Path, typer.Option(help="Rows to predict: .csv or .parquet with the columns of x by name.")],
+    given: Annotated[
+        Path, typer.Option(help="Rows to predict: a table (.csv, .parquet ...) with the columns of x by name.")
+    ],
     out: Annotated[Path, typer.Option(help="File to write: .csv, a row for every row of --given.")],
     quantiles: Annotated[str, typer.Option(help="Levels, with commas between.")] = "0.05,0.25,0.5,0.75,0.95",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,

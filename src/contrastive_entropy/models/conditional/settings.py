@@ -79,8 +79,8 @@ class ConditionalSettings:
 
     data: str = option(
         "inverse_sine",
-        "A table: a path to .npy, .npz, .csv or .parquet, or a name (see `data list`). Or images with classes: a name, or "
-        "hub:owner/name.",
+        "A table: a path to .csv, .tsv, .xlsx, .parquet ..., .npy or .npz, or a name (see `data list`). Or images with "
+        "classes: a name, or hub:owner/name.",
         panel=DATA,
     )
     target: str | None = option(
