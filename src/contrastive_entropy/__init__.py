@@ -47,12 +47,14 @@ if TYPE_CHECKING:
     from contrastive_entropy.data.load import load as load
     from contrastive_entropy.estimators import MixtureDensityRegressor as MixtureDensityRegressor
     from contrastive_entropy.estimators import MixtureGenerator as MixtureGenerator
+    from contrastive_entropy.estimators import TableGenerator as TableGenerator
     from contrastive_entropy.fitting.machine import Machine as Machine
     from contrastive_entropy.models import fit as fit
     from contrastive_entropy.models import open_run as open_run
     from contrastive_entropy.models.autoencoder import AutoencoderSettings as AutoencoderSettings
     from contrastive_entropy.models.conditional import ConditionalSettings as ConditionalSettings
     from contrastive_entropy.models.generator import GeneratorSettings as GeneratorSettings
+    from contrastive_entropy.models.table import TableSettings as TableSettings
 
 __version__ = VERSION
 
@@ -64,6 +66,8 @@ LAZY = {
     "Machine": "contrastive_entropy.fitting.machine",
     "MixtureDensityRegressor": "contrastive_entropy.estimators",
     "MixtureGenerator": "contrastive_entropy.estimators",
+    "TableGenerator": "contrastive_entropy.estimators",
+    "TableSettings": "contrastive_entropy.models.table",
     "fit": "contrastive_entropy.models",
     "load": "contrastive_entropy.data.load",
     "open_run": "contrastive_entropy.models",
@@ -86,6 +90,8 @@ __all__ = [
     "MixtureDensityRegressor",
     "MixtureGenerator",
     "NumericalWarning",
+    "TableGenerator",
+    "TableSettings",
     "TrainingError",
     "__version__",
     "bures_distance",

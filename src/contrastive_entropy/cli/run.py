@@ -54,7 +54,8 @@ def sample(
     opened = open_run(run)
     if isinstance(opened.schema, MixedTable):
         check_output(out, overwrite=overwrite, suffixes=WRITABLE)
-        return _write_table(opened, out, number, seed, from_density, values_of(given))
+        _write_table(opened, out, number, seed, from_density, values_of(given))
+        return
     check_output(out, overwrite=overwrite, suffixes=SAMPLES)
     suffix = out.suffix.lower()
     if suffix == ".csv" and isinstance(opened.schema, Images):
@@ -65,12 +66,12 @@ def sample(
     typer.echo(f"{number} points written to {out}{only}")
 
 
-def _write_table(
-    run: Run, out: Path, number: int, seed: int, from_density: bool, given: dict[str, str] | None
-) -> None:
+def _write_table(run: Run, out: Path, number: int, seed: int, from_density: bool, given: dict[str, str] | None) -> None:
     """Rows of `fit table` as a file."""
     if from_density:
-        raise InputError("`from_density` is for generators of points; rows of a table are drawn as they are: leave it out")
+        raise InputError(
+            "`from_density` is for generators of points; rows of a table are drawn as they are: leave it out"
+        )
     table = run.table(number, seed=seed, given=given)
     with writing(out):
         write_atomically(out, frame_bytes(table, out))

@@ -75,7 +75,9 @@ def column_of(values: pd.Series, asked: str | None = None) -> tuple[MixedColumn,
     if kind == DATE and not text:
         text, notes = _format(present) if _is_text(present) else ("", ())
         if _is_text(present) and not text:
-            raise InputError(f"column {name!r}: text such as {str(present.iloc[0])[:40]!r} is in no form of dates known here")
+            raise InputError(
+                f"column {name!r}: text such as {str(present.iloc[0])[:40]!r} is in no form of dates known here"
+            )
     if kind in (KEY, IGNORED):
         return _key(base, kind, present), notes
     if kind == DATE:
@@ -108,8 +110,10 @@ def _found(present: pd.Series, base: MixedColumn) -> tuple[str, str, tuple[str, 
     if never_repeats:
         return KEY, "", (_key_note(base.name),)
     if distinct > MOST_LEVELS and distinct > MOSTLY * len(present):
-        return KEY, "", (f"{base.name}: {distinct:,} different texts in {len(present):,} rows, taken for free text: it is not "
-                         "learnt, and samples hold new names in its place",)  # fmt: skip
+        note = (
+            f"{base.name}: {distinct:,} different texts in {len(present):,} rows, taken for free text: it is not learnt"
+        )
+        return KEY, "", (f"{note}, and samples hold new names in its place",)
     return CATEGORY, "", ()
 
 
@@ -158,8 +162,10 @@ def _refuse_objects(values: pd.Series) -> None:
 
 
 def _is_text(present: pd.Series) -> bool:
-    return bool(len(present)) and (present.dtype == object or pd.api.types.is_string_dtype(present.dtype)) and isinstance(
-        present.iloc[0], str
+    return (
+        bool(len(present))
+        and (present.dtype == object or pd.api.types.is_string_dtype(present.dtype))
+        and isinstance(present.iloc[0], str)
     )
 
 
@@ -209,7 +215,9 @@ def _plain(level: Any) -> str | int | float | bool:
 def _date(base: MixedColumn, present: pd.Series, text: str) -> MixedColumn:
     form = text.replace("%-", "%")
     if pd.api.types.is_numeric_dtype(present.dtype):
-        raise InputError(f"column {base.name!r} holds numbers, which were to be dates: convert it with pandas.to_datetime")
+        raise InputError(
+            f"column {base.name!r} holds numbers, which were to be dates: convert it with pandas.to_datetime"
+        )
     index = moments(present, form)
     unit = PANDAS_TICKS[index.unit]
     values = index.asi8
@@ -238,9 +246,10 @@ def _number(base: MixedColumn, values: pd.Series) -> tuple[MixedColumn, tuple[st
         offset = int(present.min())
         numbers = (present.astype("Int64") - offset).to_numpy(dtype=np.float64)
     low, high, far = _bounds(numbers)
+    where = np.flatnonzero(values.notna().to_numpy())
     notes = [
-        f"{base.name}: row {values.index.get_loc(present.index[row])}, counted from 0, holds {numbers[row]:g}, far from all "
-        f"others ({low:g} to {high:g}): samples stay within these"
+        f"{base.name}: row {where[row]}, counted from 0, holds {numbers[row]:g}, far from all others ({low:g} to {high:g}): "
+        "samples stay within these"
         for row in far[:3]
     ]
     kind = COUNT if decimals == 0 else NUMBER
@@ -311,5 +320,7 @@ def _key(base: MixedColumn, kind: str, present: pd.Series) -> MixedColumn:
         digits = [one[2] for one in found if one]
         width = len(digits[0]) if len({len(one) for one in digits}) == 1 else 0
         prefix = found[0][1] if found[0] else ""
-        return replace(base, kind=kind, named="text", text=prefix, low=width, high=float(max(map(int, digits))), count=count)
+        return replace(
+            base, kind=kind, named="text", text=prefix, low=width, high=float(max(map(int, digits))), count=count
+        )
     return replace(base, kind=kind, named="text", count=count)

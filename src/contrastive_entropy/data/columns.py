@@ -145,7 +145,8 @@ class MixedColumn:
             if str(value) not in known:
                 shown = ", ".join(list(known)[:20])
                 raise InputError(
-                    f"`given`: {self.name} has no value {str(value)!r}{suggestion(str(value), list(known))} (known: {shown})"
+                    f"`given`: {self.name} has no value {str(value)!r}{suggestion(str(value), list(known))} "
+                    f"(known: {shown})"
                 )
             return float(known[str(value)])
         if self.kind == DATE:
@@ -182,7 +183,7 @@ class MixedColumn:
         present = values.notna().to_numpy()
         found = np.full(len(values), np.nan)
         for row in np.flatnonzero(present):
-            index = known.get(_key(values.iloc[row]), None)
+            index = known.get(_key(values.iloc[row]))
             if index is None:
                 shown = ", ".join(map(str, self.levels[:10]))
                 raise InputError(

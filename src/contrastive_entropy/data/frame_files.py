@@ -41,9 +41,13 @@ def frame_bytes(table: "pd.DataFrame", path: Path, *, header: bool = True) -> by
         else:
             raise InputError(f"{path}: tables are written to files whose names end in {', '.join(WRITABLE)}")
     except ImportError as error:
-        raise InputError(f"{path}: Excel files need the package openpyxl (pip install openpyxl); or write .csv") from error
+        raise InputError(
+            f"{path}: Excel files need the package openpyxl (pip install openpyxl); or write .csv"
+        ) from error
     except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: cannot hold the table ({str(error)[:120]}); write another form, such as .csv") from error
+        raise InputError(
+            f"{path}: cannot hold the table ({str(error)[:120]}); write another form, such as .csv"
+        ) from error
     return stream.getvalue()
 
 

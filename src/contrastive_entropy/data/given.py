@@ -37,6 +37,7 @@ def parted(dataset: Dataset, *, target: str | None = None, given: str | None = N
     schema = dataset.schema
     if isinstance(schema, Images):
         return _with_classes(dataset, target, given)
+    assert isinstance(schema, Table)
     targets = [schema.dimension - 1] if target is None else _columns(schema, target, "target", dataset.name)
     if given is None:
         conditions = [index for index in range(schema.dimension) if index not in targets]

@@ -110,14 +110,14 @@ def _loaded(
 
 
 def _standardized(dataset: Dataset) -> Dataset:
-    if isinstance(dataset.schema, Images):
+    if not isinstance(dataset.schema, Table):
         raise _images_refused(dataset.name)
     return _encoded(dataset, dataset.schema.standardizing(dataset.train.points))
 
 
 def _shifted(dataset: Dataset) -> Dataset:
     """In single precision, without the offsets that it could not hold."""
-    if isinstance(dataset.schema, Images) or dataset.train.points.dtype == torch.float32:
+    if not isinstance(dataset.schema, Table) or dataset.train.points.dtype == torch.float32:
         return dataset
     return _encoded(dataset, dataset.schema.shifting(dataset.train.points))
 

@@ -13,6 +13,7 @@ from contrastive_entropy.data.column_kinds import column_of
 from contrastive_entropy.data.columns import CONSTANT, IGNORED, KEY, MIXED_KINDS, NOT_GIVEN, MixedColumn
 from contrastive_entropy.errors import InputError, suggestion
 
+
 @dataclass(frozen=True)
 class MixedTable:
     """The columns of a table, of any kinds.
@@ -26,6 +27,7 @@ class MixedTable:
     named: bool = True
 
     standardized: ClassVar[bool] = False
+    shifted: ClassVar[bool] = False
 
     @classmethod
     def of(cls, table: pd.DataFrame, asked: Mapping[str, str] | None = None) -> tuple["MixedTable", tuple[str, ...]]:
@@ -50,11 +52,17 @@ class MixedTable:
             raise InputError("the table holds no rows; expected one row of values for each example")
         for name, kind in (asked or {}).items():
             if name not in names:
-                raise InputError(f"`column`: no column {name!r}{suggestion(name, names)} (known: {', '.join(names[:20])})")
+                raise InputError(
+                    f"`column`: no column {name!r}{suggestion(name, names)} (known: {', '.join(names[:20])})"
+                )
             if kind not in MIXED_KINDS:
                 known = ", ".join(MIXED_KINDS)
-                raise InputError(f"`column`: unknown kind {kind!r} of {name}{suggestion(kind, MIXED_KINDS)} (known: {known})")
-        found = [column_of(table.iloc[:, index].rename(name), (asked or {}).get(name)) for index, name in enumerate(names)]
+                raise InputError(
+                    f"`column`: unknown kind {kind!r} of {name}{suggestion(kind, MIXED_KINDS)} (known: {known})"
+                )
+        found = [
+            column_of(table.iloc[:, index].rename(name), (asked or {}).get(name)) for index, name in enumerate(names)
+        ]
         if all(column.kind in (KEY, IGNORED, CONSTANT) for column, _ in found):
             raise InputError("the table holds nothing to learn: every column is constant, a key, or left out")
         return cls(tuple(column for column, _ in found)), tuple(note for _, notes in found for note in notes)
@@ -89,9 +97,11 @@ class MixedTable:
         table = table.rename(columns=str)
         lacking = [name for name in self.names if name not in table.columns and self.kinds[name] not in (KEY, IGNORED)]
         if lacking:
-            raise InputError(f"the table lacks the columns {', '.join(lacking[:10])}; it has {', '.join(table.columns[:20])}")
+            raise InputError(
+                f"the table lacks the columns {', '.join(lacking[:10])}; it has {', '.join(table.columns[:20])}"
+            )
         empty = pd.Series(np.zeros(len(table)))
-        columns = [column.encode(table[column.name] if column.name in table else empty) for column in self.mixed]
+        columns = [column.encode(table.get(column.name, empty)) for column in self.mixed]
         return torch.from_numpy(np.stack(columns, 1))
 
     def frame(self, points: Tensor, *, seed: int = 0) -> pd.DataFrame:
@@ -120,7 +130,9 @@ class MixedTable:
         found = torch.full((1, len(known)), NOT_GIVEN, dtype=torch.float64)
         for name, value in values.items():
             if name not in known:
-                raise InputError(f"`given`: no column {name!r}{suggestion(name, list(known))} (known: {', '.join(known)})")
+                raise InputError(
+                    f"`given`: no column {name!r}{suggestion(name, list(known))} (known: {', '.join(known)})"
+                )
             found[0, known[name]] = self.mixed[known[name]].number(value)
         return found
 

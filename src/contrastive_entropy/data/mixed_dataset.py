@@ -49,4 +49,3 @@ def mixed_dataset(
     train, test = split(name, len(rows), held_out=held_out, most=MOST_HELD_OUT, seed=seed)
     taken = train[:points].sort().values if points else train
     return Dataset(name, Part(rows[taken]), Part(rows[test]), schema, notes=notes)
-

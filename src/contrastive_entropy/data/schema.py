@@ -186,7 +186,7 @@ class Table:
         return mean, deviation
 
 
-Schema = Union[Images, Table, "MixedTable"]  # noqa: UP007  # pandas is loaded where such a table is
+Schema = Union[Images, Table, "MixedTable"]  # pandas is loaded where such a table is
 
 
 def difference(schema: Schema, data: Schema, *, names: tuple[str, str]) -> str | None:

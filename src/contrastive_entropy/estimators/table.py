@@ -141,8 +141,12 @@ class TableGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return self._out(self.schema_.frame(points, seed=seed))
 
     def impute(
-        self, X: Any, n_imputations: int | None = None, *, random_state: int | np.random.RandomState | None = None
-    ) -> Any:  # fmt: skip  # noqa: N803
+        self,
+        X: Any,  # noqa: N803
+        n_imputations: int | None = None,
+        *,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> Any:
         """Fill the missing values of rows.
 
         Args:
@@ -189,21 +193,24 @@ class TableGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             check_is_fitted(self, "network_")
         form = "polars" if type(X).__module__.split(".")[0] == "polars" else "pandas"
         if form == "polars":
-            X = X.to_pandas()  # noqa: N806
+            X = X.to_pandas()
         if not isinstance(X, pd.DataFrame):
             form = "array"
-            X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan", estimator=self, input_name="X")  # noqa: N806
+            X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan", estimator=self, input_name="X")
         _check_feature_names(self, X, reset=reset)
         if reset:
             self.n_features_in_, self._form = X.shape[1], form
         elif X.shape[1] != self.n_features_in_:
             raise ValueError(
-                f"X has {X.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} features as input"
+                f"X has {X.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} features as "
+                "input"
             )
         if len(X) < (LEAST_ROWS if reset else 1):
-            raise ValueError(f"Found array with {len(X)} sample(s) (shape={X.shape}) while a minimum of {LEAST_ROWS} is required")
+            raise ValueError(
+                f"Found array with {len(X)} sample(s) (shape={X.shape}) while a minimum of {LEAST_ROWS} is required"
+            )
         if form == "array":
-            X = pd.DataFrame(X, columns=[f"x{index}" for index in range(X.shape[1])])  # noqa: N806
+            X = pd.DataFrame(X, columns=[f"x{index}" for index in range(X.shape[1])])
         return X.rename(columns=str)
 
     def _out(self, table: pd.DataFrame) -> Any:

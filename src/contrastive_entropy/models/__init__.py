@@ -40,7 +40,8 @@ def fit(
     """Train a model into a run folder, as `contrastive-entropy fit` does.
 
     Args:
-        settings: `GeneratorSettings`, `TableSettings`, `ConditionalSettings` or `AutoencoderSettings`, which name the data, too.
+        settings: `GeneratorSettings`, `TableSettings`, `ConditionalSettings` or `AutoencoderSettings`, which name the data,
+            too.
         out: the run folder; made, with its parents.
         machine: where it runs; None is the defaults.
         overwrite: replace a run that is there.

@@ -41,7 +41,11 @@ def evaluation_of(
     """
     figures, real = judgement.figures, judgement.real
     name = "detection" if "detection" in figures else "shapes"
-    says = READING.format(real=real[name]) if name == "detection" else f"how like the columns are; real rows reach {real[name]:.3f}."
+    says = (
+        READING.format(real=real[name])
+        if name == "detection"
+        else f"how like the columns are; real rows reach {real[name]:.3f}."
+    )
     worst = judgement.columns.head(SHOWN)
     columns = {
         side: dict(zip(worst["name"], worst[column].astype(float), strict=True))
@@ -75,8 +79,9 @@ def pair_arrays(judgement: Judgement, names: tuple[str, ...]) -> dict[str, Tenso
     found = {}
     for array, column in (("pair_scores", "score"), ("pair_scores_real", "real")):
         scores = np.full((len(names), len(names)), np.nan)
-        for a, b, score in zip(judgement.pair_scores["a"], judgement.pair_scores["b"], judgement.pair_scores[column], strict=True):
+        for a, b, score in zip(
+            judgement.pair_scores["a"], judgement.pair_scores["b"], judgement.pair_scores[column], strict=True
+        ):
             scores[names.index(a), names.index(b)] = scores[names.index(b), names.index(a)] = score
         found[array] = torch.from_numpy(scores)
     return found
-

@@ -45,7 +45,10 @@ def values_lost(samples: Rows, data: Rows) -> Iterator[Diagnosis]:
             error = np.sqrt(real * (1 - real) * (1 / len(ours) + 1 / len(theirs)))
             times = max(real, 1e-12) / max(share, 1e-12)
             if abs(real - share) > DEVIATIONS * error and not 1 / TIMES <= times <= TIMES:
-                yield Diagnosis("lost value", f"{name} = {_shown(data, index, value)}: {real:.1%} of real rows, {share:.1%} of samples")
+                yield Diagnosis(
+                    "lost value",
+                    f"{name} = {_shown(data, index, value)}: {real:.1%} of real rows, {share:.1%} of samples",
+                )
 
 
 def values_unknown(samples: Rows, data: Rows) -> Iterator[Diagnosis]:
@@ -70,7 +73,10 @@ def exact_lost(samples: Rows, data: Rows) -> Iterator[Diagnosis]:
         halves = theirs[::2], theirs[1::2]
         real, share = float(np.isin(halves[1], halves[0]).mean()), float(np.isin(ours, theirs).mean())
         if real > EXACT and share < EXACT_LOST * real:
-            yield Diagnosis("exact values", f"{name}: {real:.0%} of real values are among other rows' values, {share:.0%} of samples'")
+            yield Diagnosis(
+                "exact values",
+                f"{name}: {real:.0%} of real values are among other rows' values, {share:.0%} of samples'",
+            )
 
 
 def out_of_range(samples: Rows, data: Rows) -> Iterator[Diagnosis]:
@@ -87,7 +93,9 @@ def out_of_range(samples: Rows, data: Rows) -> Iterator[Diagnosis]:
         if len(out):
             first = _shown(data, index, ours[out[0]])
             seen = f"{name}: {len(out)} rows, the first is row {out[0]}, counted from 0, with {first}"
-            yield Diagnosis("out of range", f"{seen}; real rows hold {_shown(data, index, low)} to {_shown(data, index, high)}")
+            yield Diagnosis(
+                "out of range", f"{seen}; real rows hold {_shown(data, index, low)} to {_shown(data, index, high)}"
+            )
 
 
 def missing_off(samples: Rows, data: Rows) -> Iterator[Diagnosis]:

@@ -211,9 +211,7 @@ def _target(rows: Rows, asked: str | None) -> int | None:
 def _columns(ours: Compared, theirs: Compared) -> pd.DataFrame:
     schema = ours.held_out.schema
     kinds = [schema.mixed[index].kind for index in ours.held_out.learnt]
-    table = pd.DataFrame(
-        {"name": ours.held_out.names, "kind": kinds, "score": ours.shapes, "real": theirs.shapes}
-    )
+    table = pd.DataFrame({"name": ours.held_out.names, "kind": kinds, "score": ours.shapes, "real": theirs.shapes})
     return table.sort_values("score", ignore_index=True)
 
 
@@ -251,20 +249,26 @@ def _findings(
     index = int(np.argmin(worst))
     if worst[index] < -max(found.UNLIKE, 3 / np.sqrt(min(len(samples), len(held_out)))):
         listed.append(
-            Diagnosis("column", f"{held_out.names[index]}: score {ours.shapes[index]:.2f}; real rows {theirs.shapes[index]:.2f}")
+            Diagnosis(
+                "column",
+                f"{held_out.names[index]}: score {ours.shapes[index]:.2f}; real rows {theirs.shapes[index]:.2f}",
+            )
         )
     if figures.get("pairs", 1.0) < real.get("pairs", 0.0) - found.PAIRS_UNLIKE:
         worst_pair = _pairs(ours, theirs).iloc[0]
         listed.append(
-            Diagnosis("pairs", f"score {figures['pairs']:.2f}; real rows {real['pairs']:.2f}; the worst are "
-                             f"{worst_pair['a']} and {worst_pair['b']}")  # fmt: skip
+            Diagnosis(
+                "pairs",
+                f"score {figures['pairs']:.2f}; real rows {real['pairs']:.2f}; the worst are {worst_pair['a']} and "
+                f"{worst_pair['b']}",
+            )
         )
     return listed
 
 
 def _copying(figures: dict[str, float], real: dict[str, float], count: int) -> list[Diagnosis]:
     """Copies beyond what real rows repeat, by more than chance."""
-    listed = []
+    listed: list[Diagnosis] = []
     for name, words in (("copies", "copies"), ("near_copies", "near copies")):
         if name not in figures:
             continue
@@ -283,4 +287,4 @@ def _notes(held_out: Rows, real: Rows) -> list[str]:
     repeated = privacy.copies(held_out, real)
     if repeated <= 0.05:
         return []
-    return [f"{repeated:.0%} of the held-out rows equal another real row in all columns, so that copies cannot be told from chance."]
+    return [f"{repeated:.0%} of the held-out rows equal another real row in all columns: repeated rows are no copies."]

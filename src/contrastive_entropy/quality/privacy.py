@@ -12,7 +12,7 @@ POINTS = 4000
 """Rows of a side between which distances are measured, at most."""
 
 NEAR = 0.01
-"""A row is a near copy of another where no number differs by more deviations of the bulk than this, and no category does."""
+"""A row is a near copy of another where no number differs by more deviations of the bulk, and no category does."""
 
 FAR = 0.99
 """A row is far from a set if it is farther than this share of real rows are from as many others."""

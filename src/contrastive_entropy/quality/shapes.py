@@ -83,7 +83,8 @@ def _binned(values: np.ndarray, data: np.ndarray) -> np.ndarray:
     if not len(present):
         return _codes(values)
     edges = np.histogram_bin_edges(present, BINS)
-    return np.where(np.isnan(values), -1, np.searchsorted(edges[1:-1], np.nan_to_num(values), side="right")).astype(np.int64)
+    found = np.searchsorted(edges[1:-1], np.nan_to_num(values), side="right")
+    return np.where(np.isnan(values), -1, found).astype(np.int64)
 
 
 def _variation(ours: np.ndarray, theirs: np.ndarray) -> float:

@@ -42,7 +42,9 @@ def sample(
         InputError: from_density.
     """
     if from_density:
-        raise InputError("`from_density` is for generators of points; rows of a table are drawn as they are: leave it out")
+        raise InputError(
+            "`from_density` is for generators of points; rows of a table are drawn as they are: leave it out"
+        )
     if given is None:
         given = torch.full((count, network.schema.dimension), NOT_GIVEN, dtype=torch.float64)
     return draw(network, given, generator=generator)

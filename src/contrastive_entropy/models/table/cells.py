@@ -1,5 +1,6 @@
 """Values of a table's columns as cells: single values where they repeat, intervals of like counts where they do not."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ def _intervals(rest: np.ndarray) -> np.ndarray:
     # neighbours share a knot, so that no value lies between them, but across a wide gap
     wide = set(_gaps(rest, edges)) | set(edges[[0, -1]].tolist())
     knots = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         top = rest[high] if high < len(rest) and high not in wide else rest[high - 1]
         own = np.quantile(rest[low:high], np.linspace(0, 1, PARTS + 1))
         own[-1] = top

@@ -20,12 +20,14 @@ def impute(
     out: Annotated[Path, typer.Option(help="File to write, a table: .csv, .parquet ...")],
     draws: Annotated[
         int | None,
-        typer.Option(help="So many completed tables below each other, numbered in a column `draw`. \\[default: one, of best values]"),
+        typer.Option(
+            help="So many completed tables below each other, numbered in a column draw. \\[default: one, of best values]"
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same values.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
-    """Fill the empty cells of a table: with the best value of each, or with several draws whose spread is what is not known."""
+    """Fill the empty cells of a table: with the best value of each, or with draws whose spread is what is not known."""
     from contrastive_entropy.models.table import TABLE
 
     check_seed(seed)

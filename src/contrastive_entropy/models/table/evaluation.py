@@ -42,12 +42,17 @@ def evaluate(run: Run, dataset: Dataset, *, seed: int = 1) -> Evaluation:
     learnt = [index for index, column in enumerate(schema.mixed) if column.learnt]
     samples, real_out, real = (Rows(part[:, learnt].numpy(), schema) for part in (points, held_out, train))
     judgement = judge(samples, real_out, real, trained=True, target=run.settings.target, seed=seed)
-    title = f"{run.plan.objective} on {Path(run.settings.data).name}, {len(points):,} rows beside {len(held_out):,} held out"
+    name = Path(run.settings.data).name
+    title = f"{run.plan.objective} on {name}, {len(points):,} rows beside {len(held_out):,} held out"
     longer = Remedy("train longer", "steps", 2 * run.plan.steps)
     shorter = Remedy("lower", "steps")
     remedies = {
-        **dict.fromkeys(("told apart", "pairs", "missed part", "lost value", "column"), (longer, Remedy("raise", "width"))),
-        **dict.fromkeys(("copies", "near copies", "membership"), (shorter, Remedy("raise", "dropout"), Remedy("train on more data"))),
+        **dict.fromkeys(
+            ("told apart", "pairs", "missed part", "lost value", "column"), (longer, Remedy("raise", "width"))
+        ),
+        **dict.fromkeys(
+            ("copies", "near copies", "membership"), (shorter, Remedy("raise", "dropout"), Remedy("train on more data"))
+        ),
     }
     return evaluation_of(
         judgement,

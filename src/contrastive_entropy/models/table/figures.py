@@ -6,8 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from contrastive_entropy.data.columns import MixedColumn
 from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.data.mixed import MixedColumn, MixedTable
+from contrastive_entropy.data.mixed import MixedTable
 from contrastive_entropy.fitting.run import METRICS, Run
 from contrastive_entropy.metrics.evaluation import Evaluation
 from contrastive_entropy.report.drawing import DATA_COLOR, MODEL_COLOR, bare, new_figure
@@ -87,7 +88,9 @@ def _histogram(axis: Axes, data: np.ndarray, samples: np.ndarray, column: MixedC
 
 
 def _levels(axis: Axes, data: np.ndarray, samples: np.ndarray, column: MixedColumn) -> None:
-    counts = [np.bincount(part[~np.isnan(part)].astype(np.int64), minlength=len(column.levels)) for part in (data, samples)]
+    counts = [
+        np.bincount(part[~np.isnan(part)].astype(np.int64), minlength=len(column.levels)) for part in (data, samples)
+    ]
     order = np.argsort(-counts[0], kind="stable")[:SHOWN_LEVELS]
     at = np.arange(len(order))
     for side, (count, color, label) in enumerate(
@@ -132,4 +135,3 @@ def training_figure(run: Run) -> Figure:
     axis.set(xlabel="step", ylabel="nats a row", title=f"{run.plan.objective} of a batch (maximised)")
     bare(axis)
     return figure
-

@@ -34,7 +34,9 @@ def gaps_of(network: ColumnNetwork, table: pd.DataFrame) -> tuple[Tensor, Tensor
     unlearnt = torch.tensor([not column.learnt for column in network.schema.mixed])
     gaps[:, unlearnt] = False
     if not bool(gaps.any()):
-        raise InputError("no value is missing, so there is nothing to impute; leave the cells that are to be drawn empty")
+        raise InputError(
+            "no value is missing, so there is nothing to impute; leave the cells that are to be drawn empty"
+        )
     return torch.where(gaps, NOT_GIVEN, points), gaps
 
 

@@ -32,6 +32,10 @@ class ColumnNetwork(nn.Module):
         ValueError: a size is not positive.
     """
 
+    column_of: Tensor
+    on_ridge: Tensor
+    starts: Tensor
+
     def __init__(self, cells: CellTable, schema: MixedTable, *, width: int, depth: int) -> None:
         super().__init__()
         if width < 1 or depth < 1:
@@ -50,9 +54,9 @@ class ColumnNetwork(nn.Module):
         self.line = nn.Linear(2 * columns, columns)
         column_of = torch.arange(columns).repeat_interleave(torch.tensor(cells.counts))
         real = torch.tensor(cells.ordered)[column_of]
-        ends = torch.tensor([start + count - 1 for start, count, gone in
-                             zip(cells.starts, cells.counts, cells.missing, strict=True) if gone], dtype=torch.int64)  # fmt: skip
-        real[ends] = False
+        for start, count, missing in zip(cells.starts, cells.counts, cells.missing, strict=True):
+            if missing:
+                real[start + count - 1] = False
         self.register_buffer("column_of", column_of, persistent=False)
         self.register_buffer("on_ridge", real.nonzero().flatten(), persistent=False)
         self.register_buffer("starts", torch.tensor(cells.starts), persistent=False)
@@ -79,7 +83,9 @@ class ColumnNetwork(nn.Module):
         of = self.column_of[self.on_ridge]
         place, curvature = self._ridge(hidden, plain)
         ridge = curvature[:, of] * (self.cells.scores[self.on_ridge].mean(1) - place[:, of]).square()
-        return self.cells.log_shares + known.any(1, keepdim=True) * logits.index_add(1, self.on_ridge, ridge.to(logits.dtype))
+        return self.cells.log_shares + known.any(1, keepdim=True) * logits.index_add(
+            1, self.on_ridge, ridge.to(logits.dtype)
+        )
 
     def law(self, index: int, cells: Tensor, scores: Tensor, known: Tensor) -> Tensor:
         """Logits (n, cells of the column) of one column alone, as `forward` has them at less cost."""
@@ -100,9 +106,7 @@ class ColumnNetwork(nn.Module):
         place, curvature = self.ridge(hidden).chunk(2, 1)
         return place + self.line(plain), -0.5 * RIDGE * curvature.exp()
 
-    def _features(
-        self, cells: Tensor, scores: Tensor, known: Tensor, dropped: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    def _features(self, cells: Tensor, scores: Tensor, known: Tensor, dropped: Tensor | None) -> tuple[Tensor, Tensor]:
         """(n, width) hidden features, and (n, 2 c) scores of what is known beside what is known."""
         columns = self.columns
         unknown = len(self.column_of) + torch.arange(columns, device=cells.device)

@@ -55,4 +55,3 @@ def whole(network: ColumnNetwork, values: Tensor, given: Tensor) -> Tensor:
             found[:, index] = torch.nan
     found[:, network.learnt] = values
     return found
-

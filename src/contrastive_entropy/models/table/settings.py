@@ -21,13 +21,13 @@ from contrastive_entropy.models.table.cells import cells_of
 from contrastive_entropy.objectives.catalog import CELL_OBJECTIVES, Choice, parse
 from contrastive_entropy.objectives.catalog import names as objective_names
 
-EPOCHS, LEAST_STEPS, MOST_STEPS = 40, 60, 4000
-"""How often a fit sees every row by default, beside the least steps, and the most."""
+LEAST_STEPS, MOST_STEPS = 60, 4000
+"""Steps by default, at least and at most."""
 
 
-
-SMALL, LARGE, MANY = (128, 0.3), (256, 0.1), 10_000
-"""Width and dropout by default, and the rows from which on they are the larger ones: few rows are learnt by heart."""
+SMALL, LARGE, MANY = (128, 0.3, 80), (256, 0.1, 40), 10_000
+"""Width, dropout and how often a row is seen by default, and the rows from which on they are the second ones: few rows are
+learnt by heart."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class TableSettings:
     'people-table'
     """
 
-    data: str = shared("data", "digits", says="What to learn: a path to a table, .csv, .tsv, .parquet, .feather or .xlsx.")
+    data: str = shared(
+        "data", "digits", says="What to learn: a path to a table, .csv, .tsv, .parquet, .feather or .xlsx."
+    )
     data_root: str | None = shared("data_root", None)
     points: int | None = shared("points", None, says="Train on so many of the rows.")
     held_out: float = shared("held_out", HELD_OUT, says="Share of the rows to hold out.")
@@ -66,7 +68,10 @@ class TableSettings:
         panel=OBJECTIVE,
     )
     steps: int | None = shared(
-        "steps", None, chosen=f"{LEAST_STEPS} and so many that each row is seen {EPOCHS} times, at most {MOST_STEPS}"
+        "steps",
+        None,
+        chosen=f"{LEAST_STEPS} and so many that each row is seen {SMALL[2]} times, {LARGE[2]} times from {MANY:,} rows on; "
+        f"at most {MOST_STEPS}",
     )
     batch_size: int = shared("batch_size", 512, says="Rows per step.")
     learning_rate: float = shared("learning_rate", 2e-3)
@@ -155,7 +160,9 @@ def of_numbers(dataset: Dataset) -> Dataset:
     if not isinstance(dataset.schema, Table):
         raise InputError(f"{dataset.name} holds images; `fit generator` learns them, and `fit table` rows of a table")
     columns = dataset.schema.names or tuple(f"column_{index}" for index in range(dataset.dimension))
-    parts = [pd.DataFrame(part.points.double().numpy(), columns=list(columns)) for part in (dataset.train, dataset.held_out)]
+    parts = [
+        pd.DataFrame(part.points.double().numpy(), columns=list(columns)) for part in (dataset.train, dataset.held_out)
+    ]
     schema, _ = MixedTable.of(pd.concat(parts, ignore_index=True))
     train, held_out = (type(dataset.train)(schema.numbers(part)) for part in parts)
     return Dataset(dataset.name, train, held_out, schema)
@@ -167,8 +174,8 @@ def plan(settings: TableSettings, dataset: Dataset) -> Plan:
     assert isinstance(schema, MixedTable)
     rows = len(dataset.train)
     cells = cells_of(schema, dataset.train.points)
-    width, dropout = LARGE if rows >= MANY else SMALL
-    steps = settings.steps or min(LEAST_STEPS + EPOCHS * rows // settings.batch_size, MOST_STEPS)
+    width, dropout, epochs = LARGE if rows >= MANY else SMALL
+    steps = settings.steps or min(LEAST_STEPS + epochs * rows // settings.batch_size, MOST_STEPS)
     return Plan(
         objective=settings.choice.spelling,
         seed=settings.seed,
