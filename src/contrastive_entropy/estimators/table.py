@@ -163,10 +163,10 @@ class TableGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             NotFittedError: before `fit`.
         """
         check_is_fitted(self, "network_")
-        table, seed = self._table(X, reset=False), self._seed(random_state)
+        table = self._table(X, reset=False)
         if n_imputations is None:
-            return self._out(best_guess(self.network_, table, seed=seed))
-        return [self._out(one) for one in imputations(self.network_, table, n_imputations, seed=seed)]
+            return self._out(best_guess(self.network_, table))
+        return [self._out(one) for one in imputations(self.network_, table, n_imputations, seed=self._seed(random_state))]
 
     def score(self, X: Any, y: None = None) -> float:  # noqa: N803
         """Mean log-likelihood of the rows, nats a row: probabilities of the cells into which each column is divided.

@@ -36,7 +36,7 @@ def impute(
     table = read_frame(data).table
     try:
         if draws is None:
-            filled = best_guess(network, table, seed=seed)
+            filled = best_guess(network, table)
         else:
             import pandas as pd
 

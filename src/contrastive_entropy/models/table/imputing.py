@@ -10,11 +10,7 @@ from torch import Tensor
 from contrastive_entropy.data.columns import NOT_GIVEN
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.models.table.network import ColumnNetwork
-from contrastive_entropy.models.table.sampling import draw
-
-BEST_OF = 50
-"""Draws of which the single best value of a cell is made."""
-
+from contrastive_entropy.models.table.sampling import ROWS, draw
 
 def gaps_of(network: ColumnNetwork, table: pd.DataFrame) -> tuple[Tensor, Tensor]:
     """Rows as numbers with the missing values to be drawn, and where these are.
@@ -59,40 +55,47 @@ def imputations(network: ColumnNetwork, table: pd.DataFrame, count: int, *, seed
     return [_completed(network, table, _drawn(network, given, generator), gaps) for _ in range(count)]
 
 
-def best_guess(network: ColumnNetwork, table: pd.DataFrame, *, seed: int, draws: int = BEST_OF) -> pd.DataFrame:
-    """The table with the single best value in each missing cell: the mean of numbers and dates, the most frequent level.
+@torch.no_grad()
+def best_guess(network: ColumnNetwork, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the single best value in each missing cell, given what is known of its row.
+
+    Of numbers and dates the mean of their law, which has the least squared error, of categories the most probable level.
 
     Args:
         network: of the table.
         table: n rows; columns that are not learnt stay as they are.
-        seed: of the draws.
-        draws: of each cell.
 
     Raises:
         InputError: as `gaps_of`.
     """
     given, gaps = gaps_of(network, table)
-    generator = torch.Generator().manual_seed(seed)
     rows = gaps.any(1)
-    drawn = torch.stack([_drawn(network, given[rows], generator) for _ in range(draws)])
     points = given.clone()
-    points[rows] = _middle(network, drawn)
+    points[rows] = torch.cat([_best(network, part) for part in given[rows].split(ROWS)])
     return _completed(network, table, points, gaps)
+
+
+def _best(network: ColumnNetwork, given: Tensor) -> Tensor:
+    """(n, d) with the best value in place of what is not given."""
+    found, values = given.clone(), given[:, network.learnt]
+    known, table = values != NOT_GIVEN, network.cells
+    cells, scores = table.find(torch.where(known, values, 0.0))
+    for index, column in enumerate(network.learnt):
+        rows = ~known[:, index]
+        if not bool(rows.any()):
+            continue
+        law = network.law(index, cells[rows], scores[rows], known[rows]).double()
+        law = (law[:, :-1] if table.missing[index] else law).softmax(1)
+        start = table.starts[index]
+        middles = table.knots[start : start + law.shape[1]].unfold(1, 2, 1).mean((1, 2))
+        found[rows, column] = law @ middles if table.ordered[index] else middles[law.argmax(1)]
+    return found
 
 
 def _drawn(network: ColumnNetwork, given: Tensor, generator: torch.Generator) -> Tensor:
     """Like `draw`, and what stays missing, where missing values were learnt, is drawn until it is there."""
     drawn = draw(network, given, generator=generator, complete=True)
     return torch.where(given == NOT_GIVEN, drawn, given)
-
-
-def _middle(network: ColumnNetwork, drawn: Tensor) -> Tensor:
-    """(n, d) of draws (k, n, d): means of numbers, modes of levels."""
-    found = drawn.mean(0)
-    for index, column in enumerate(network.schema.mixed):
-        if not column.numeric:
-            found[:, index] = drawn[:, :, index].mode(0).values
-    return found
 
 
 def _completed(network: ColumnNetwork, table: pd.DataFrame, points: Tensor, gaps: Tensor) -> pd.DataFrame:
