@@ -10,8 +10,9 @@ from torch import Tensor
 from contrastive_entropy.data.arrays import as_points, map_points, read_npy, read_npz, reason
 from contrastive_entropy.data.dataset import HELD_OUT, MOST_HELD_OUT, Dataset, Part, split
 from contrastive_entropy.data.hub import HUB, PREFIX, load_images
-from contrastive_entropy.data.images import IMAGE_SUFFIXES, read_images
+from contrastive_entropy.data.images import read_images
 from contrastive_entropy.data.laws import LAWS, ROWS
+from contrastive_entropy.data.reading import AS_THEY_ARE, ImageReading, holds_pictures, ignored, shared_out
 from contrastive_entropy.data.scales import Points
 from contrastive_entropy.data.schema import Images, Schema, Table, difference
 from contrastive_entropy.data.tables import column_names, read_csv, read_parquet
@@ -33,6 +34,7 @@ def load(
     data_root: str | Path | None = None,
     points: int | None = None,
     standardize: bool = False,
+    images: ImageReading = AS_THEY_ARE,
 ) -> Dataset:
     """Load a data set by name or path.
 
@@ -46,14 +48,15 @@ def load(
         points: how many of the training points are taken, drawn with the seed; None is all. At least 10.
         standardize: shift and scale every column to mean 0 and deviation 1 over the training points, in float64; constant
             columns become 0.
+        images: how a folder of images is read.
 
     Returns:
         Dataset. Toys have 10,000 + 5,000 points in the plane (modes1200: in 1,200 dimensions), digits 1,297 + 500 images of
         8 x 8, mnist its own two parts.
 
     Raises:
-        InputError: no such name or file, a file whose content cannot be used, a `data_root` that would be ignored, or
-            images to standardize: their pixels share one scale.
+        InputError: no such name or file, a file whose content cannot be used, a `data_root` or a way to read images that
+            would be ignored, or images to standardize: their pixels share one scale.
 
     >>> load("moons").train.points.shape
     torch.Size([10000, 2])
@@ -67,7 +70,8 @@ def load(
     if standardize:
         _refuse_images(name)
     _refuse_root(data_root, name)
-    dataset = _loaded(name, seed, held_out, data_root, points, double=standardize)
+    readings_of(images, name)
+    dataset = _loaded(name, seed, held_out, data_root, points, images, double=standardize)
     if points is not None and points < len(dataset.train):
         order = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(seed))
         dataset = dataclasses.replace(dataset, train=dataset.train.rows(order[:points].sort().values))
@@ -75,7 +79,14 @@ def load(
 
 
 def _loaded(
-    name: str, seed: int, held_out: float, data_root: str | Path | None, points: int | None, *, double: bool
+    name: str,
+    seed: int,
+    held_out: float,
+    data_root: str | Path | None,
+    points: int | None,
+    images: ImageReading,
+    *,
+    double: bool,
 ) -> Dataset:
     """A data set as it comes; of the hub's images, only so many points are read, and of the stacked ones drawn."""
     if name == "digits":
@@ -94,7 +105,7 @@ def _loaded(
         return _stacked(data_root, seed, points)
     if not _exists(name):
         raise InputError(_not_found(name))
-    rows, schema = read_points(Path(name), double=double)
+    rows, schema = read_points(Path(name), double=double, images=images)
     train, test = (rows[index] for index in split(name, len(rows), held_out=held_out, most=MOST_HELD_OUT, seed=seed))
     return Dataset.of(name, train, test, schema)
 
@@ -109,15 +120,16 @@ def _standardized(dataset: Dataset) -> Dataset:
     return dataclasses.replace(dataset, train=train, held_out=held_out, schema=schema)
 
 
-def read_points(path: Path, *, double: bool = False) -> tuple[Tensor, Schema]:
+def read_points(path: Path, *, double: bool = False, images: ImageReading = AS_THEY_ARE) -> tuple[Tensor, Schema]:
     """Read one point per row.
 
     Args:
         path: .npy; .npz with one array, or one named `samples`; .csv with or without a line of names; .parquet; a folder
-            of images of one size, looked through with its subfolders; or one image. Arrays of shape (n, height, width),
+            of images, looked through with its subfolders; or one image. Arrays of shape (n, height, width),
             (n, channels, height, width) or, failing that, (n, height, width, channels) are images: unsigned integers,
             whose range becomes [0, 1], or floats in [0, 1].
         double: points as float64.
+        images: how image files are read.
 
     Returns:
         (n, d) float32, or float64, and their schema; images are flattened channels first.
@@ -129,8 +141,8 @@ def read_points(path: Path, *, double: bool = False) -> tuple[Tensor, Schema]:
         raise InputError(
             f"{path} is a run folder; draw points from it with `contrastive-entropy sample`, and give that file"
         )
-    pictures = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
-    points, images = as_points(read_images(path) if pictures else _read_file(path), path)
+    array = read_images(path, images) if holds_pictures(path) else _read_file(path)
+    points, pictures = as_points(array, path)
     bad = ~np.isfinite(points).all(1)
     if bad.any():
         where = np.flatnonzero(bad)
@@ -141,7 +153,7 @@ def read_points(path: Path, *, double: bool = False) -> tuple[Tensor, Schema]:
         )
     if np.abs(points).max() > np.finfo(np.float32).max:
         raise InputError(f"{path}: holds values beyond the range of float32 (3.4e38); rescale the columns")
-    schema = images or Table.of(points.shape[1], column_names(path))
+    schema = pictures or Table.of(points.shape[1], column_names(path))
     return torch.from_numpy(points.astype(np.float64 if double else np.float32)), schema
 
 
@@ -158,12 +170,17 @@ def _read_file(path: Path) -> np.ndarray:
 
 
 def load_points(
-    source: str | Path, *, seed: int = 0, data_root: str | Path | None = None, double: bool = False
+    source: str | Path,
+    *,
+    seed: int = 0,
+    data_root: str | Path | None = None,
+    double: bool = False,
+    images: ImageReading = AS_THEY_ARE,
 ) -> tuple[Points, Schema]:
     """All points of a file, or the training part of a named data set, to be read in slices.
 
     Args:
-        source, seed, data_root: as in `load`.
+        source, seed, data_root, images: as in `load`.
         double: points of a file as float64.
 
     Returns:
@@ -174,22 +191,32 @@ def load_points(
     """
     name = str(source)
     if name in names() or name.startswith(PREFIX) or not _exists(name):
-        dataset = load(source, seed=seed, data_root=data_root)
+        dataset = load(source, seed=seed, data_root=data_root, images=images)
         return dataset.train.points, dataset.schema
     _check_seed(seed)
     _refuse_root(data_root, name)
+    readings_of(images, name)
     mapped = None if double else map_points(Path(source))
-    return read_points(Path(source), double=double) if mapped is None else (mapped, Table.of(mapped.shape[1]))
+    if mapped is not None:
+        return mapped, Table.of(mapped.shape[1])
+    return read_points(Path(source), double=double, images=images)
 
 
 def load_pair(
-    source: str, against: str | None, *, seed: int = 0, data_root: str | Path | None = None, standardize: bool = False
+    source: str,
+    against: str | None,
+    *,
+    seed: int = 0,
+    data_root: str | Path | None = None,
+    standardize: bool = False,
+    images: ImageReading = AS_THEY_ARE,
 ) -> tuple[Points, Points | None, Schema]:
     """All points of a data set and of another one to compare it with, and the schema of the first.
 
     Args:
         source, against, seed, data_root: as in `load_points`; None compares with nothing.
         standardize: both to mean 0 and deviation 1 of the first one's columns.
+        images: how folders of images are read; the subfolders are those of the first.
 
     Raises:
         InputError: as `load`, `refuse_unlike` and, standardized, `Table.encode`.
@@ -197,11 +224,11 @@ def load_pair(
     if standardize:
         _refuse_images(source)
     sources = [source] if against is None else [source, against]
-    roots = roots_of(data_root, *sources)
-    p, schema = load_points(source, seed=seed, data_root=roots[0], double=standardize)
+    roots, readings = roots_of(data_root, *sources), readings_of(images, *sources)
+    p, schema = load_points(source, seed=seed, data_root=roots[0], double=standardize, images=readings[0])
     q = None
     if against is not None:
-        q, other = load_points(against, seed=seed, data_root=roots[-1], double=standardize)
+        q, other = load_points(against, seed=seed, data_root=roots[-1], double=standardize, images=readings[-1])
         if isinstance(schema, Images) and isinstance(other, Table) and schema.dimension == other.dimension:
             refuse_unlike(q, other, schema, names=(against, source))  # rows of numbers may be the pixels of images
         else:
@@ -246,6 +273,16 @@ def names() -> list[str]:
 def holds_images(name: str) -> bool:
     """Whether a data set is known by its name to hold images."""
     return name == "digits" or on_hub(name)
+
+
+def ignored_reading(name: str) -> dict[str, str]:
+    """The settings of `ImageReading` that would do nothing for a data set, and why."""
+    return ignored(name, known=name in names() or name.startswith(PREFIX))
+
+
+def readings_of(images: ImageReading, *names: str) -> list[ImageReading]:
+    """How each data set is read, as `reading.shared_out` has it."""
+    return shared_out(images, [ignored_reading(name) for name in names])
 
 
 def on_hub(name: str) -> bool:
