@@ -144,7 +144,8 @@ class _Stack:
             named = {folder.relative_to(self.path).as_posix(): count for folder, count in self.folders.items()}
             text += f" ({_listed(named)})"
         if missing := left_out.total() + len(self.unreadable):
-            reasons = [f"{count} {name}" for name, count in left_out.most_common(MOST_NAMED)]
+            ordered = sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
+            reasons = [f"{count} {name}" for name, count in ordered[:MOST_NAMED]]
             if self.unreadable:
                 names = [str(error).partition(": ")[0] for error in self.unreadable[:MOST_NAMED]]
                 more = ", ..." if len(self.unreadable) > MOST_NAMED else ""
