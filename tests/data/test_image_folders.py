@@ -8,33 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-import contrastive_entropy as ce
-from contrastive_entropy import ImageReading, InputError
-from contrastive_entropy.data.load import load, load_pair, read_points
+from contrastive_entropy import InputError
+from contrastive_entropy.data.load import read_points
 from contrastive_entropy.data.pixels import suffixes
-from files import save_images
+from files import gray, notices, read, save_images
 
-RNG = np.random.default_rng(0)
 SHAPE = (6, 5)
 WHITE = 255
 HIDDEN, SHOWN = (255, 0, 255), (10, 20, 30)
-
-
-def read(path, **reading):
-    """(n, height, width) gray or (n, height, width, 3) images in units of 255."""
-    points, schema = read_points(path, images=ImageReading(**reading))
-    images = 255 * points.numpy().reshape(-1, *schema.shape).transpose(0, 2, 3, 1)
-    return images[..., 0] if schema.channels == 1 else images
-
-
-def gray(count=12, shape=SHAPE, dtype=np.uint8, top=256):
-    return RNG.integers(0, top, (count, *shape)).astype(dtype)
-
-
-def notices(caplog, action):
-    with caplog.at_level(logging.INFO, logger="contrastive_entropy"):
-        action()
-    return "\n".join(record.getMessage() for record in caplog.records)
 
 
 def see_through(mode):
@@ -273,6 +254,15 @@ def test_gray_and_colour_become_one_on_request(tmp_path):
     assert np.abs(found[1] - np.asarray(Image.fromarray(array).convert("L"))).max() < 1
 
 
+def test_gray_pages_beside_colour_become_colour(tmp_path):
+    """A decoder may give one frame of a file another mode than the rest."""
+    array = gray(1, (6, 5, 3))[0]
+    Image.fromarray(array).save(tmp_path / "a.tif", save_all=True, append_images=[Image.fromarray(array[..., 0])])
+    found = read(tmp_path)
+    assert np.allclose(found[0], array, atol=1e-3)
+    assert np.allclose(found[1], array[..., :1], atol=1e-3)
+
+
 def test_depths_become_one_on_request(tmp_path):
     Image.fromarray(np.full(SHAPE, 51, np.uint8)).save(tmp_path / "a.png")
     Image.fromarray(np.full(SHAPE, 257 * 102, np.uint16)).save(tmp_path / "b.png")
@@ -316,88 +306,6 @@ def test_unreadable_files_are_named_and_left_out_on_request(tmp_path, caplog):
     (tmp_path / "empty" / "a.png").write_bytes(b"")
     with pytest.raises(InputError, match="none of its 1 images can be read"):
         read(tmp_path / "empty", skip_unreadable=True)
-
-
-@pytest.fixture
-def parted_folder(tmp_path):
-    """12 + 8 images, 12 masks and one file at the top; what a folder's images are filled with tells it apart."""
-    for value, (name, count) in enumerate({"train/images": 12, "test/images": 8, "train/masks": 12, ".": 1}.items()):
-        (tmp_path / name).mkdir(parents=True, exist_ok=True)
-        save_images(tmp_path / name, np.full((count, *SHAPE), 50 * value + 50, np.uint8))
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("subfolders", "expected"),
-    [
-        (None, {50: 12, 100: 8, 150: 12, 200: 1}),
-        ("train/images", {50: 12}),
-        ("images", {50: 12, 100: 8}),
-        ("train", {50: 12, 150: 12}),
-        ("*/images/, .", {50: 12, 100: 8, 200: 1}),
-        ("not masks", {50: 12, 100: 8, 200: 1}),
-        ("train, not train/m*", {50: 12}),
-        ("not .", {50: 12, 100: 8, 150: 12}),
-    ],
-)
-def test_subfolders_are_chosen_or_left_out(parted_folder, subfolders, expected):
-    values, counts = np.unique(read(parted_folder, subfolders=subfolders)[:, 0, 0].round(), return_counts=True)
-    assert dict(zip(values.astype(int).tolist(), counts.tolist(), strict=True)) == expected
-
-
-def test_folders_are_named_in_the_notice(parted_folder, caplog):
-    text = notices(caplog, lambda: read(parted_folder))
-    assert "read 33 images from 4 folders (. 1, test/images 8, train/images 12, train/masks 12)" in text
-    text = notices(caplog, lambda: read(parted_folder, subfolders="train/images"))
-    assert "read 12 images from 1 folder, left out 21 files (21 in other subfolders)" in text
-
-
-def test_subfolders_that_are_not_there_are_refused(parted_folder):
-    with pytest.raises(InputError, match=r"has no folder 'mask'; there are \., test, test/images, train"):
-        read(parted_folder, subfolders="train, not mask")
-
-
-@pytest.mark.parametrize(
-    ("reading", "message"),
-    [
-        ({"image_size": "64x"}, "`image_size` must be a number of pixels"),
-        ({"image_size": "0"}, "`image_size` must be"),
-        ({"image_size": "8x8x3"}, "`image_size` must be"),
-        ({"image_mode": "grey"}, "image_mode.*grey"),
-        ({"image_range": "4095"}, "`image_range` must be two numbers, the lesser first"),
-        ({"image_range": "9,0"}, "`image_range` must be two numbers"),
-        ({"image_range": "0,inf"}, "`image_range` must be two numbers"),
-        ({"subfolders": "a,,b"}, "`subfolders` must be names of folders"),
-    ],
-)
-def test_readings_that_cannot_be_used(reading, message):
-    with pytest.raises(InputError, match=message):
-        ImageReading(**reading)
-    with pytest.raises(InputError, match=message):
-        ce.GeneratorSettings("faces", **reading)
-
-
-@pytest.mark.parametrize("reading", [{"image_size": "8"}, {"skip_unreadable": True}, {"subfolders": "a"}])
-def test_readings_of_other_data_are_refused(tmp_path, reading):
-    (name,) = reading
-    np.save(tmp_path / "x.npy", gray())
-    for data in (str(tmp_path / "x.npy"), "moons", "hub:owner/name"):
-        with pytest.raises(InputError, match=f"`{name}` would be ignored: {data} is no folder of images; leave it out"):
-            load(data, images=ImageReading(**reading))
-        assert name in ce.AutoencoderSettings(data, **reading).useless
-    assert name not in ce.GeneratorSettings(str(tmp_path), **reading).useless
-
-
-def test_of_two_data_sets_the_folder_is_read_so(tmp_path):
-    folder = tmp_path / "folder"
-    (folder / "a").mkdir(parents=True)
-    save_images(folder / "a", gray(12, (8, 8)))
-    np.save(tmp_path / "x.npy", gray(12, (4, 4)))
-    p, q, schema = load_pair(str(folder), str(tmp_path / "x.npy"), images=ImageReading(image_size="4", subfolders="a"))
-    assert p.shape == q.shape == (12, 16)
-    assert schema.shape == (1, 4, 4)
-    with pytest.raises(InputError, match="`subfolders` would be ignored"):
-        load_pair(str(tmp_path / "x.npy"), str(folder), images=ImageReading(image_size="4", subfolders="a"))
 
 
 CASES = {

@@ -90,12 +90,12 @@ SHARED: dict[str, Option] = {
     "image_size": Option(
         "Of a folder of images: resize all to so many pixels, 64 or 64x48 (width x height). Nothing is cut off; other "
         "proportions are stretched.",
-        DATA,
+        RARE,
         chosen="as they are, of one size",
     ),
     "image_mode": Option(
         f"Of a folder of images: convert all to {' or '.join(MODES)}.",
-        DATA,
+        RARE,
         choices=MODES,
         chosen="as they are, all alike",
     ),
@@ -107,7 +107,7 @@ SHARED: dict[str, Option] = {
     "subfolders": Option(
         f"Of a folder of images: the folders in it to read, with commas between: names, paths or patterns such as train/*. "
         f"'{NOT}masks' leaves one out.",
-        DATA,
+        RARE,
         chosen="all",
     ),
     "skip_unreadable": Option("Of a folder of images: leave out files that cannot be read, and name them.", RARE),
