@@ -192,7 +192,14 @@ def errors_in_one_line() -> Iterator[None]:
 
 
 class _Notices(logging.Handler):
-    """The library's notices, e.g. of a download, on standard error."""
+    """The library's notices, e.g. of a download, on standard error; each once, though a fit reads its data twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        typer.echo(with_flags(record.getMessage()), err=True)
+        text = with_flags(record.getMessage())
+        if text not in self.said:
+            self.said.add(text)
+            typer.echo(text, err=True)

@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -60,7 +59,7 @@ def read_images(path: Path, reading: ImageReading = AS_THEY_ARE) -> np.ndarray:
         raise InputError(f"{path}: none of its {len(files)} images can be read ({stack.unreadable[0]})")
     images = np.stack(stack.images)
     unasked = stack.unreadable or left_out.total() > left_out[ELSEWHERE]
-    _say_once(logging.WARNING if unasked else logging.INFO, stack.says(left_out))
+    logger.log(logging.WARNING if unasked else logging.INFO, stack.says(left_out))
     if reading.limits is None:
         _warn_of_dark(path, stack.greatest)
         images = images if images.dtype in DEPTHS else _intensities(images, path)
@@ -217,18 +216,11 @@ def _warn_of_dark(path: Path, found: dict[np.dtype, int]) -> None:
         most = int(np.iinfo(kind).max)
         if 0 < greatest <= most // 2:
             top = 2 ** greatest.bit_length() - 1
-            _say_once(
-                logging.WARNING,
+            logger.warning(
                 f"{path}: the {8 * kind.itemsize}-bit files hold values up to {greatest}, and could hold {most}, which "
                 f"counts as white: the images are dark, at most {greatest / most:.2g} of 1; if {top} is white, set "
                 f"`image_range` 0,{top}",
             )
-
-
-@cache
-def _say_once(level: int, notice: str) -> None:
-    """A fit reads its data twice, to train and to evaluate."""
-    logger.log(level, notice)
 
 
 def _chosen_files(path: Path, patterns: Sequence[str]) -> tuple[list[Path], Counter[str]]:
@@ -296,7 +288,7 @@ def _colour(pixels: np.ndarray) -> str:
 
 
 def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _listed(counts: dict[str, int] | Counter[str]) -> str:
