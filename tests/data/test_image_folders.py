@@ -237,6 +237,9 @@ def test_previews_inside_of_a_file_are_no_images(tmp_path):
     reduced.encoderinfo = {"tiffinfo": {254: 1}}
     Image.fromarray(large).save(tmp_path / "b.tif", save_all=True, append_images=[reduced])
     assert read(tmp_path / "b.tif").shape == (1, 16, 16, 3)
+    instead, *frames = (Image.fromarray(np.full((4, 4), 50 * i, np.uint8)) for i in range(4))  # where nothing moves
+    instead.save(tmp_path / "c.png", save_all=True, append_images=frames, default_image=True)
+    assert read(tmp_path / "c.png")[:, 0, 0].round().tolist() == [50, 100, 150]
 
 
 def test_gray_and_colour_become_one_on_request(tmp_path):

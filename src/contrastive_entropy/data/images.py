@@ -293,5 +293,5 @@ def _number(count: int, what: str) -> str:
 
 def _listed(counts: dict[str, int] | Counter[str]) -> str:
     """Names with their counts, the first ones."""
-    shown = [f"{name} {count}" for name, count in list(counts.items())[:MOST_NAMED]]
+    shown = [f"{name} {count:,}" for name, count in list(counts.items())[:MOST_NAMED]]
     return ", ".join(shown) + (", ..." if len(counts) > MOST_NAMED else "")
