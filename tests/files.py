@@ -1,10 +1,14 @@
+import logging
+
 import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
 
-from contrastive_entropy import InputError
-from contrastive_entropy.data.load import load
+from contrastive_entropy import ImageReading, InputError
+from contrastive_entropy.data.load import load, read_points
+
+RNG = np.random.default_rng(0)
 
 
 def write(path, array):
@@ -45,3 +49,20 @@ def load_unless_refused(path):
         if str(path) not in str(error):
             raise
     return None
+
+
+def read(path, **reading):
+    """(n, height, width) gray or (n, height, width, 3) images in units of 255."""
+    points, schema = read_points(path, images=ImageReading(**reading))
+    images = 255 * points.numpy().reshape(-1, *schema.shape).transpose(0, 2, 3, 1)
+    return images[..., 0] if schema.channels == 1 else images
+
+
+def gray(count=12, shape=(6, 5), dtype=np.uint8, top=256):
+    return RNG.integers(0, top, (count, *shape)).astype(dtype)
+
+
+def notices(caplog, action):
+    with caplog.at_level(logging.INFO, logger="contrastive_entropy"):
+        action()
+    return "\n".join(record.getMessage() for record in caplog.records)

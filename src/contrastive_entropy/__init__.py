@@ -45,6 +45,7 @@ from contrastive_entropy.version import VERSION
 
 if TYPE_CHECKING:
     from contrastive_entropy.data.load import load as load
+    from contrastive_entropy.data.reading import ImageReading as ImageReading
     from contrastive_entropy.estimators import MixtureDensityRegressor as MixtureDensityRegressor
     from contrastive_entropy.estimators import MixtureGenerator as MixtureGenerator
     from contrastive_entropy.estimators import TableGenerator as TableGenerator
@@ -63,6 +64,7 @@ LAZY = {
     "ConditionalSettings": "contrastive_entropy.models.conditional",
     "ConditionalGenerator": "contrastive_entropy.estimators",
     "GeneratorSettings": "contrastive_entropy.models.generator",
+    "ImageReading": "contrastive_entropy.data.reading",
     "Machine": "contrastive_entropy.fitting.machine",
     "MixtureDensityRegressor": "contrastive_entropy.estimators",
     "MixtureGenerator": "contrastive_entropy.estimators",
@@ -84,6 +86,7 @@ __all__ = [
     "FullCovarianceMixture",
     "GaussianMixture",
     "GeneratorSettings",
+    "ImageReading",
     "InputError",
     "JointMixture",
     "Machine",

@@ -109,8 +109,8 @@ def bad_file(folder, kind):
         ("damaged .npy", r"not a readable \.npy file"),
         ("damaged .npz", r"not a readable \.npz file"),
         ("damaged .parquet", r"not a readable \.parquet file"),
-        ("folder", r"a folder without images; expected files ending in \.png"),
-        ("sizes", r"1\.png: its shape \(6, 6\) differs from \(5, 6\) of 0\.png"),
+        ("folder", r"a folder without images; expected files such as \.png"),
+        ("sizes", r"1\.png: its size 6x6, width x height, differs from 6x5 of 0\.png"),
         ("broken image", r"0\.png: not a readable image"),
     ],
 )

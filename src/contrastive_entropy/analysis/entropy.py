@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from contrastive_entropy.data.load import load_pair
+from contrastive_entropy.data.reading import AS_THEY_ARE, ImageReading
 from contrastive_entropy.data.scales import NOWHERE_NEAR, Points, coarseness, default_variance
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.mixtures.streaming import (
@@ -66,6 +67,7 @@ def measure(
     fidelity: bool = False,
     batch_size: int = 4096,
     data_root: Path | None = None,
+    reading: ImageReading = AS_THEY_ARE,
     standardize: bool = False,
     seed: int = 0,
     out: Path | None = None,
@@ -74,6 +76,7 @@ def measure(
 
     Args:
         data, against, data_root, standardize, seed: as in `data.load_pair`.
+        reading: how folders of images are read, as `images` of `data.load_pair`.
         variance: of the densities, in data units squared; None is what `fit` would anneal down to.
         fidelity: also F of the two sets, the second of which is held in memory, `MOST_COLUMNS` points at most.
         batch_size: points read at once from either side.
@@ -92,7 +95,7 @@ def measure(
     if fidelity and against is None:
         raise InputError("`fidelity` compares two data sets: give the second one with `against`")
     start = time.monotonic()
-    p, q, _ = load_pair(data, against, seed=seed, data_root=data_root, standardize=standardize)
+    p, q, _ = load_pair(data, against, seed=seed, data_root=data_root, standardize=standardize, images=reading)
     if fidelity and q is not None and len(q) > MOST_COLUMNS:
         raise InputError(
             f"`fidelity` takes at most {MOST_COLUMNS:,} points of {against} in memory, and it has {len(q):,}: "
@@ -105,6 +108,7 @@ def measure(
     loaded = time.monotonic()
     settings = {"data": data, "against": against, "variance": variance, "batch_size": batch_size, "seed": seed}
     settings |= {name: True for name, given in {"fidelity": fidelity, "standardize": standardize}.items() if given}
+    settings |= reading.asked
     sums = _Sums(settings | {"digest": [_digest(part) for part in (p, q) if part is not None and out is not None]}, out)
     try:
         figures = _figures(p, q, variance, batch_size, sums)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.data.load import load_pair
+from contrastive_entropy.data.reading import AS_THEY_ARE, ImageReading
 from contrastive_entropy.data.scales import NOWHERE_NEAR, default_variance
 from contrastive_entropy.data.schema import Schema, image_shape_of
 from contrastive_entropy.errors import InputError
@@ -29,6 +30,7 @@ def decompose_data(
     points: int = 2000,
     functions: int = 12,
     data_root: Path | None = None,
+    reading: ImageReading = AS_THEY_ARE,
     standardize: bool = False,
     seed: int = 0,
     overwrite: bool = False,
@@ -37,6 +39,7 @@ def decompose_data(
 
     Args:
         data, against, data_root, standardize, seed: as in `data.load_pair`.
+        reading: how folders of images are read, as `images` of `data.load_pair`.
         out: folder, made if need be.
         variance: of both densities, in data units squared; None is what `fit` would anneal down to.
         points: most points of either side, drawn at random.
@@ -58,7 +61,9 @@ def decompose_data(
     paths = [out / name for name in FILES]
     if not overwrite and (there := [path for path in paths if path.exists()]):
         raise InputError(f"{there[0]} exists; replace it with `overwrite`, or choose another `out`")
-    whole, other, schema = load_pair(data, against, seed=seed, data_root=data_root, standardize=standardize)
+    whole, other, schema = load_pair(
+        data, against, seed=seed, data_root=data_root, standardize=standardize, images=reading
+    )
     x = _subset(whole, points, seed)
     z = x if other is None else _subset(other, points, seed)
     chosen = default_variance(whole, data) if variance is None else variance

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.data.dataset import HELD_OUT, Dataset
-from contrastive_entropy.data.load import load, load_points, names, refuse_unlike, roots_of
+from contrastive_entropy.data.load import load, load_points, names, readings_of, refuse_unlike, roots_of
+from contrastive_entropy.data.reading import AS_THEY_ARE, ImageReading
 from contrastive_entropy.data.scales import Points, default_variance, unevenness
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.metrics.evaluation import Evaluation, evaluate_comparison
@@ -65,6 +66,7 @@ def evaluate_files(
     *,
     variance: float | None = None,
     data_root: Path | None = None,
+    reading: ImageReading = AS_THEY_ARE,
     standardize: bool = False,
     held_out: float | None = None,
     seed: int = 0,
@@ -77,6 +79,7 @@ def evaluate_files(
     Args:
         samples: as in `data.load_points`, in any order; of a mapped .npy file only the rows that are drawn are looked at.
         data, data_root, standardize: as in `data.load`; samples are in the units of the data before they are standardized.
+        reading: how folders of images are read, of both; the subfolders are those of the data.
         variance: of the densities; None is what a fit would anneal down to.
         held_out: share of a file's points that is held out; None is what `data.load` does.
         seed: of the samples that are drawn, of a toy's draw and of a file's split.
@@ -94,11 +97,11 @@ def evaluate_files(
     if held_out is not None and data in names():
         raise InputError(f"`held_out` would be ignored: {data} comes with held-out points; leave it out")
     root, samples_root = roots_of(data_root, data, samples)
+    readings = readings_of(reading, data, samples)
     share = HELD_OUT if held_out is None else held_out
-    dataset = load(data, seed=seed, data_root=root, held_out=share, standardize=standardize)
-    points, schema = load_points(
-        samples, seed=seed, data_root=samples_root, double=dataset.schema.standardized or dataset.schema.shifted
-    )
+    dataset = load(data, seed=seed, data_root=root, held_out=share, standardize=standardize, images=readings[0])
+    double = dataset.schema.standardized or dataset.schema.shifted
+    points, schema = load_points(samples, seed=seed, data_root=samples_root, double=double, images=readings[1])
     chosen = _chosen(samples, points, dataset, seed)
     refuse_unlike(chosen, schema, dataset.schema, names=(samples, data))
     if (uneven := unevenness(dataset)) is not None:
@@ -109,7 +112,7 @@ def evaluate_files(
     title = f"{Path(samples).name} beside {Path(data).name}"
     found = evaluate_samples(chosen, dataset, variance=variance, feature_weights=feature_weights, title=title)
     given = {"samples": samples, "data": data, "seed": seed, "held_out": held_out, "standardize": standardize}
-    return dataclasses.replace(found, settings={**given, **found.settings})
+    return dataclasses.replace(found, settings={**given, **reading.asked, **found.settings})
 
 
 def _chosen(samples: str, points: Points, dataset: Dataset, seed: int) -> Tensor:

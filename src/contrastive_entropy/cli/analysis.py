@@ -7,6 +7,7 @@ import typer
 
 from contrastive_entropy.cli import options
 from contrastive_entropy.cli.run import FeatureWeights
+from contrastive_entropy.data.reading import AS_THEY_ARE, ImageReading
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.settings import check_seed
 from contrastive_entropy.report import terminal
@@ -18,6 +19,7 @@ def evaluate_samples(
     data: Annotated[str, typer.Argument(help=f"What they should look like. {options.DATA_HELP}")],
     variance: options.Variance = None,
     data_root: options.DataRoot = None,
+    reading: ImageReading = AS_THEY_ARE,
     standardize: options.Standardize = False,
     held_out: Annotated[
         float | None, typer.Option(help="Share of a file's points to hold out. \\[default: 0.2]")
@@ -36,8 +38,8 @@ def evaluate_samples(
     from contrastive_entropy.analysis.samples import evaluate_files
 
     evaluation = evaluate_files(
-        samples, data, variance=variance, data_root=data_root, standardize=standardize, held_out=held_out, seed=seed,
-        feature_weights=feature_weights,
+        samples, data, variance=variance, data_root=data_root, reading=reading, standardize=standardize, held_out=held_out,
+        seed=seed, feature_weights=feature_weights,
     )  # fmt: skip
     if out is not None:
         with writing(out):
@@ -56,6 +58,7 @@ def bound(
     ] = False,
     batch: Annotated[int, typer.Option(help="Points read at once from either side.")] = 4096,
     data_root: options.DataRoot = None,
+    reading: ImageReading = AS_THEY_ARE,
     standardize: options.Standardize = False,
     seed: Annotated[int, typer.Option(help="Of a toy's draw.")] = 0,
     out: Annotated[
@@ -76,6 +79,7 @@ def bound(
             fidelity=fidelity,
             batch_size=batch,
             data_root=data_root,
+            reading=reading,
             standardize=standardize,
             seed=seed,
             out=out,
@@ -102,6 +106,7 @@ def variance(
         ),
     ] = 256,
     data_root: options.DataRoot = None,
+    reading: ImageReading = AS_THEY_ARE,
     standardize: options.Standardize = False,
     seed: Annotated[int, typer.Option(help="Of the batches, and of a toy's draw.")] = 0,
     out: Annotated[Path | None, typer.Option(help="PNG file for the curves.")] = None,
@@ -114,7 +119,7 @@ def variance(
     from contrastive_entropy.data.scales import unevenness
     from contrastive_entropy.variance import METHODS, median_pair_variance, select
 
-    dataset = load(data, seed=seed, data_root=data_root, standardize=standardize)
+    dataset = load(data, seed=seed, data_root=data_root, standardize=standardize, images=reading)
     points = dataset.train.points
     if (uneven := unevenness(dataset)) is not None:
         typer.echo(f"warning: {options.with_flags(uneven)}", err=True)
@@ -147,6 +152,7 @@ def decompose(
     points: Annotated[int, typer.Option(help="Most points of either side, drawn at random.")] = 2000,
     functions: Annotated[int, typer.Option(help="How many functions to show and to write.")] = 12,
     data_root: options.DataRoot = None,
+    reading: ImageReading = AS_THEY_ARE,
     standardize: options.Standardize = False,
     seed: Annotated[int, typer.Option(help="Of a toy's draw and of the points taken.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files.")] = False,
@@ -156,7 +162,7 @@ def decompose(
 
     chosen, paths = decompose_data(
         data, out, against=against, variance=variance, points=points, functions=functions, data_root=data_root,
-        standardize=standardize, seed=seed, overwrite=overwrite,
+        reading=reading, standardize=standardize, seed=seed, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(f"variance {chosen:.4g} of the density{', chosen from the data' if variance is None else ''}")
     for path in paths:

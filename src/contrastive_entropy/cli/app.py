@@ -9,7 +9,7 @@ from rich.table import Table
 from contrastive_entropy.cli import analysis, run
 from contrastive_entropy.cli.experiment import experiment_app
 from contrastive_entropy.cli.fit import fit_app
-from contrastive_entropy.cli.options import in_one_line
+from contrastive_entropy.cli.options import in_one_line, reading_images
 from contrastive_entropy.data.hub import HUB
 from contrastive_entropy.data.laws import LAWS, ROWS
 from contrastive_entropy.data.load import STACKED, names
@@ -29,10 +29,10 @@ app.command("evaluate")(in_one_line(run.evaluate))
 for _kind in KINDS:
     for _name, _command in _kind.commands().items():
         app.command(_name)(in_one_line(_command))
-app.command("evaluate-samples")(in_one_line(analysis.evaluate_samples))
-app.command("bound")(in_one_line(analysis.bound))
-app.command("variance")(in_one_line(analysis.variance))
-app.command("decompose")(in_one_line(analysis.decompose))
+app.command("evaluate-samples")(in_one_line(reading_images(analysis.evaluate_samples)))
+app.command("bound")(in_one_line(reading_images(analysis.bound)))
+app.command("variance")(in_one_line(reading_images(analysis.variance)))
+app.command("decompose")(in_one_line(reading_images(analysis.decompose)))
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(data_app, name="data")
 
@@ -64,5 +64,5 @@ def data_list() -> None:
     assert set(names()) == {"digits", *TOYS, *LAWS, *HUB, STACKED}
     typer.echo("or hub:owner/name, any data set of images on the hub, or a copy of it in --data-root")
     typer.echo(
-        "or a path: .npy, .npz, .csv, .tsv, .txt (also .gz ...), .parquet, .feather, .xlsx with one point per row, or a folder of images of one size"
+        "or a path: .npy, .npz, .csv, .tsv, .txt (also .gz ...), .parquet, .feather, .xlsx with one point per row, or a folder of images"
     )

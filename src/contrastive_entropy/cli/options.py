@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from contrastive_entropy.data.reading import ImageReading
 from contrastive_entropy.errors import InputError, TrainingError
 from contrastive_entropy.fitting.settings import (
     DATA,
@@ -22,6 +23,7 @@ from contrastive_entropy.fitting.settings import (
     SHARED,
     TRAINING,
     Setting,
+    reading_settings,
     settings_of,
 )
 
@@ -116,6 +118,22 @@ def _typed(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
+def reading_images(function: Callable[..., None]) -> Callable[..., None]:
+    """A command that takes `reading`, an `ImageReading`, with a fit's options of how images are read in its place."""
+    asked = reading_settings()
+    own = [parameter for name, parameter in inspect.signature(function).parameters.items() if name != "reading"]
+
+    @functools.wraps(function)
+    def call(**values: Any) -> None:
+        reading = ImageReading(**{setting.name: values.pop(setting.name) for setting in asked})
+        function(**values, reading=reading)
+
+    ordered = [*own, *(parameter(setting, panel="Folders of images") for setting in asked)]
+    call.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in ordered}
+    return call
+
+
 def in_one_line(function: Callable[..., None]) -> Callable[..., None]:
     """A command whose errors take one line."""
 
@@ -176,7 +194,14 @@ def errors_in_one_line() -> Iterator[None]:
 
 
 class _Notices(logging.Handler):
-    """The library's notices, e.g. of a download, on standard error."""
+    """The library's notices, e.g. of a download, on standard error; each once, though a fit reads its data twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        typer.echo(with_flags(record.getMessage()), err=True)
+        text = with_flags(record.getMessage())
+        if text not in self.said:
+            self.said.add(text)
+            typer.echo(text, err=True)

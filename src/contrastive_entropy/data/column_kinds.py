@@ -248,8 +248,8 @@ def _number(base: MixedColumn, values: pd.Series) -> tuple[MixedColumn, tuple[st
     low, high, far = _bounds(numbers)
     where = np.flatnonzero(values.notna().to_numpy())
     notes = [
-        f"{base.name}: row {where[row]}, counted from 0, holds {numbers[row]:g}, far from all others ({low:g} to {high:g}): "
-        "samples stay within these"
+        f"{base.name}: row {where[row]}, counted from 0, holds {numbers[row]:g}, far from all others ({low:g} to "
+        f"{high:g}): samples stay within these"
         for row in far[:3]
     ]
     kind = COUNT if decimals == 0 else NUMBER

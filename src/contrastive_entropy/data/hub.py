@@ -13,7 +13,7 @@ from torch import Tensor
 
 from contrastive_entropy.data.arrays import as_intensities
 from contrastive_entropy.data.dataset import HELD_OUT, MOST_HELD_OUT, Part, split
-from contrastive_entropy.data.images import pixels_of
+from contrastive_entropy.data.pixels import pixels_of
 from contrastive_entropy.data.schema import Images
 from contrastive_entropy.errors import InputError
 

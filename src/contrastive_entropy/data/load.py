@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.data.arrays import as_points, map_points, read_npy, read_npz, reason
-from contrastive_entropy.data.dataset import HELD_OUT, MOST_HELD_OUT, Dataset, Part, split
+from contrastive_entropy.data.builtin import embedded_digits, stacked_digits
+from contrastive_entropy.data.dataset import HELD_OUT, MOST_HELD_OUT, Dataset, split
 from contrastive_entropy.data.frames import SUFFIXES, is_table
 from contrastive_entropy.data.hub import HUB, PREFIX, load_images
-from contrastive_entropy.data.images import IMAGE_SUFFIXES, read_images
+from contrastive_entropy.data.images import read_images
 from contrastive_entropy.data.laws import LAWS, ROWS
+from contrastive_entropy.data.reading import AS_THEY_ARE, ImageReading, holds_pictures, ignored, shared_out
 from contrastive_entropy.data.scales import Points
 from contrastive_entropy.data.schema import Images, Schema, Table, difference
 from contrastive_entropy.data.tables import LEARNS, read_numbers
@@ -35,6 +37,7 @@ def load(
     points: int | None = None,
     standardize: bool = False,
     header: bool | None = None,
+    images: ImageReading = AS_THEY_ARE,
 ) -> Dataset:
     """Load a data set by name or path.
 
@@ -49,14 +52,15 @@ def load(
         standardize: shift and scale every column to mean 0 and deviation 1 over the training points, in float64; constant
             columns become 0.
         header: whether the first line of a table holds the columns' names; None tells from the lines.
+        images: how a folder of images is read.
 
     Returns:
         Dataset. Toys have 10,000 + 5,000 points in the plane (modes1200: in 1,200 dimensions), digits 1,297 + 500 images of
         8 x 8, mnist its own two parts.
 
     Raises:
-        InputError: no such name or file, a file whose content cannot be used, a `data_root` that would be ignored, or
-            images to standardize: their pixels share one scale.
+        InputError: no such name or file, a file whose content cannot be used, a `data_root` or a way to read images that
+            would be ignored, or images to standardize: their pixels share one scale.
 
     >>> load("moons").train.points.shape
     torch.Size([10000, 2])
@@ -70,7 +74,8 @@ def load(
     if standardize:
         _refuse_images(name)
     _refuse_root(data_root, name)
-    dataset = _loaded(name, seed, held_out, data_root, points, double=standardize, header=header)
+    readings_of(images, name)
+    dataset = _loaded(name, seed, held_out, data_root, points, images, double=standardize, header=header)
     if points is not None and points < len(dataset.train):
         order = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(seed))
         dataset = dataclasses.replace(dataset, train=dataset.train.rows(order[:points].sort().values))
@@ -83,13 +88,14 @@ def _loaded(
     held_out: float,
     data_root: str | Path | None,
     points: int | None,
+    images: ImageReading,
     *,
     double: bool,
     header: bool | None,
 ) -> Dataset:
     """A data set as it comes; of the hub's images, only so many points are read, and of the stacked ones drawn."""
     if name == "digits":
-        return _digits()
+        return embedded_digits()
     if name in TOYS:
         train, test = (sample_toy(name, count, seed=2 * seed + part) for part, count in enumerate((10_000, 5_000)))
         return Dataset.of(name, train, test)
@@ -101,10 +107,10 @@ def _loaded(
     if name in HUB or name.startswith(PREFIX):
         return _hub(name, data_root, seed, held_out, points)
     if name == STACKED:
-        return _stacked(data_root, seed, points)
+        return stacked_digits(_hub("mnist", data_root, seed, HELD_OUT, None), STACKED, seed, points)
     if not _exists(name):
         raise InputError(_not_found(name))
-    rows, schema = read_points(Path(name), double=double, header=header)
+    rows, schema = read_points(Path(name), double=double, header=header, images=images)
     train, test = (rows[index] for index in split(name, len(rows), held_out=held_out, most=MOST_HELD_OUT, seed=seed))
     return Dataset.of(name, train, test, schema)
 
@@ -129,17 +135,20 @@ def _encoded(dataset: Dataset, schema: Table) -> Dataset:
     return dataclasses.replace(dataset, train=train, held_out=held_out, schema=schema)
 
 
-def read_points(path: Path, *, double: bool = False, header: bool | None = None) -> tuple[Tensor, Schema]:
+def read_points(
+    path: Path, *, double: bool = False, header: bool | None = None, images: ImageReading = AS_THEY_ARE
+) -> tuple[Tensor, Schema]:
     """Read one point per row.
 
     Args:
         path: .npy; .npz with one array, or one named `samples`; a table as `frames.read_frame` reads it: .csv, .tsv or
-            .txt, compressed or not, with or without a line of names, .parquet, .feather or .xlsx; a folder of images of
-            one size, looked through with its subfolders; or one image. Arrays of shape (n, height, width),
+            .txt, compressed or not, with or without a line of names, .parquet, .feather or .xlsx; a folder of images,
+            looked through with its subfolders; or one image. Arrays of shape (n, height, width),
             (n, channels, height, width) or, failing that, (n, height, width, channels) are images: unsigned integers,
             whose range becomes [0, 1], or floats in [0, 1].
         double: points as float64.
         header: as in `load`.
+        images: how image files are read.
 
     Returns:
         (n, d) float32, or float64 where it was asked for or float32 would blur a column, and their schema: columns as they
@@ -156,9 +165,8 @@ def read_points(path: Path, *, double: bool = False, header: bool | None = None)
     if table:
         array, names = read_numbers(path, header=header)
     else:
-        pictures = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
-        array = read_images(path) if pictures else _read_array(path)
-    points, images = as_points(array, path)
+        array = read_images(path, images) if holds_pictures(path) else _read_array(path)
+    points, pictures = as_points(array, path)
     bad = ~np.isfinite(points).all(1)
     if bad.any():
         where = np.flatnonzero(bad)
@@ -169,7 +177,7 @@ def read_points(path: Path, *, double: bool = False, header: bool | None = None)
         )
     if np.abs(points).max() > np.finfo(np.float32).max:
         raise InputError(f"{path}: holds values beyond the range of float32 (3.4e38); rescale the columns")
-    schema = images or Table.of(points.shape[1], names)
+    schema = pictures or Table.of(points.shape[1], names)
     double = double or (isinstance(schema, Table) and schema.shifting(points).shifted)
     return torch.from_numpy(points.astype(np.float64 if double else np.float32)), schema
 
@@ -188,12 +196,17 @@ def _read_array(path: Path) -> np.ndarray:
 
 
 def load_points(
-    source: str | Path, *, seed: int = 0, data_root: str | Path | None = None, double: bool = False
+    source: str | Path,
+    *,
+    seed: int = 0,
+    data_root: str | Path | None = None,
+    double: bool = False,
+    images: ImageReading = AS_THEY_ARE,
 ) -> tuple[Points, Schema]:
     """All points of a file, or the training part of a named data set, to be read in slices.
 
     Args:
-        source, seed, data_root: as in `load`.
+        source, seed, data_root, images: as in `load`.
         double: points of a file as float64, which they are in any case where float32 would blur a column.
 
     Returns:
@@ -204,16 +217,25 @@ def load_points(
     """
     name = str(source)
     if name in names() or name.startswith(PREFIX) or not _exists(name):
-        dataset = load(source, seed=seed, data_root=data_root)
+        dataset = load(source, seed=seed, data_root=data_root, images=images)
         return dataset.train.points, dataset.schema
     _check_seed(seed)
     _refuse_root(data_root, name)
+    readings_of(images, name)
     mapped = None if double else map_points(Path(source))
-    return read_points(Path(source), double=double) if mapped is None else (mapped, Table.of(mapped.shape[1]))
+    if mapped is not None:
+        return mapped, Table.of(mapped.shape[1])
+    return read_points(Path(source), double=double, images=images)
 
 
 def load_pair(
-    source: str, against: str | None, *, seed: int = 0, data_root: str | Path | None = None, standardize: bool = False
+    source: str,
+    against: str | None,
+    *,
+    seed: int = 0,
+    data_root: str | Path | None = None,
+    standardize: bool = False,
+    images: ImageReading = AS_THEY_ARE,
 ) -> tuple[Points, Points | None, Schema]:
     """All points of a data set and of another one to compare it with, and the schema of the first.
 
@@ -221,6 +243,7 @@ def load_pair(
         source, against, seed, data_root: as in `load_points`; None compares with nothing.
         standardize: both to mean 0 and deviation 1 of the first one's columns; else its offsets are taken off both, where
             float32 would blur a column.
+        images: how folders of images are read; the subfolders are those of the first.
 
     Raises:
         InputError: as `load`, `refuse_unlike` and, standardized, `Table.encode`.
@@ -228,8 +251,8 @@ def load_pair(
     if standardize:
         _refuse_images(source)
     sources = [source] if against is None else [source, against]
-    roots = roots_of(data_root, *sources)
-    p, schema = load_points(source, seed=seed, data_root=roots[0], double=standardize)
+    roots, readings = roots_of(data_root, *sources), readings_of(images, *sources)
+    p, schema = load_points(source, seed=seed, data_root=roots[0], double=standardize, images=readings[0])
     if standardize and isinstance(schema, Images):
         raise _images_refused(source)
     if isinstance(schema, Table):
@@ -237,7 +260,7 @@ def load_pair(
     double = schema.standardized or schema.shifted
     q = None
     if against is not None:
-        q, other = load_points(against, seed=seed, data_root=roots[-1], double=double)
+        q, other = load_points(against, seed=seed, data_root=roots[-1], double=double, images=readings[-1])
         if isinstance(schema, Images) and isinstance(other, Table) and schema.dimension == other.dimension:
             refuse_unlike(q, other, schema, names=(against, source))  # rows of numbers may be the pixels of images
         else:
@@ -291,6 +314,16 @@ def holds_images(name: str) -> bool:
     return name == "digits" or on_hub(name)
 
 
+def ignored_reading(name: str) -> dict[str, str]:
+    """The settings of `ImageReading` that would do nothing for a data set, and why."""
+    return ignored(name, known=name in names() or name.startswith(PREFIX))
+
+
+def readings_of(images: ImageReading, *names: str) -> list[ImageReading]:
+    """How each data set is read, as `reading.shared_out` has it."""
+    return shared_out(images, [ignored_reading(name) for name in names])
+
+
 def on_hub(name: str) -> bool:
     """Whether a data set is read from the hub, or from a copy in a `data_root`."""
     return name in (*HUB, STACKED) or name.startswith(PREFIX)
@@ -311,39 +344,12 @@ def roots_of(data_root: str | Path | None, *names: str) -> list[str | Path | Non
     return [data_root if on_hub(name) else None for name in names]
 
 
-def stacks(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Draw three images (n, d) independently and join them, `count` times: (count, 3 d)."""
-    return images[torch.randint(len(images), (count, 3), generator=generator)].flatten(1)
-
-
-def _digits() -> Dataset:
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    whole = Part(torch.from_numpy(digits.data / 16).float(), labels=torch.from_numpy(digits.target).long())
-    order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(0))
-    parts = whole.rows(order[:1297]), whole.rows(order[1297:])
-    return Dataset("digits", *parts, Images(1, 8, 8), classes=tuple(map(str, range(10))))
-
-
 def _hub(name: str, data_root: str | Path | None, seed: int, held_out: float, points: int | None) -> Dataset:
     root = None if data_root is None else Path(data_root)
     train, test, schema, classes = load_images(
         name, root, points=points, held_out=held_out, most_held_out=MOST_HELD_OUT, seed=seed
     )
     return Dataset(name, train, test, schema, classes=classes)
-
-
-def _stacked(data_root: str | Path | None, seed: int, points: int | None) -> Dataset:
-    """Three digits of MNIST drawn independently, one per colour: a thousand modes (arXiv 1611.02163)."""
-    digits = _hub("mnist", data_root, seed, HELD_OUT, None)
-    counts = points or len(digits.train), len(digits.held_out)
-    train, test = (
-        stacks(part.points, count, torch.Generator().manual_seed(2 * seed + index))
-        for index, (part, count) in enumerate(zip((digits.train, digits.held_out), counts, strict=True))
-    )
-    assert digits.image_shape is not None
-    return Dataset.of(STACKED, train, test, Images(3, *digits.image_shape[1:]))
 
 
 def _refuse_images(name: str) -> None:

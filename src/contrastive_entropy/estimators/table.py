@@ -166,7 +166,9 @@ class TableGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         table = self._table(X, reset=False)
         if n_imputations is None:
             return self._out(best_guess(self.network_, table))
-        return [self._out(one) for one in imputations(self.network_, table, n_imputations, seed=self._seed(random_state))]
+        return [
+            self._out(one) for one in imputations(self.network_, table, n_imputations, seed=self._seed(random_state))
+        ]
 
     def score(self, X: Any, y: None = None) -> float:  # noqa: N803
         """Mean log-likelihood of the rows, nats a row: probabilities of the cells into which each column is divided.

@@ -11,8 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from contrastive_entropy.data.builtin import stacks
 from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.data.load import STACKED, load, stacks
+from contrastive_entropy.data.load import STACKED, load
 from contrastive_entropy.data.toys import MODES, sample_toy, toy_modes
 from contrastive_entropy.errors import InputError, suggestion
 from contrastive_entropy.experiments.journal import (

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.data.load import load
+from contrastive_entropy.data.load import ignored_reading, load, names
+from contrastive_entropy.data.reading import MODES, NOT, ImageReading
 from contrastive_entropy.data.schema import Schema, image_shape_of
 from contrastive_entropy.errors import InputError, suggestion
 
@@ -86,6 +87,30 @@ SHARED: dict[str, Option] = {
         "files of samples are in the data's own units.",
         DATA,
     ),
+    "image_size": Option(
+        "Of a folder of images: resize all to so many pixels, 64 or 64x48 (width x height). Nothing is cut off; other "
+        "proportions are stretched.",
+        RARE,
+        chosen="as they are, of one size",
+    ),
+    "image_mode": Option(
+        f"Of a folder of images: convert all to {' or '.join(MODES)}.",
+        RARE,
+        choices=MODES,
+        chosen="as they are, all alike",
+    ),
+    "image_range": Option(
+        "Of a folder of images: stored values that become 0 and 1, such as 0,4095 of 12 bits.",
+        RARE,
+        chosen="all that the type of file can hold",
+    ),
+    "subfolders": Option(
+        f"Of a folder of images: the folders in it to read, with commas between: names, paths or patterns such as train/*. "
+        f"'{NOT}masks' leaves one out.",
+        RARE,
+        chosen="all",
+    ),
+    "skip_unreadable": Option("Of a folder of images: leave out files that cannot be read, and name them.", RARE),
     "held_out": Option("Share of a file's points to hold out.", RARE),
     "seed": Option("Same seed, same machine: same bytes.", TRAINING, least=0, below=SEEDS),
     "steps": Option("Optimiser steps.", TRAINING, least=1),
@@ -156,6 +181,15 @@ def settings_of(kind: type) -> list[Setting]:
     return found
 
 
+def reading_settings() -> list[Setting]:
+    """How images are read, for commands without a kind of model."""
+    fields = dataclasses.fields(ImageReading)
+    return [
+        Setting(field.name, bool if field.default is False else str, field.default, SHARED[field.name])
+        for field in fields
+    ]
+
+
 def load_for(settings: Any) -> Dataset:
     """The data set that settings name.
 
@@ -169,7 +203,24 @@ def load_for(settings: Any) -> Dataset:
         data_root=settings.data_root,
         points=settings.points,
         standardize=getattr(settings, "standardize", False),
+        images=reading_of(settings),
     )
+
+
+def reading_of(settings: Any) -> ImageReading:
+    """How settings, of any kind, want a folder of images read.
+
+    Raises:
+        InputError: a value cannot be used.
+    """
+    fields = [field.name for field in dataclasses.fields(ImageReading)]
+    return ImageReading(**{name: getattr(settings, name) for name in fields if hasattr(settings, name)})
+
+
+def useless_for(data: str) -> dict[str, str]:
+    """Settings that would do nothing for a data set, and why."""
+    held_out = {"held_out": f"{data} comes with held-out points"} if data in names() else {}
+    return held_out | ignored_reading(data)
 
 
 def changed(settings: Any) -> dict[str, Any]:
@@ -181,13 +232,14 @@ def changed(settings: Any) -> dict[str, Any]:
 
 
 def check(settings: Any) -> None:
-    """Each setting by itself, by its Option.
+    """Each setting by itself, by its Option, and how images are read.
 
     Raises:
         InputError: a value cannot be used.
     """
     for setting in settings_of(type(settings)):
         setting.option.check(setting.name, getattr(settings, setting.name))
+    reading_of(settings)
 
 
 def check_variances(start: float | None, end: float | None) -> None:

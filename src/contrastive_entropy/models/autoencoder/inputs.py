@@ -1,13 +1,16 @@
 """Points to reconstruct, from a file or from a run's held-out points."""
 
+import dataclasses
 from pathlib import Path
 
 from torch import Tensor
 
 from contrastive_entropy.data.load import read_points
+from contrastive_entropy.data.reading import AS_THEY_ARE, ImageReading, holds_pictures
 from contrastive_entropy.data.schema import Schema, image_shape_of
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.run import Run
+from contrastive_entropy.fitting.settings import reading_of
 
 
 def read_inputs(run: Run, source: Path | None, index: list[int] | None) -> Tensor:
@@ -15,7 +18,7 @@ def read_inputs(run: Run, source: Path | None, index: list[int] | None) -> Tenso
 
     Args:
         run: says what an input looks like.
-        source: a file of points or images, or None.
+        source: a file of points, or images, which are read as the run's data were; or None.
         index: of held-out points, if source is None; None is the first ten.
 
     Returns:
@@ -25,7 +28,8 @@ def read_inputs(run: Run, source: Path | None, index: list[int] | None) -> Tenso
         InputError: a file that cannot be used or has another number of coordinates, or no such point.
     """
     if source is not None:
-        return _read(source, run.schema)
+        reading = dataclasses.replace(reading_of(run.settings), subfolders=None)
+        return _read(source, run.schema, reading if holds_pictures(source) else AS_THEY_ARE)
     held_out = run.dataset().held_out.points
     if index is None:
         return held_out[:10]
@@ -35,8 +39,8 @@ def read_inputs(run: Run, source: Path | None, index: list[int] | None) -> Tenso
     return held_out[index]
 
 
-def _read(source: Path, schema: Schema) -> Tensor:
-    points, found = read_points(source, double=schema.standardized or schema.shifted)
+def _read(source: Path, schema: Schema, reading: ImageReading) -> Tensor:
+    points, found = read_points(source, double=schema.standardized or schema.shifted, images=reading)
     shape, expected = (image_shape_of(known) or (known.dimension,) for known in (found, schema))
     if shape != expected:
         raise InputError(f"{source}: expected inputs of shape {expected}, got {shape}")

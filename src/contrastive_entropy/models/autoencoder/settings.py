@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from contrastive_entropy.data.dataset import HELD_OUT, Dataset
-from contrastive_entropy.data.load import names
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.plan import ANNEAL_MOST, Fall, Plan
 from contrastive_entropy.fitting.settings import (
@@ -18,6 +17,7 @@ from contrastive_entropy.fitting.settings import (
     check_variances,
     option,
     shared,
+    useless_for,
 )
 from contrastive_entropy.models.autoencoder.network import CODES
 from contrastive_entropy.objectives.catalog import CONDITIONAL_OBJECTIVES, Choice, parse
@@ -52,6 +52,11 @@ class AutoencoderSettings:
     data_root: str | None = shared("data_root", None)
     points: int | None = shared("points", None)
     standardize: bool = shared("standardize", False)
+    image_size: str | None = shared("image_size", None)
+    image_mode: str | None = shared("image_mode", None)
+    image_range: str | None = shared("image_range", None)
+    subfolders: str | None = shared("subfolders", None)
+    skip_unreadable: bool = shared("skip_unreadable", False)
     held_out: float = shared("held_out", HELD_OUT)
     objective: str = option(
         "normalized_inner_product", f"One of: {', '.join(objective_names(CONDITIONAL_OBJECTIVES))}.", panel=OBJECTIVE
@@ -129,9 +134,7 @@ class AutoencoderSettings:
     @property
     def useless(self) -> dict[str, str]:
         """Settings that would do nothing beside the others, and why."""
-        found = {}
-        if self.data in names():
-            found["held_out"] = f"{self.data} comes with held-out points"
+        found = useless_for(self.data)
         if self.anneal_fraction == 0:
             found["variance_start"] = "with `anneal_fraction` 0 the variance is fixed at its end"
             found["feature_variance_start"] = "with `anneal_fraction` 0 nothing falls"

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from contrastive_entropy.data.dataset import HELD_OUT, Dataset
-from contrastive_entropy.data.load import names
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.plan import ADAPTIVE, ANNEAL_MOST, ANNEAL_PACE, SCHEDULES, Fall, Plan, falling_share
 from contrastive_entropy.fitting.settings import (
@@ -18,6 +17,7 @@ from contrastive_entropy.fitting.settings import (
     check_variances,
     option,
     shared,
+    useless_for,
 )
 from contrastive_entropy.models.generator.network import NOISES
 from contrastive_entropy.objectives.catalog import DENSITY_OBJECTIVES, GENERATIVE, PEERS, Choice, parse
@@ -52,6 +52,11 @@ class GeneratorSettings:
     data_root: str | None = shared("data_root", None)
     points: int | None = shared("points", None)
     standardize: bool = shared("standardize", False)
+    image_size: str | None = shared("image_size", None)
+    image_mode: str | None = shared("image_mode", None)
+    image_range: str | None = shared("image_range", None)
+    subfolders: str | None = shared("subfolders", None)
+    skip_unreadable: bool = shared("skip_unreadable", False)
     held_out: float = shared("held_out", HELD_OUT)
     objective: str = option(
         "debiased_nuclear_norm",
@@ -162,11 +167,9 @@ class GeneratorSettings:
     @property
     def useless(self) -> dict[str, str]:
         """Settings that would do nothing beside the others, and why."""
-        found, objective = {}, self.choice.objective
+        found, objective = useless_for(self.data), self.choice.objective
         if not objective.sees_variance:
             found["coarse_every"] = f"{objective.name} does not see the variance"
-        if self.data in names():
-            found["held_out"] = f"{self.data} comes with held-out points"
         if self.anneal_fraction == 0:
             found["schedule"] = "with `anneal_fraction` 0 nothing falls"
             if not self.coarse_every:

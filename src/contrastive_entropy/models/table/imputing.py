@@ -12,6 +12,7 @@ from contrastive_entropy.errors import InputError
 from contrastive_entropy.models.table.network import ColumnNetwork
 from contrastive_entropy.models.table.sampling import ROWS, draw
 
+
 def gaps_of(network: ColumnNetwork, table: pd.DataFrame) -> tuple[Tensor, Tensor]:
     """Rows as numbers with the missing values to be drawn, and where these are.
 
