@@ -1,6 +1,8 @@
 import pickle
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 import torch
 from sklearn.base import clone
@@ -165,3 +167,21 @@ def test_further_settings_go_by_name_and_parameters_do_not(moons):
     assert set(fixed.history_["variance"]) == {fixed.variance_}
     falling = MixtureGenerator(**longer, settings={"schedule": "geometric"}).fit(moons[:50])
     assert falling.history_["variance"][0] > falling.variance_
+
+
+def test_a_data_frame_gives_a_data_frame_of_the_same_columns_and_types():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"rooms": rng.integers(1, 9, 200), "area": rng.normal(80, 9, 200), "new": rng.random(200) < 0.5}
+    )
+    model = MixtureGenerator(steps=20, standardize=True, random_state=0).fit(table)
+    drawn = model.sample(7)
+    assert drawn.dtypes.equals(table.dtypes)
+    assert drawn["rooms"].between(-20, 40).all()
+    assert isinstance(model.fit(pl.from_pandas(table)).sample(3), pl.DataFrame)
+    assert isinstance(model.fit(table.to_numpy(float)).sample(3), np.ndarray)
+
+
+def test_text_is_refused_with_the_estimator_that_learns_it():
+    with pytest.raises(InputError, match=r"column 'city' holds str, expected numbers; TableGenerator learns tables"):
+        MixtureGenerator().fit(pd.DataFrame({"city": ["Ulm"] * 20, "age": range(20)}))

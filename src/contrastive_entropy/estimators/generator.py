@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from contrastive_entropy.data.dataset import Dataset, Part
 from contrastive_entropy.data.schema import Table
 from contrastive_entropy.estimators.fitting import asked, fitted, seed_of
+from contrastive_entropy.estimators.forms import ARRAY, as_pandas, form_of, in_form, number_types, of_types
 from contrastive_entropy.metrics.neighborhoods import NEIGHBORS
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models.generator import GENERATOR, GeneratorSettings
@@ -98,7 +99,7 @@ class MixtureGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
         """Train.
 
         Args:
-            X: (n, d), n >= 10 real numbers.
+            X: (n, d), n >= 10 real numbers: an array, or a DataFrame of pandas or polars.
             y: not used.
 
         Raises:
@@ -106,6 +107,8 @@ class MixtureGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
             TrainingError: a loss or a gradient is not finite.
             KeyboardInterrupt: Ctrl-C, at the end of the step.
         """
+        self._form = form_of(X)
+        self._types = {} if self._form == ARRAY else number_types(as_pandas(X))
         points = torch.as_tensor(self._checked(X, reset=True))
         schema = Table.of(points.shape[1])
         schema = schema.standardizing(points) if self.standardize else schema.shifting(points)
@@ -122,7 +125,7 @@ class MixtureGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
     def sample(
         self, n_samples: int = 1, *, random_state: int | np.random.RandomState | None = None, from_density: bool = False
-    ) -> np.ndarray:
+    ) -> Any:
         """Generate points.
 
         Args:
@@ -131,7 +134,7 @@ class MixtureGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
             from_density: add noise of the density's variance; right for `log_likelihood` alone.
 
         Returns:
-            (n, d) float64, in the units of X.
+            (n, d) float64, in the units of X; of a DataFrame one of the same columns and types.
 
         Raises:
             ValueError: n_samples < 1.
@@ -141,7 +144,8 @@ class MixtureGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
         drawn = check_random_state(self.random_state if random_state is None else random_state).randint(2**31)
         generator = torch.Generator().manual_seed(int(drawn))
         points = self.network_.sample(n_samples, generator=generator, from_density=from_density).double()
-        return np.asarray(self.schema_.decode(points))
+        values = np.asarray(self.schema_.decode(points))
+        return values if self._form == ARRAY else in_form(of_types(values, self._types), self._form)
 
     def score(self, X: Any, y: None = None) -> float:  # noqa: N803
         """How near the generated law is to that of X, by the objective's own measure, debiased  (E20).
@@ -181,5 +185,6 @@ class MixtureGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
     def _checked(self, X: Any, *, reset: bool) -> np.ndarray:  # noqa: N803
         """(n, d) float64, writable and finite."""
+        X = as_pandas(X)
         checked = validate_data(self, X, reset=reset, dtype=np.float64, order="C", copy=True, ensure_min_samples=LEAST)
         return np.asarray(checked)

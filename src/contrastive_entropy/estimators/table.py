@@ -15,6 +15,7 @@ from contrastive_entropy.data.mixed import MixedTable
 from contrastive_entropy.data.mixed_dataset import LEAST_ROWS
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.estimators.fitting import asked, fitted, seed_of
+from contrastive_entropy.estimators.forms import ARRAY, as_pandas, form_of, in_form
 from contrastive_entropy.models.table import TABLE, TableSettings
 from contrastive_entropy.models.table import sample as sample_rows
 from contrastive_entropy.models.table.imputing import best_guess, imputations
@@ -138,7 +139,7 @@ class TableGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         points = sample_rows(
             self.network_, self._no_data, n_samples, generator=torch.Generator().manual_seed(seed), given=rows
         )
-        return self._out(self.schema_.frame(points, seed=seed))
+        return in_form(self.schema_.frame(points, seed=seed), self._form)
 
     def impute(
         self,
@@ -165,10 +166,9 @@ class TableGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         check_is_fitted(self, "network_")
         table = self._table(X, reset=False)
         if n_imputations is None:
-            return self._out(best_guess(self.network_, table))
-        return [
-            self._out(one) for one in imputations(self.network_, table, n_imputations, seed=self._seed(random_state))
-        ]
+            return in_form(best_guess(self.network_, table), self._form)
+        completed = imputations(self.network_, table, n_imputations, seed=self._seed(random_state))
+        return [in_form(one, self._form) for one in completed]
 
     def score(self, X: Any, y: None = None) -> float:  # noqa: N803
         """Mean log-likelihood of the rows, nats a row: probabilities of the cells into which each column is divided.
@@ -193,11 +193,9 @@ class TableGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         """X as a DataFrame of pandas, and what scikit-learn wants to know of it."""
         if not reset:
             check_is_fitted(self, "network_")
-        form = "polars" if type(X).__module__.split(".")[0] == "polars" else "pandas"
-        if form == "polars":
-            X = X.to_pandas()
-        if not isinstance(X, pd.DataFrame):
-            form = "array"
+        form = form_of(X)
+        X = as_pandas(X)
+        if form == ARRAY:
             X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan", estimator=self, input_name="X")
         _check_feature_names(self, X, reset=reset)
         if reset:
@@ -211,19 +209,9 @@ class TableGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             raise ValueError(
                 f"Found array with {len(X)} sample(s) (shape={X.shape}) while a minimum of {LEAST_ROWS} is required"
             )
-        if form == "array":
+        if form == ARRAY:
             X = pd.DataFrame(X, columns=[f"x{index}" for index in range(X.shape[1])])
         return X.rename(columns=str)
-
-    def _out(self, table: pd.DataFrame) -> Any:
-        """A table in the form in which X was given."""
-        if self._form == "array":
-            return table.to_numpy(dtype=np.float64)
-        if self._form == "polars":
-            import polars
-
-            return polars.from_pandas(table)
-        return table
 
     @staticmethod
     def _no_data() -> Dataset:
