@@ -16,7 +16,7 @@ def shown(command, columns):
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-@pytest.mark.parametrize("kind", ["generator", "autoencoder"])
+@pytest.mark.parametrize("kind", ["generator", "table", "autoencoder"])
 def test_panels_come_in_order_and_nothing_is_cut(kind, columns):
     text = shown(["fit", kind], columns)
     places = [text.index(f"─ {panel} ─") for panel in PANELS]
