@@ -93,7 +93,7 @@ def forest_detection(real: Coded, samples: Coded, *, rng: np.random.Generator, r
     labels = np.repeat([0, 1], len(first))
     found = []
     for learn, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(features, labels):
-        forest = RandomForestClassifier(100, random_state=seed).fit(features[learn], labels[learn])
+        forest = RandomForestClassifier(100, random_state=seed, n_jobs=-1).fit(features[learn], labels[learn])
         found.append(roc_auc_score(labels[test], forest.predict_proba(features[test])[:, 1]))
     return float(np.mean(found))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.quality.columns import chance_of_shape, difference_in_words, shape_scores
+from contrastive_entropy.quality.columns import beyond_chance, chance_of_shape, difference_in_words, shape_scores
 from contrastive_entropy.quality.detection import BOOSTED_ROWS, detection, forest_detection
 from contrastive_entropy.quality.findings import Finding, Weighed, percent, worst_first
 from contrastive_entropy.quality.kinds import Coded, code
@@ -200,7 +200,7 @@ def _pair_findings(sides: _Sides, scores: PairScores, table: pd.DataFrame) -> li
     )
     own = np.array([excess(held_out, samples, *pair) for pair in scores.places])
     real = np.array([excess(beside, stand_in, *pair) for pair in scores.places])
-    beyond = own - np.maximum(UNLIKE, 2 * real.max())
+    beyond = own - max(UNLIKE, 2 * real.max(), beyond_chance(held_out[0], samples[0]))
     worst = int(beyond.argmax())
     if beyond[worst] <= 0:
         return []

@@ -145,7 +145,8 @@ def _beyond(real: np.ndarray, samples: np.ndarray) -> np.ndarray:
     """How far values lie beyond what the tails of real rows allow: positive where too far.
 
     On the scale asinh((x - median) / deviation), on which heavy tails fall off as exponentials: beyond the largest real
-    value by more than eight times the mean excess of the ten largest (Hill 1975), and by .7, about a factor of two.
+    value by more than twelve times the mean excess of the ten most extreme (Hill 1975) on the heavier side, more if there
+    are more samples than real rows, and by .7, about a factor of two.
     """
     middle = float(np.median(real))
     low, high = np.quantile(real, [0.1, 0.9])
