@@ -110,12 +110,21 @@ def judge(
     columns, found = _columns(sides)
     pairs, more = _pairs(sides, figures, real)
     found += more + value_findings(sides.everything, sides.samples)
-    notes = _repeats(sides)
     found += _told_apart(sides, figures, real, rng, thorough=thorough)
     if thorough:
         place = names.index(target) if target is not None else len(names) - 1
         figures["utility"] = utility(sides.samples, sides.held_out, place, rng=rng)
         real["utility"] = utility(sides.stand_in, sides.beside, place, rng=rng)
+    examples, more = _nearest_rows(sides, figures, real, rng)
+    found += more + _keys(keys, samples, held_out, figures, real)
+    return Judgement(_finite(figures), _finite(real), columns, pairs, worst_first(found), examples, _repeats(sides))
+
+
+def _nearest_rows(
+    sides: _Sides, figures: dict[str, float], real: dict[str, float], rng: np.random.Generator
+) -> tuple[pd.DataFrame, list[Weighed]]:
+    """Figures and findings of distances: what is missed, of which examples, and what copies."""
+    found = []
     whole, sampled = distinct_if_repeated(sides.everything, sides.everything, sides.samples)
     lost = missed(whole, sampled, rng=rng)
     if lost is not None:
@@ -126,9 +135,7 @@ def judge(
         figures |= copied.figures
         real |= copied.real
         found += privacy_findings(copied, len(sides.samples), len(sides.held_out))
-    found += _keys(keys, samples, held_out, figures, real)
-    examples = _examples(whole, lost)
-    return Judgement(_finite(figures), _finite(real), columns, pairs, worst_first(found), examples, notes)
+    return _examples(whole, lost), found
 
 
 def _sides(coded: Mapping[str, Coded], rng: np.random.Generator) -> _Sides:

@@ -144,7 +144,7 @@ def privacy_findings(found: Privacy, samples: int, held_out: int) -> list[Weighe
             seen = f"{percent(own)} of the samples {what}, and {percent(real)} of the held-out rows do"
             findings.append((0.5 + own / 2, Finding(name.replace("_", " "), seen)))
     nearer = found.figures["nearer_to_training"]
-    chance = 5 * (0.25 / min(samples, ROWS) + 0.5 / known) ** 0.5
+    chance = 4 * (0.25 / min(samples, ROWS) + 0.25 / known) ** 0.5
     if not findings and nearer > 0.5 + max(MORE, chance):
         seen = f"{percent(nearer)} of the samples lie nearer to a training row than to a held-out row; expected 50.0%"
         findings.append((nearer, Finding("near copies", seen)))
