@@ -166,7 +166,9 @@ def test_the_readme_examples_run(tmp_path, monkeypatch, capsys):
     assert 0 < ce.fidelity(names["p"], names["q"]).item() <= 1
 
 
-@pytest.mark.parametrize("kind", [ce.GeneratorSettings, ce.TableSettings, ce.ConditionalSettings, ce.AutoencoderSettings, ce.Machine])
+@pytest.mark.parametrize(
+    "kind", [ce.GeneratorSettings, ce.TableSettings, ce.ConditionalSettings, ce.AutoencoderSettings, ce.Machine]
+)
 def test_the_page_of_settings_is_that_of_the_code(kind):
     page = (ROOT / "docs" / "settings.md").read_text()
     assert settings_table(kind) in page

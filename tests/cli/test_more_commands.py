@@ -194,9 +194,17 @@ def test_a_column_that_distances_do_not_see_is_diagnosed(tmp_path):
     assert "Diagnosis: a column of the samples is unlike the data's (column distance " in judged
     assert "of 'height')" in judged
     assert "No problems found" not in judged
-    copied = call("evaluate-samples", tmp_path / "people.csv", tmp_path / "people.csv", "--standardize").stdout
-    assert "as copies do (8" in copied
-    assert "of them equal one" in copied
+    for part, rows in (("training", table[:400]), ("held_out", table[400:])):
+        np.savetxt(tmp_path / f"{part}.csv", rows, delimiter=",", header="age,income,height", comments="")
+    command = ["evaluate-samples", tmp_path / "training.csv", tmp_path / "held_out.csv", "--standardize"]
+    copied = call(*command, "--training", tmp_path / "training.csv").stdout
+    assert "100% of them equal one" in copied
+    assert "100.0% of the samples equal a training row" in copied
+    unknown = call(*command).stdout
+    assert "copies" not in unknown
+    assert "memorization" not in unknown
+    assert "give it as --training" in unknown
+    refused(call(*command, "--training", tmp_path / "training.csv", "--held-out", 0.3), "--held-out would be ignored")
 
 
 def test_constant_columns_stay_constant(tables, tmp_path):

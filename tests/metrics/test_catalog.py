@@ -22,7 +22,7 @@ from contrastive_entropy.metrics.catalog import (
 from contrastive_entropy.metrics.neighborhoods import require_enough
 from contrastive_entropy.metrics.samples import Comparison, Counts, check_samples
 
-KNOWN = {"table", "images", "labels", "features", "gains", "ceiling"}
+KNOWN = {"table", "images", "labels", "features", "gains", "ceiling", "trained"}
 
 
 def normal(count, seed, scale=1.0):
@@ -58,6 +58,7 @@ BAD = {
     "effective_rank": normal(600, 4, 0.1),
     "column_distance": GOOD * torch.tensor([1.0, 1.0, 3.0, 1.0]),
     "far_share": 3 + GOOD,
+    "missed": normal(600, 4, 0.1),
     "memorization": COPIED,
     "copies": COPIED,
     "inception_frechet": 3 + GOOD,

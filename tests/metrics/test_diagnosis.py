@@ -155,6 +155,7 @@ def test_no_remedy_is_a_flag_or_names_an_objective_of_its_own():
         *diagnose_samples(REAL | bad, REAL | {"column_distance": 0.0}),
         *diagnose_samples(REAL | {"recall": 0.1}, REAL),
         *diagnose_samples(REAL | {"copies": 1.0}, REAL),
+        *diagnose_samples(REAL, REAL, missed="6.9% of the data"),
         *diagnose_samples(REAL | {"column_distance": 1.0}, REAL | {"column_distance": 0.0}, column=1),
         *diagnose_samples(REAL, REAL | {"effective_rank": 1.0}),
         *diagnose_alternatives(

@@ -5,17 +5,22 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from contrastive_entropy.data.dataset import HELD_OUT, Dataset
+from contrastive_entropy.data.frames import is_table, read_frame
 from contrastive_entropy.data.load import load, load_points, names, readings_of, refuse_unlike, roots_of
 from contrastive_entropy.data.reading import AS_THEY_ARE, ImageReading
 from contrastive_entropy.data.scales import Points, default_variance, unevenness
+from contrastive_entropy.data.schema import Table
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.metrics.evaluation import Evaluation, evaluate_comparison
 from contrastive_entropy.metrics.neighborhoods import require_enough
 from contrastive_entropy.metrics.samples import Comparison, Counts, check_samples
+from contrastive_entropy.quality import Judgement, judge
+from contrastive_entropy.quality.evaluation import evaluation, is_numeric, judged
 from contrastive_entropy.spaces.inception import Inception
 
 logger = logging.getLogger("contrastive_entropy")
@@ -28,6 +33,7 @@ def evaluate_samples(
     variance: float,
     feature_weights: Path | None = None,
     title: str | None = None,
+    trained: bool = True,
 ) -> Evaluation:
     """Compare samples, whatever made them, with the held-out points.
 
@@ -39,6 +45,7 @@ def evaluate_samples(
         variance: of the densities in the spectrum, the tightness and the effective rank, v > 0, in data units squared.
         feature_weights: of `inception.Inception`: also compares in Inception features; None adds nothing.
         title: what is compared, for people.
+        trained: whether the samples were made from `dataset.train`; else nothing is said on copying.
 
     Returns:
         Evaluation; the reference column compares as many training points with the same held-out points.
@@ -52,7 +59,7 @@ def evaluate_samples(
     check_samples(samples, dimension=dataset.dimension, name=dataset.name, variance=variance)
     space = None if feature_weights is None else Inception(feature_weights, dataset.image_shape)
     return evaluate_comparison(
-        Comparison(samples, train, held_out, variance, images=dataset.image_shape is not None, space=space),
+        Comparison(samples, train, held_out, variance, dataset.image_shape is not None, space, trained),
         f"samples and {dataset.name}" if title is None else title,
         settings={},
         names=dataset.schema.names,
@@ -64,6 +71,7 @@ def evaluate_files(
     samples: str,
     data: str,
     *,
+    training: str | None = None,
     variance: float | None = None,
     data_root: Path | None = None,
     reading: ImageReading = AS_THEY_ARE,
@@ -72,47 +80,155 @@ def evaluate_files(
     seed: int = 0,
     feature_weights: Path | None = None,
 ) -> Evaluation:
-    """`evaluate_samples` of a file, or of a named data set's training points.
-
-    High figures say something only of a generator that was not trained on the held-out points.
+    """`evaluate_samples` of a file, or of a named data set's training points; tables are judged row by row, too.
 
     Args:
         samples: as in `data.load_points`, in any order; of a mapped .npy file only the rows that are drawn are looked at.
+            Tables may hold text, dates and missing values: then `quality.judge` alone is said of them.
         data, data_root, standardize: as in `data.load`; samples are in the units of the data before they are standardized.
         reading: how folders of images are read, of both; the subfolders are those of the data.
+        training: what the samples were made from; then all of `data` is held out. A data set that comes with held-out
+            points may be named twice. None: nothing is said on copying.
         variance: of the densities; None is what a fit would anneal down to.
         held_out: share of a file's points that is held out; None is what `data.load` does.
         seed: of the samples that are drawn, of a toy's draw and of a file's split.
         feature_weights: as in `evaluate`.
 
     Returns:
-        Evaluation.
+        Evaluation; of tables with the table `rows`, and where they are numbers with the table `samples` before it.
 
     Raises:
-        InputError: as `data.load` and `evaluate_samples`; samples of another kind, shape, range or order of columns;
-            held_out of data that come with held-out points.
+        InputError: as `data.load`, `evaluate_samples` and `quality.judge`; samples of another kind, shape, range or order
+            of columns; held_out of data that come with held-out points, or beside training points.
     """
     if variance is not None and not 0 < variance < float("inf"):
         raise InputError(f"variance must be a positive number, got {variance}")
-    if held_out is not None and data in names():
-        raise InputError(f"`held_out` would be ignored: {data} comes with held-out points; leave it out")
-    root, samples_root = roots_of(data_root, data, samples)
-    readings = readings_of(reading, data, samples)
-    share = HELD_OUT if held_out is None else held_out
-    dataset = load(data, seed=seed, data_root=root, held_out=share, standardize=standardize, images=readings[0])
+    if held_out is not None and (data in names() or training is not None):
+        why = f"{data} comes with held-out points" if data in names() else f"all of {data} is held out with `training`"
+        raise InputError(f"`held_out` would be ignored: {why}; leave it out")
+    given = {"samples": samples, "data": data, "training": training, "seed": seed, "held_out": held_out}
+    given["standardize"] = standardize
+    title = f"{Path(samples).name} beside {Path(data).name}"
+    tables = _tables(samples, data, training)
+    if tables is not None and not all(map(_is_points, tables)):
+        found = _judged(tables, seed)
+        return dataclasses.replace(evaluation(found, title, given), notes=(*found.notes, *_unsaid(training)))
+    asked = _Asked(title, variance, data_root, reading, standardize, seed, feature_weights)
+    dataset = _dataset(data, training, asked, held_out)
+    compared = _compared(samples, data, dataset, asked, training is not None)
+    if tables is not None:
+        compared = _both(compared, _judged(tables, seed))
+    notes = (*compared.notes, *_unsaid(training))
+    return dataclasses.replace(compared, settings={**given, **reading.asked, **compared.settings}, notes=notes)
+
+
+def _unsaid(training: str | None) -> list[str]:
+    return [] if training is not None else ["What the samples were made from is not known: give it as `training`."]
+
+
+def _tables(samples: str, data: str, training: str | None) -> list[tuple[str, pd.DataFrame]] | None:
+    """Samples, held-out rows and training rows where all are files of tables, else None."""
+    sources = [samples, data, *([] if training is None else [training])]
+    if not all(is_table(source) and Path(source).is_file() for source in sources):
+        return None
+    frames = [(source, read_frame(Path(source))) for source in sources]
+    return [(source, frame.table if frame.named else frame.table.set_axis(range(frame.table.shape[1]), axis=1))
+            for source, frame in frames]  # fmt: skip
+
+
+def _is_points(table: tuple[str, pd.DataFrame]) -> bool:
+    """Whether a table can be compared as points."""
+    return is_numeric(table[1])
+
+
+def _judged(tables: list[tuple[str, pd.DataFrame]], seed: int) -> Judgement:
+    """Rows by themselves; columns without names are those in their places."""
+    names = next((table.columns for _, table in tables if not isinstance(table.columns, pd.RangeIndex)), None)
+    named = [_named(table, names) for _, table in tables]
+    return judge(named[0], named[1], training=named[2] if len(named) > 2 else None, seed=seed)
+
+
+def _named(table: pd.DataFrame, names: pd.Index | None) -> pd.DataFrame:
+    whole = isinstance(table.columns, pd.RangeIndex) and names is not None and len(names) == table.shape[1]
+    return table.set_axis(names, axis=1) if whole else table
+
+
+def _both(compared: Evaluation, found: Judgement) -> Evaluation:
+    """The evaluation of points with the judgement of rows.
+
+    Repeated records are far from all that is not equal to one: what nearest points say of samples is then left out. What
+    both see is said once.
+    """
+    table, diagnoses, notes = judged(found, "the same rows by themselves")
+    doubtful = {"missed part", *(("gibberish", "collapse", "memorization") if notes else ())}
+    kept = [one for one in compared.diagnoses if one.name not in doubtful]
+    return dataclasses.replace(
+        compared,
+        tables=(*compared.tables, table),
+        diagnoses=(*kept, *diagnoses),
+        notes=(*compared.notes, *notes),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """How samples are compared as points: as in `evaluate_files`."""
+
+    title: str
+    variance: float | None
+    data_root: Path | None
+    reading: ImageReading
+    standardize: bool
+    seed: int
+    feature_weights: Path | None
+
+
+def _compared(samples: str, data: str, dataset: Dataset, asked: _Asked, trained: bool) -> Evaluation:
+    """Samples as points beside held-out points."""
+    root = roots_of(asked.data_root, data, samples)[1]
+    images = readings_of(asked.reading, data, samples)[1]
     double = dataset.schema.standardized or dataset.schema.shifted
-    points, schema = load_points(samples, seed=seed, data_root=samples_root, double=double, images=readings[1])
-    chosen = _chosen(samples, points, dataset, seed)
+    points, schema = load_points(samples, seed=asked.seed, data_root=root, double=double, images=images)
+    chosen = _chosen(samples, points, dataset, asked.seed)
     refuse_unlike(chosen, schema, dataset.schema, names=(samples, data))
     if (uneven := unevenness(dataset)) is not None:
         logger.warning(uneven)
-    chosen = dataset.schema.encode(chosen, samples)
-    if variance is None:
-        variance = default_variance(dataset.train.points, data)
-    title = f"{Path(samples).name} beside {Path(data).name}"
-    found = evaluate_samples(chosen, dataset, variance=variance, feature_weights=feature_weights, title=title)
-    given = {"samples": samples, "data": data, "seed": seed, "held_out": held_out, "standardize": standardize}
-    return dataclasses.replace(found, settings={**given, **reading.asked, **found.settings})
+    return evaluate_samples(
+        dataset.schema.encode(chosen, samples),
+        dataset,
+        variance=default_variance(dataset.train.points, data) if asked.variance is None else asked.variance,
+        feature_weights=asked.feature_weights,
+        title=asked.title,
+        trained=trained,
+    )
+
+
+def _dataset(data: str, training: str | None, asked: _Asked, held_out: float | None) -> Dataset:
+    """Training points and held-out ones: of a split, of a data set that comes with both, or of two files."""
+    if training is None or (training == data and data in names()):
+        root, images = roots_of(asked.data_root, data)[0], readings_of(asked.reading, data)[0]
+        share = HELD_OUT if held_out is None else held_out
+        return load(
+            data, seed=asked.seed, data_root=root, held_out=share, standardize=asked.standardize, images=images
+        )  # fmt: skip
+    return _given_parts(training, data, asked)
+
+
+def _given_parts(training: str, data: str, asked: _Asked) -> Dataset:
+    """Training points, and all of other points held out."""
+    roots, readings = roots_of(asked.data_root, training, data), readings_of(asked.reading, training, data)
+    seed, double = asked.seed, asked.standardize
+    train, schema = load_points(training, seed=seed, data_root=roots[0], double=double, images=readings[0])
+    if isinstance(schema, Table):
+        schema = schema.standardizing(torch.as_tensor(train)) if asked.standardize else schema.shifting(train)
+    elif asked.standardize:
+        raise InputError(f"{data} holds images, whose pixels share one scale; leave `standardize` out")
+    double = schema.standardized or schema.shifted
+    rest, other = load_points(data, seed=seed, data_root=roots[1], double=double, images=readings[1])
+    refuse_unlike(rest, other, schema, names=(data, training))
+    known, held_out = (torch.as_tensor(np.asarray(part)) for part in (train, rest))
+    name = data if data in names() else Path(data).name
+    return Dataset.of(name, schema.encode(known), schema.encode(held_out, data), schema)
 
 
 def _chosen(samples: str, points: Points, dataset: Dataset, seed: int) -> Tensor:

@@ -17,6 +17,10 @@ from contrastive_entropy.storage import check_output, write_atomically, write_js
 def evaluate_samples(
     samples: Annotated[str, typer.Argument(help=f"Samples of any generator. {options.DATA_HELP}")],
     data: Annotated[str, typer.Argument(help=f"What they should look like. {options.DATA_HELP}")],
+    training: Annotated[
+        str | None,
+        typer.Option(help="What the samples were made from; all of DATA is then held out, and copies are looked for."),
+    ] = None,
     variance: options.Variance = None,
     data_root: options.DataRoot = None,
     reading: ImageReading = AS_THEY_ARE,
@@ -31,15 +35,15 @@ def evaluate_samples(
 ) -> None:
     """Compare a file of samples, whatever made them, with held-out points: the table that `evaluate` prints of a run.
 
-    Of a file, points are held out here: hold the same ones out of what is trained, or give as DATA a file whose points it has
-    not seen; else copies look like good samples. For samples of a run, repeat its --seed and --held-out.
+    Give what the samples were made from as --training, and as DATA points that it has not seen: only then copies are told
+    from good samples. Without it, a part of DATA is held out here. Tables may hold text, dates and missing values.
     """
     check_output(out, overwrite=overwrite, suffixes=(".json",))
     from contrastive_entropy.analysis.samples import evaluate_files
 
     evaluation = evaluate_files(
-        samples, data, variance=variance, data_root=data_root, reading=reading, standardize=standardize, held_out=held_out,
-        seed=seed, feature_weights=feature_weights,
+        samples, data, training=training, variance=variance, data_root=data_root, reading=reading, standardize=standardize,
+        held_out=held_out, seed=seed, feature_weights=feature_weights,
     )  # fmt: skip
     if out is not None:
         with writing(out):

@@ -55,8 +55,9 @@ class Metric(Generic[Of]):
     shown: bool = True
 
 
-_TABLE, _IMAGES, _LABELS, _FEATURES, _GAINS, _CEILING, _SINGLE, _CLASSES = (
-    frozenset({name}) for name in ("table", "images", "labels", "features", "gains", "ceiling", "single", "classes")
+_TABLE, _IMAGES, _LABELS, _FEATURES, _GAINS, _CEILING, _SINGLE, _CLASSES, _TRAINED = (
+    frozenset({name})
+    for name in ("table", "images", "labels", "features", "gains", "ceiling", "single", "classes", "trained")
 )
 
 SAMPLE_METRICS: tuple[Metric[Side], ...] = (
@@ -126,12 +127,25 @@ SAMPLE_METRICS: tuple[Metric[Side], ...] = (
         goal=LOW,
     ),
     Metric(
+        "missed",
+        "data that samples miss, more than data do",
+        lambda side: side.missed(),
+        goal=AS_REAL,
+    ),
+    Metric(
         "memorization",
         "nearer to training than held-out",
         lambda side: smaller_share(side.distances, side.real_distances),
         goal=AS_REAL,
+        needs=_TRAINED,
     ),
-    Metric("copies", "equal to a training point", lambda side: float((side.distances == 0).double().mean()), goal=LOW),
+    Metric(
+        "copies",
+        "equal to a training point",
+        lambda side: float((side.distances == 0).double().mean()),
+        goal=LOW,
+        needs=_TRAINED,
+    ),
     Metric(
         "inception_frechet",
         "FID, at this many points",

@@ -60,7 +60,7 @@ class Diagnosis:
     """A failure and its remedies.
 
     Args:
-        name: of `SIGNATURES`.
+        name: of `SIGNATURES` or `TABLE_SIGNATURES`.
         seen: the figures that show it.
         remedies: any of which may help.
 
@@ -80,7 +80,7 @@ class Diagnosis:
     @property
     def finding(self) -> str:
         """What is wrong and the figures that show it, without the remedies."""
-        return f"{SIGNATURES[self.name]} ({self.seen})"
+        return f"{(SIGNATURES | TABLE_SIGNATURES)[self.name]} ({self.seen})"
 
 
 def _any_of(parts: Sequence[str]) -> str:
@@ -96,6 +96,7 @@ SIGNATURES = {
     "gibberish": "samples do not look like data",
     "collapse": "samples show little of the data's variety",
     "uneven": "a column of the samples is unlike the data's",
+    "missed part": "a part of the data has no samples near it",
     "unfinished": "the samples' law is still far from the data's",
     "memorization": "samples lie as near to training points as copies do",
     "averaged": "alternatives are blurred because the variance prefers the mean of what shares a code to draws of it",
@@ -104,20 +105,26 @@ SIGNATURES = {
     "confused": "samples do not show the class that they were made of",
     "overconfident": "predicted laws are too sure",
     "vague": "predicted laws are too wide",
-    "told apart": "trees tell samples from real rows",
-    "copies": "samples repeat training rows",
-    "near copies": "samples nearly repeat training rows",
-    "membership": "samples give away which rows were trained on",
-    "out of range": "samples lie far outside the data",
-    "unknown values": "samples hold values that the data do not have",
-    "lost value": "a value that many rows have is missing, or far too rare or frequent",
-    "exact values": "numbers have lost their exact values",
-    "missing values": "values are missing too often or too seldom",
-    "missed part": "no samples come near a part of the data",
-    "column": "a column is unlike the data's",
-    "pairs": "dependences between columns are unlike the data's",
 }
 """What the diagnoses say, by name."""
+
+TABLE_SIGNATURES = {
+    "told apart": "a classifier tells samples from real rows",
+    "column": "a column of the samples is unlike that of real rows",
+    "pairs": "columns of the samples do not depend on each other as in real rows",
+    "lost value": "a value that real rows often have is lost",
+    "lost level": "a level that real rows often have is lost",
+    "too frequent value": "a value is far more frequent than in real rows",
+    "too frequent level": "a level is far more frequent than in real rows",
+    "out of range": "samples lie outside the range of real rows",
+    "missing values": "another share of values is missing than in real rows",
+    "decimals": "numbers of the samples have more decimals than real ones",
+    "copies": "samples repeat training rows",
+    "near copies": "samples lie nearer to training rows than other real rows do",
+    "membership": "samples tell which rows were trained on",
+    "keys": "keys are not distinct",
+}
+"""The same of what is found in the rows of a table by themselves."""
 
 _SMALLER = Remedy("lower", "variance_end")
 
@@ -166,22 +173,27 @@ def diagnose_samples(
     fit: bool = True,
     steps: int | None = None,
     better: str | None = None,
+    missed: str | None = None,
 ) -> list[Diagnosis]:
     """Failures that an evaluation's figures show against what real points reach.
 
     Args:
-        model: precision, recall, coverage, effective_rank, far_share and memorization of the samples; where they are known,
-            tightness, copies and column_distance, too.
+        model: precision, recall, coverage, effective_rank and far_share of the samples; where they are known, tightness,
+            memorization, copies and column_distance, too.
         reference: the same of training points in their place.
         column: the name or the number of the one that column_distance is of.
         fit: whether the samples are of a fit; else there is nothing to change but the variance of the comparison.
         steps: of the fit, if known.
         better: an objective that covers the data better, if the fit had another one.
+        missed: words on the part of the data that samples miss, if it is more than chance explains.
     """
     if reference["effective_rank"] < ONE_DIRECTION:
         seen = f"real points have an effective rank of {reference['effective_rank']:.3g} at it; tightness means little here"
         return [Diagnosis("blurred", seen, (_SMALLER if fit else Remedy("lower", "variance"),))]
     found = _unlike_data(model, reference, steps, better)
+    if not found and missed is not None:
+        more = (_longer(steps), Remedy("raise", "batch_size"), Remedy("raise", "components"), _SMALLER)
+        found.append(Diagnosis("missed part", missed, more))
     unlike = model.get("column_distance", 0.0)
     if not found and unlike > max(UNLIKE, 3 * reference.get("column_distance", 0.0)):
         name = f"column {column}, counted from 0" if isinstance(column, int) else repr(column)
@@ -191,7 +203,7 @@ def diagnose_samples(
     copies = model.get("copies", 0.0)
     copied = copies > HALF and copies > 2 * reference.get("copies", 0.0)
     if copied or (
-        model["memorization"] > 0.9 and not _low(model, reference)
+        model.get("memorization", 0.5) > 0.9 and not _low(model, reference)
     ):  # blurred samples, too, lie near to everything
         nearer = f"{model['memorization']:.0%} of them lie nearer to one than a held-out point does"
         seen = f"{copies:.0%} of them equal one" if copied else nearer

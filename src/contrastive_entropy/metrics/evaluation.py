@@ -10,14 +10,21 @@ from torch import Tensor
 
 from contrastive_entropy.metrics.catalog import SAMPLE_METRICS, Metric, figures
 from contrastive_entropy.metrics.diagnosis import Diagnosis, diagnose_samples
+from contrastive_entropy.metrics.missed import Missed
 from contrastive_entropy.metrics.neighborhoods import NEIGHBORS
 from contrastive_entropy.metrics.samples import Comparison
 
 FEW = 100
 """Points a side below which figures are said to be rough."""
 
+FEW_COLUMNS = 6
+"""Points of at most so many coordinates are shown as examples."""
+
 READING = "about 1 is as close to the held-out points as a second real sample."
 """How the headline of samples is read."""
+
+OTHER_REAL = "real: other points of the data in the samples' place."
+"""What the table is compared with where nothing is known of what was trained on."""
 
 MODEL, REFERENCE = "model", "reference"
 """Columns of a table: the model's figures, and those of real points in their place."""
@@ -181,7 +188,8 @@ def evaluate_comparison(
     counts, variance = comparison.counts, comparison.variance
     worst = None if comparison.images else int(comparison.model.columns.argmax())
     column = worst if worst is None or names is None else names[worst]
-    found = diagnose_samples(model, real, column=column, fit=fit, steps=steps, better=better)
+    part = _missed_part(comparison.missed, names)
+    found = diagnose_samples(model, real, column=column, fit=fit, steps=steps, better=better, missed=part)
     space = comparison.space
     title = f"{title}, {counts.points} points a side, variance {variance:.4g}"
     return Evaluation(
@@ -207,8 +215,20 @@ def evaluate_comparison(
     )
 
 
+def _missed_part(missed: Missed, names: Sequence[str] | None) -> str | None:
+    """In words, if it is more than chance explains."""
+    if not missed.significant or missed.example is None:
+        return None
+    seen = f"{missed.share:.1%} of the data, and {missed.real:.1%} would be missed by chance"
+    point = missed.example.tolist()
+    if len(point) > FEW_COLUMNS:
+        return seen
+    named = [str(column) for column in range(len(point))] if names is None else names
+    return f"{seen}; as {', '.join(f'{name} = {value:.4g}' for name, value in zip(named, point, strict=True))}"
+
+
 def _notes(comparison: Comparison) -> Iterator[str]:
-    yield "real: training points in the samples' place."
+    yield "real: training points in the samples' place." if comparison.trained else OTHER_REAL
     if comparison.space is not None and comparison.space.note is not None:
         yield comparison.space.note
     if comparison.counts.points < FEW:

@@ -1,5 +1,6 @@
 """Samples beside held-out points, and real points in their place: what the figures of `catalog` are computed from."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.metrics.distances import column_distances
+from contrastive_entropy.metrics.missed import Missed, missed
 from contrastive_entropy.metrics.neighborhoods import (
     NEIGHBORS,
     NeighborhoodScores,
@@ -94,6 +96,8 @@ class Side:
         variance: of the densities.
         images, space: of `Comparison`.
         real: the side of real points; None: this one is it.
+        missed: share of the data that this side misses.
+        trained: whether the training points are what the samples were made from.
     """
 
     name: str
@@ -105,12 +109,15 @@ class Side:
     images: bool
     space: Featured | None
     real: "Side | None" = None
+    missed: Callable[[], float] = lambda: math.nan
+    trained: bool = True
 
     @property
     def has(self) -> frozenset[str]:
         """What figures may need."""
         found = {"images" if self.images else "table"}
         found |= set() if self.space is None else {"features"}
+        found |= {"trained"} if self.trained else set()
         return frozenset(found | (set() if self.real is None else {"ceiling"}))
 
     @cached_property
@@ -204,6 +211,7 @@ class Comparison:
         variance: of the densities, v > 0, in data units squared.
         images: whether points are images; else they are rows of a table.
         space: also compares in these features.
+        trained: whether the training points are what the samples were made from; else nothing is said on copying.
     """
 
     samples: Tensor
@@ -212,6 +220,12 @@ class Comparison:
     variance: float
     images: bool = False
     space: Featured | None = None
+    trained: bool = True
+
+    @cached_property
+    def missed(self) -> "Missed":
+        """Data that the samples miss, and that as many training points miss."""
+        return missed(self.samples[: self.counts.total], self.train, self.held_out)
 
     @cached_property
     def counts(self) -> Counts:
@@ -253,7 +267,9 @@ class Comparison:
         count, again = self.counts.points, self.counts.again
         held_out = self.held_out[:count]
         kind = self.images, self.space
-        return Side(name, points[:count], points[-again:], nearest, held_out, self.variance, *kind, real)
+        missed = (lambda: self.missed.real) if real is None else (lambda: self.missed.share)
+        parts = points[:count], points[-again:], nearest, held_out, self.variance
+        return Side(name, *parts, *kind, real, missed, self.trained)
 
 
 def check_samples(samples: Tensor, *, dimension: int, name: str, variance: float) -> None:

@@ -1,77 +1,87 @@
-"""A judgement of a table as an evaluation, which terminal, JSON, pictures and the report render."""
+"""What `quality` says of the rows of a table, as an evaluation."""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
-from contrastive_entropy.metrics.diagnosis import Remedy
+from contrastive_entropy.metrics.catalog import AS_REAL, HIGH, LOW, Metric
+from contrastive_entropy.metrics.diagnosis import Diagnosis, Remedy
 from contrastive_entropy.metrics.evaluation import MODEL, REFERENCE, Evaluation, Headline, Table
-from contrastive_entropy.quality.judge import TABLE_METRICS, Judgement
+from contrastive_entropy.quality.judge import Judgement
 
-READING = "how well trees tell samples from real rows; .5 is not at all, and real rows reach {real:.2f}."
-"""How the headline is read."""
+READING = "how well trees tell samples from real rows; .5 is a coin's toss, and other real rows reach {real:.2f}."
+"""How the headline of a judged table is read."""
 
 SHOWN = 6
 """Columns whose scores are shown, the worst first."""
 
 
-def evaluation_of(
+def _metric(name: str, says: str, goal: str) -> Metric[Any]:
+    return Metric(name, says, lambda judgement: judgement.figures[name], goal)
+
+
+JUDGED = (
+    _metric("shapes", "columns by themselves, mean", HIGH),
+    _metric("pairs", "two columns together, mean", HIGH),
+    _metric("strong_pairs", "the same where real ones depend", HIGH),
+    _metric("detection", "boosted trees tell samples", AS_REAL),
+    _metric("forest_detection", "a forest tells samples", AS_REAL),
+    _metric("utility", "learnt from samples, tested on real", HIGH),
+    _metric("missed", "data that samples miss, more than data do", AS_REAL),
+    _metric("uniqueness", "of keys", HIGH),
+    _metric("copies", "equal to a training row", AS_REAL),
+    _metric("near_copies", "within a hair of a training row", AS_REAL),
+    _metric("nearer_to_training", "than to held-out rows", AS_REAL),
+    _metric("membership", "tells who was trained on", LOW),
+)
+"""Figures of `quality.judge`, as `evaluate-samples` shows them."""
+
+
+def is_numeric(table: pd.DataFrame) -> bool:
+    """Whether all columns are numbers, none missing or infinite: what a comparison of points needs."""
+    kinds = [pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) for kind in table.dtypes]
+    return all(kinds) and bool(np.isfinite(table.to_numpy(float, na_value=np.nan)).all())
+
+
+def judged(judgement: Judgement, title: str) -> tuple[Table, list[Diagnosis], list[str]]:
+    """The judgement's table, diagnoses and notes, as parts of an evaluation."""
+    known = {MODEL: judgement.figures, REFERENCE: judgement.real}
+    found = [Diagnosis(one.name, one.seen) for one in judgement.findings]
+    return Table("rows", title, known, JUDGED), found, judgement.notes
+
+
+def evaluation(
     judgement: Judgement,
     title: str,
+    settings: dict[str, Any],
     *,
-    settings: Mapping[str, Any],
     remedies: Mapping[str, tuple[Remedy, ...]] | None = None,
-    arrays: Mapping[str, Tensor] | None = None,
 ) -> Evaluation:
-    """The evaluation of a table.
+    """A judgement by itself: of tables that are no points.
 
     Args:
-        judgement: of it.
+        judgement: of the samples.
         title: what is compared, for people.
         settings: of the caller.
         remedies: what may help, by the name of a diagnosis.
-        arrays: what pictures show.
-
-    Returns:
-        Evaluation with the tables `samples`, all figures, and `columns`, the scores of the worst columns.
     """
-    figures, real = judgement.figures, judgement.real
-    name = "detection" if "detection" in figures else "shapes"
-    says = (
-        READING.format(real=real[name])
-        if name == "detection"
-        else f"how like the columns are; real rows reach {real[name]:.3f}."
-    )
-    worst = judgement.columns.head(SHOWN)
-    columns = {
-        side: dict(zip(worst["name"], worst[column].astype(float), strict=True))
+    table, found, notes = judged(judgement, title)
+    name = "detection" if "detection" in judgement.figures else "shapes"
+    says = READING if name == "detection" else "mean over columns; 1: every column is as in real rows."
+    headline = Headline(name, judgement.figures[name], says.format(real=judgement.real.get(name, 0.5)))
+    diagnoses = tuple(dataclasses.replace(one, remedies=(remedies or {}).get(one.name, ())) for one in found)
+    worst = judgement.columns.sort_values("score").head(SHOWN)
+    sides = {
+        side: dict(zip(map(str, worst["name"]), worst[column].astype(float), strict=True))
         for side, column in ((MODEL, "score"), (REFERENCE, "real"))
     }
-    found = [dataclasses.replace(one, remedies=(remedies or {}).get(one.name, ())) for one in judgement.findings]
-    return Evaluation(
-        Headline(name, figures[name], says),
-        (
-            Table("samples", title, {MODEL: figures, REFERENCE: real}, TABLE_METRICS),
-            Table("columns", "the columns least like the data's, 1 is exactly", columns),
-        ),
-        tuple(found),
-        {**settings, "target": judgement.target},
-        dict(arrays or {}),
-        tuple(_notes(judgement)),
-    )
-
-
-def _notes(judgement: Judgement) -> list[str]:
-    notes = ["real: real rows in the samples' place; those that were not trained on where it is about copying."]
-    if judgement.target is not None and "utility" in judgement.figures:
-        notes.append(f"utility is of {judgement.target}; `target` chooses another column.")
-    if "copies" not in judgement.figures:
-        notes.append("Nothing is said of copying: `training` names the rows that were trained on.")
-    return [*notes, *judgement.notes]
+    columns = Table("columns", "the columns least like the data's; 1 is exactly", sides)
+    return Evaluation(headline, (table, columns), diagnoses, settings, notes=tuple(notes))
 
 
 def pair_arrays(judgement: Judgement, names: tuple[str, ...]) -> dict[str, Tensor]:
@@ -79,9 +89,7 @@ def pair_arrays(judgement: Judgement, names: tuple[str, ...]) -> dict[str, Tenso
     found = {}
     for array, column in (("pair_scores", "score"), ("pair_scores_real", "real")):
         scores = np.full((len(names), len(names)), np.nan)
-        for a, b, score in zip(
-            judgement.pair_scores["a"], judgement.pair_scores["b"], judgement.pair_scores[column], strict=True
-        ):
+        for a, b, score in zip(*(judgement.pair_scores[part] for part in ("a", "b", column)), strict=True):
             scores[names.index(a), names.index(b)] = scores[names.index(b), names.index(a)] = score
         found[array] = torch.from_numpy(scores)
     return found

@@ -1,290 +1,279 @@
-"""A table beside the one that it stands for: all figures, each beside what real rows reach, and what fails."""
+"""All figures of samples of a table, beside those of real rows in their place, and what fails."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from contrastive_entropy.metrics.catalog import AS_REAL, HIGH, LOW, Metric
-from contrastive_entropy.metrics.diagnosis import Diagnosis
-from contrastive_entropy.quality import findings as found
-from contrastive_entropy.quality import privacy, shapes, trees
-from contrastive_entropy.quality.rows import Rows, Scale, drawn
+from contrastive_entropy.errors import InputError
+from contrastive_entropy.quality.columns import beyond_chance, chance_of_shape, difference_in_words, shape_scores
+from contrastive_entropy.quality.detection import BOOSTED_ROWS, detection, forest_detection
+from contrastive_entropy.quality.findings import Finding, Weighed, percent, worst_first
+from contrastive_entropy.quality.kinds import Coded, code
+from contrastive_entropy.quality.missed import Missed, missed, missed_findings
+from contrastive_entropy.quality.pairs import PairScores, excess, pair_scores, quantile_codes
+from contrastive_entropy.quality.privacy import privacy, privacy_findings
+from contrastive_entropy.quality.repeats import distinct_if_repeated, repeated_share
+from contrastive_entropy.quality.utility import utility
+from contrastive_entropy.quality.values import value_findings
 
-ROWS = 20_000
-"""Rows of either side whose columns and pairs are compared, at most."""
+TOLD_APART = 0.75
+"""A classifier with a larger area under its curve tells samples from real rows."""
 
-PRIVATE = "privacy"
-"""What a figure needs that says something of copying: the rows that were trained on."""
+UNLIKE = 0.1
+"""Of 1 - a column's shape score, or of a pair's excess, from which on it may be said."""
 
+QUICK = 2000
+"""Rows a side of the classifier that a quick judgement trains."""
 
-@dataclass(frozen=True, eq=False)
-class Compared:
-    """Rows in the samples' place: the samples themselves, or real ones.
-
-    Args:
-        rows: which.
-        held_out: real rows that were not trained on.
-        training: those that were, or None: then nothing is said of copying.
-        real: other real rows, for what real rows reach.
-        scale: of distances.
-        target: column to predict, or None.
-        seed: of trees and draws.
-        thorough: whether trees are grown.
-    """
-
-    rows: Rows
-    held_out: Rows
-    training: Rows | None
-    real: Rows
-    scale: Scale
-    target: int | None
-    seed: int
-    thorough: bool = True
-
-    @property
-    def has(self) -> frozenset[str]:
-        """What figures may need."""
-        parts = {"pairs": len(self.held_out.names) > 1, "trees": self.thorough, PRIVATE: self.training is not None}
-        parts["target"] = self.thorough and self.target is not None and len(self.held_out.names) > 1
-        return frozenset(name for name, there in parts.items() if there)
-
-    @cached_property
-    def shapes(self) -> np.ndarray:
-        """(c,) scores of columns."""
-        return shapes.shapes(drawn(self.rows, ROWS, self.seed), drawn(self.held_out, ROWS, self.seed))
-
-    @cached_property
-    def pairs(self) -> pd.DataFrame:
-        """Scores of pairs."""
-        return shapes.pairs(drawn(self.rows, ROWS, self.seed), drawn(self.held_out, ROWS, self.seed))
-
-    @cached_property
-    def missed(self) -> privacy.Missed:
-        """Held-out rows that are far from all."""
-        return privacy.missed(self.rows, self.held_out, self.real, self.scale)
-
-    def of_training(self, figure: Callable[[Rows, Rows], float]) -> float:
-        """A figure of the rows beside those that were trained on."""
-        assert self.training is not None
-        return figure(self.rows, self.training)
-
-
-def _needs(*names: str) -> frozenset[str]:
-    return frozenset(names)
-
-
-TABLE_METRICS: tuple[Metric[Compared], ...] = (
-    Metric("detection", "how well boosted trees tell them from real rows: area under the curve, .5 is not at all",
-           lambda one: trees.detection(one.rows, one.held_out, seed=one.seed), AS_REAL, _needs("trees")),
-    Metric("forest_detection", "the same of a random forest",
-           lambda one: trees.detection(one.rows, one.held_out, seed=one.seed, forest=True), AS_REAL, _needs("trees")),
-    Metric("shapes", "how like the columns are, one by one (SDMetrics column shapes)",
-           lambda one: float(np.mean(one.shapes)), HIGH),
-    Metric("pairs", "how like the dependences of columns are, two by two (SDMetrics column pair trends)",
-           lambda one: float(np.nanmean(one.pairs["score"])) if one.pairs["score"].notna().any() else float("nan"),
-           HIGH, _needs("pairs")),
-    Metric("utility", "how well trees trained on them predict the target of held-out rows: area under the curve, or R^2",
-           lambda one: trees.utility(drawn(one.rows, ROWS, one.seed), one.held_out, one.target or 0, seed=one.seed),
-           AS_REAL, _needs("target")),
-    Metric("missed", "held-out rows that none of them comes near", lambda one: one.missed.share, LOW),
-    Metric("copies", "equal a training row in all columns", lambda one: one.of_training(privacy.copies), AS_REAL,
-           _needs(PRIVATE)),
-    Metric("near_copies", "equal one within a hundredth of a deviation",
-           lambda one: one.of_training(lambda a, b: privacy.near_copies(a, b, one.scale)), AS_REAL, _needs(PRIVATE)),
-    Metric("nearer_to_training", "nearer to a training row than to a held-out one; .5 gives nothing away",
-           lambda one: one.of_training(lambda a, b: privacy.nearer_to_training(a, b, one.held_out, one.scale)), AS_REAL,
-           _needs(PRIVATE)),
-    Metric("membership", "how well their distance to a row says that it was trained on: area under the curve",
-           lambda one: one.of_training(lambda a, b: privacy.membership(a, b, one.held_out, one.scale)), AS_REAL,
-           _needs(PRIVATE)),
-)  # fmt: skip
-"""Every figure of a table, in the order in which people read them."""
+EXAMPLES = 5
+"""Most missed rows that are shown."""
 
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """What was found of a table.
+    """What was found.
 
     Args:
-        figures: of the samples, by name; those that do not apply are absent.
+        figures: of the samples, by name: shapes, pairs, strong_pairs, detection, forest_detection, utility, missed; with
+            training rows copies, near_copies, nearer_to_training and membership; uniqueness of keys. One that is not
+            defined is left out.
         real: the same of real rows in the samples' place.
-        columns: name, kind, score and real score of each column, the worst first.
-        pair_scores: a, b, score, real of every pair, the worst first.
-        findings: what fails, the worst first.
-        notes: what is not wrong but should be known.
-        missed_rows: held-out rows that no sample comes near, the farthest first.
-        target: name of the column that is predicted, or None.
+        columns: one row per column: name, kind, score, real, differs.
+        pair_scores: one row per pair: a, b, score, real.
+        findings: what fails, worst first.
+        missed_rows: up to 5 real rows that no sample comes near.
+        notes: what belongs to the figures and is no failure.
     """
 
     figures: dict[str, float]
     real: dict[str, float]
     columns: pd.DataFrame
     pair_scores: pd.DataFrame
-    findings: list[Diagnosis]
+    findings: list[Finding]
+    missed_rows: pd.DataFrame
     notes: list[str] = field(default_factory=list)
-    missed_rows: pd.DataFrame = field(default_factory=pd.DataFrame)
-    target: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Sides:
+    """What is compared: samples with held-out rows, and other real rows with held-out rows in the samples' place."""
+
+    samples: Coded
+    held_out: Coded
+    training: Coded | None
+    stand_in: Coded
+    beside: Coded
+    everything: Coded
 
 
 def judge(
-    samples: Rows,
-    held_out: Rows,
-    real: Rows,
+    samples: pd.DataFrame,
+    held_out: pd.DataFrame,
     *,
-    trained: bool,
+    training: pd.DataFrame | None = None,
+    kinds: Mapping[str, str] | None = None,
     target: str | None = None,
     seed: int = 0,
     thorough: bool = True,
 ) -> Judgement:
-    """Compare a table with real rows.
+    """Judge samples of a table by rows that they were not made from.
 
     Args:
-        samples: the table.
-        held_out: real rows that were not trained on.
-        real: other real rows: those that were trained on, if it is known; what real rows reach is measured with these.
-        trained: whether `real` was trained on; else nothing is said of copying.
-        target: name of the column that is predicted; None is the last that may be.
-        seed: of trees and draws.
-        thorough: also grow trees, which takes some seconds.
+        samples: (n) rows, whatever made them, in any order of rows and columns.
+        held_out: (m) real rows that the samples' maker has not seen.
+        training: real rows that it has seen; None: nothing is said on copying, and the figures of real rows are of one half
+            of the held-out rows beside the other.
+        kinds: column -> number, count, category, date or key; None, or a column left out: inferred from the real rows. Keys
+            are left out of everything but their uniqueness.
+        target: column that `utility` predicts; None: the last one that is no key.
+        seed: of the rows that are drawn, of folds and of classifiers.
+        thorough: False leaves out the forest and the utility, and trains the other classifier on fewer rows.
 
     Returns:
-        Judgement.
+        Judgement. Seconds for 50,000 rows of 15 columns.
+
+    Raises:
+        InputError: no rows, other columns, a kind that its values are not of, or a target that is no column.
     """
-    scale, aim = Scale.of(real), _target(held_out, target)
-    training = real if trained else None
-    ours = Compared(samples, held_out, training, real, scale, aim, seed, thorough)
-    theirs = dataclass_like(ours, rows=real)
-    first, second = (_figures(side) for side in (ours, theirs))
-    if trained:
-        second |= _of_held_out(theirs)
-    all_real = Rows(np.concatenate([real.values, held_out.values]), held_out.schema)
-    notes = _notes(held_out, real)
-    return Judgement(
-        first,
-        second,
-        _columns(ours, theirs),
-        _pairs(ours, theirs),
-        list(_findings(ours, theirs, first, second, all_real)),
-        notes,
-        held_out_rows(ours),
-        None if aim is None else held_out.names[aim],
+    tables = {"samples": samples, "held-out rows": held_out}
+    if training is not None:
+        tables["training rows"] = training
+    coded, keys = code(tables, kinds)
+    names = [column.name for column in coded["samples"].columns]
+    if target is not None and target not in names:
+        raise InputError(f"`target` is {target!r}; expected one of the columns {', '.join(map(str, names))}")
+    rng = np.random.default_rng(seed)
+    sides = _sides(coded, rng)
+    figures, real = _laws(sides)
+    columns, found = _columns(sides)
+    pairs, more = _pairs(sides, figures, real)
+    found += more + value_findings(sides.everything, sides.samples)
+    found += _told_apart(sides, figures, real, rng, thorough=thorough)
+    if thorough:
+        place = names.index(target) if target is not None else len(names) - 1
+        figures["utility"] = utility(sides.samples, sides.held_out, place, rng=rng)
+        real["utility"] = utility(sides.stand_in, sides.beside, place, rng=rng)
+    examples, more = _nearest_rows(sides, figures, real, rng)
+    found += more + _keys(keys, samples, held_out, figures, real)
+    return Judgement(_finite(figures), _finite(real), columns, pairs, worst_first(found), examples, _repeats(sides))
+
+
+def _nearest_rows(
+    sides: _Sides, figures: dict[str, float], real: dict[str, float], rng: np.random.Generator
+) -> tuple[pd.DataFrame, list[Weighed]]:
+    """Figures and findings of distances: what is missed, of which examples, and what copies."""
+    found = []
+    whole, sampled = distinct_if_repeated(sides.everything, sides.everything, sides.samples)
+    lost = missed(whole, sampled, rng=rng)
+    if lost is not None:
+        figures["missed"], real["missed"] = lost.share, lost.real
+        found += missed_findings(lost, whole)
+    if sides.training is not None:
+        copied = privacy(sides.samples, sides.training, sides.held_out, rng=rng)
+        figures |= copied.figures
+        real |= copied.real
+        found += privacy_findings(copied, len(sides.samples), len(sides.held_out))
+    return _examples(whole, lost), found
+
+
+def _sides(coded: Mapping[str, Coded], rng: np.random.Generator) -> _Sides:
+    samples, held_out, training = (coded.get(name) for name in ("samples", "held-out rows", "training rows"))
+    assert samples is not None
+    assert held_out is not None
+    if training is not None:
+        everything = Coded(held_out.columns, np.concatenate([held_out.values, training.values]))
+        return _Sides(samples, held_out, training, training.draw(len(samples), rng), held_out, everything)
+    order = rng.permutation(len(held_out))
+    half = (len(order) + 1) // 2
+    rest = held_out.take(order[half:]) if len(order) > 1 else held_out
+    return _Sides(samples, held_out, None, held_out.take(order[:half]).draw(len(samples), rng), rest, held_out)
+
+
+def _laws(sides: _Sides) -> tuple[dict[str, float], dict[str, float]]:
+    """The shapes of both sides: the mean over columns."""
+    pairs = (sides.held_out, sides.samples), (sides.beside, sides.stand_in)
+    own, real = ({"shapes": float(shape_scores(*pair).mean())} for pair in pairs)
+    return own, real
+
+
+def _columns(sides: _Sides) -> tuple[pd.DataFrame, list[Weighed]]:
+    """One row per column, and the worst column if it fails."""
+    own, real = shape_scores(sides.held_out, sides.samples), shape_scores(sides.beside, sides.stand_in)
+    words = [
+        difference_in_words(column, sides.held_out.values[:, place], sides.samples.values[:, place])
+        for place, column in enumerate(sides.held_out.columns)
+    ]
+    table = pd.DataFrame(
+        {
+            "name": [column.name for column in sides.held_out.columns],
+            "kind": [column.kind for column in sides.held_out.columns],
+            "score": own,
+            "real": real,
+            "differs": words,
+        }
     )
+    chance = [
+        chance_of_shape(column, sides.held_out.values[:, place], sides.samples.values[:, place])
+        for place, column in enumerate(sides.held_out.columns)
+    ]
+    beyond = (1 - own) - np.maximum(np.maximum(chance, 2 * (1 - real)), UNLIKE)
+    place = int(beyond.argmax())
+    if beyond[place] <= 0:
+        return table, []
+    others = int((beyond > 0).sum()) - 1
+    seen = f"{table['name'][place]}: score {own[place]:.3f} against {real[place]:.3f}; {words[place]}"
+    seen += f"; {others} more columns fail" if others > 1 else "; one more column fails" * others
+    return table, [(1 - float(own[place]), Finding("column", seen))]
 
 
-def dataclass_like(one: Compared, *, rows: Rows) -> Compared:
-    """The same comparison of other rows."""
-    return Compared(rows, one.held_out, one.training, one.real, one.scale, one.target, one.seed, one.thorough)
+def _pairs(sides: _Sides, figures: dict[str, float], real: dict[str, float]) -> tuple[pd.DataFrame, list[Weighed]]:
+    """One row per pair, the mean scores, and the worst pair if it fails beyond its columns."""
+    own, other = pair_scores(sides.held_out, sides.samples), pair_scores(sides.beside, sides.stand_in)
+    for found, scores in ((figures, own), (real, other)):
+        found["pairs"], found["strong_pairs"] = scores.mean(), scores.mean(strong=True)
+    names = np.array([column.name for column in sides.held_out.columns], dtype=object)
+    a, b = names[own.places].T if len(own.places) else (names[:0], names[:0])
+    table = pd.DataFrame({"a": a, "b": b, "score": own.scores, "real": other.scores})
+    return table, _pair_findings(sides, own, table)
 
 
-def _figures(side: Compared) -> dict[str, float]:
-    values = {
-        metric.name: metric.of(side)
-        for metric in TABLE_METRICS
-        if metric.needs <= side.has and not (side.rows is side.real and PRIVATE in metric.needs)
-    }
-    if side.rows is side.real:
-        values["missed"] = side.missed.real
-    return {name: float(value) for name, value in values.items() if np.isfinite(value)}
-
-
-def _of_held_out(side: Compared) -> dict[str, float]:
-    """What real rows that were not trained on reach in the figures of copying."""
-    own = dataclass_like(side, rows=side.held_out)
-    return {
-        "copies": own.of_training(privacy.copies),
-        "near_copies": own.of_training(lambda a, b: privacy.near_copies(a, b, own.scale)),
-        "nearer_to_training": 0.5,
-        "membership": 0.5,
-    }
-
-
-def _target(rows: Rows, asked: str | None) -> int | None:
-    if asked is not None and asked in rows.names:
-        return rows.names.index(asked)
-    fitting = [index for index in range(len(rows.names)) if trees.predictable(rows, index)]
-    return fitting[-1] if fitting else None
-
-
-def _columns(ours: Compared, theirs: Compared) -> pd.DataFrame:
-    schema = ours.held_out.schema
-    kinds = [schema.mixed[index].kind for index in ours.held_out.learnt]
-    table = pd.DataFrame({"name": ours.held_out.names, "kind": kinds, "score": ours.shapes, "real": theirs.shapes})
-    return table.sort_values("score", ignore_index=True)
-
-
-def _pairs(ours: Compared, theirs: Compared) -> pd.DataFrame:
-    if len(ours.held_out.names) < 2:
-        return pd.DataFrame(columns=["a", "b", "score", "real"])
-    return ours.pairs.assign(real=theirs.pairs["score"]).sort_values("score", ignore_index=True)
-
-
-def held_out_rows(side: Compared) -> pd.DataFrame:
-    """Up to five held-out rows that no sample comes near."""
-    points = drawn(side.held_out, privacy.POINTS, 3)
-    return points.shown(side.missed.rows[:5])
-
-
-def _findings(
-    ours: Compared, theirs: Compared, figures: dict[str, float], real: dict[str, float], data: Rows
-) -> list[Diagnosis]:
-    samples, held_out = ours.rows, ours.held_out
-    listed: list[Diagnosis] = []
-    told = {name: figures[name] for name in ("detection", "forest_detection") if figures.get(name, 0.0) > found.TOLD}
-    if told:
-        name, value = max(told.items(), key=lambda item: item[1])
-        listed.append(Diagnosis("told apart", f"{name.replace('_', ' ')} {value:.2f}; real rows {real[name]:.2f}"))
-    listed += _copying(figures, real, min(len(samples), privacy.POINTS))
-    for look in (found.out_of_range, found.values_unknown, found.values_lost, found.exact_lost, found.missing_off):
-        listed += list(look(samples, data))
-    excess = figures["missed"] - real["missed"]
-    noise = np.sqrt(max(real["missed"], 0.01) / max(min(len(held_out), privacy.POINTS), 1))
-    if excess > max(4 * noise, 0.005):
-        example = held_out_rows(ours).iloc[0].to_dict()
-        row = ", ".join(f"{name} = {value}" for name, value in list(example.items())[:6])
-        listed.append(Diagnosis("missed part", f"{figures['missed']:.1%} of real rows, such as {row}"))
-    worst = ours.shapes - theirs.shapes
-    index = int(np.argmin(worst))
-    if worst[index] < -max(found.UNLIKE, 3 / np.sqrt(min(len(samples), len(held_out)))):
-        listed.append(
-            Diagnosis(
-                "column",
-                f"{held_out.names[index]}: score {ours.shapes[index]:.2f}; real rows {theirs.shapes[index]:.2f}",
-            )
-        )
-    if figures.get("pairs", 1.0) < real.get("pairs", 0.0) - found.PAIRS_UNLIKE:
-        worst_pair = _pairs(ours, theirs).iloc[0]
-        listed.append(
-            Diagnosis(
-                "pairs",
-                f"score {figures['pairs']:.2f}; real rows {real['pairs']:.2f}; the worst are {worst_pair['a']} and "
-                f"{worst_pair['b']}",
-            )
-        )
-    return listed
-
-
-def _copying(figures: dict[str, float], real: dict[str, float], count: int) -> list[Diagnosis]:
-    """Copies beyond what real rows repeat, by more than chance."""
-    listed: list[Diagnosis] = []
-    for name, words in (("copies", "copies"), ("near_copies", "near copies")):
-        if name not in figures:
-            continue
-        share, own = figures[name], real[name]
-        error = np.sqrt(max(own * (1 - own), 1 / count) / count)
-        if share - own > max(0.01, 5 * error) and share > 1.5 * own and not listed:
-            listed.append(Diagnosis(words, f"{share:.1%} of them; real rows {own:.1%}"))
-    error = 0.5 / np.sqrt(count)
-    attack = figures.get("membership", 0.5)
-    if attack > 0.5 + max(0.1, 5 * error) and not listed:
-        listed.append(Diagnosis("membership", f"area under the curve {attack:.2f}; .5 gives nothing away"))
-    return listed
-
-
-def _notes(held_out: Rows, real: Rows) -> list[str]:
-    repeated = privacy.copies(held_out, real)
-    if repeated <= 0.05:
+def _pair_findings(sides: _Sides, scores: PairScores, table: pd.DataFrame) -> list[Weighed]:
+    if not len(scores.places):
         return []
-    return [f"{repeated:.0%} of the held-out rows equal another real row in all columns: repeated rows are no copies."]
+    held_out, samples, beside, stand_in = quantile_codes(
+        sides.everything, sides.held_out, sides.samples, sides.beside, sides.stand_in
+    )
+    own = np.array([excess(held_out, samples, *pair) for pair in scores.places])
+    real = np.array([excess(beside, stand_in, *pair) for pair in scores.places])
+    beyond = own - max(UNLIKE, 2 * real.max(), beyond_chance(held_out[0], samples[0]))
+    worst = int(beyond.argmax())
+    if beyond[worst] <= 0:
+        return []
+    row = table.iloc[worst]
+    seen = (
+        f"{row['a']} and {row['b']}: {percent(float(own[worst]))} of their joint law is off beyond either by itself; "
+        f"score {row['score']:.3f} against {row['real']:.3f}"
+    )
+    others = int((beyond > 0).sum()) - 1
+    seen += f"; {others} more pairs fail" if others > 1 else "; one more pair fails" * others
+    return [(float(own[worst]) + 0.2, Finding("pairs", seen))]
+
+
+def _told_apart(
+    sides: _Sides, figures: dict[str, float], real: dict[str, float], rng: np.random.Generator, *, thorough: bool
+) -> list[Weighed]:
+    """Both classifiers' figures, and the finding where one tells samples apart."""
+    held_out, samples = distinct_if_repeated(sides.everything, sides.held_out, sides.samples)
+    beside, stand_in = distinct_if_repeated(sides.everything, sides.beside, sides.stand_in)
+    rows = BOOSTED_ROWS if thorough else QUICK
+    figures["detection"] = detection(held_out, samples, rng=rng, rows=rows)
+    real["detection"] = detection(beside, stand_in, rng=rng, rows=rows)
+    if thorough:
+        figures["forest_detection"] = forest_detection(held_out, samples, rng=rng)
+        real["forest_detection"] = forest_detection(beside, stand_in, rng=rng)
+    found = {name: figures[name] for name in ("forest_detection", "detection") if name in figures}
+    name = max(found, key=lambda one: np.nan_to_num(found[one]))
+    count = min(len(held_out), len(samples))
+    if not found[name] > TOLD_APART + (0.5 / count**0.5 if count < 100 else 0.0):
+        return []
+    what = "a forest" if name == "forest_detection" else "boosted trees"
+    seen = f"{what} tell samples from real rows, area under the curve {found[name]:.2f} against {real[name]:.2f}"
+    return [(2 * found[name] - 1, Finding("told apart", seen.replace("a forest tell", "a forest tells")))]
+
+
+def _repeats(sides: _Sides) -> list[str]:
+    share = repeated_share(sides.everything)
+    if share == 0:
+        return []
+    return [
+        f"{percent(share)} of the real rows repeat another one in all columns, held-out rows training rows among them: "
+        "classifiers looked at every row once, and what is said of copies is beside what held-out rows repeat"
+    ]
+
+
+def _keys(
+    keys: list[str], samples: pd.DataFrame, held_out: pd.DataFrame, figures: dict[str, float], real: dict[str, float]
+) -> list[Weighed]:
+    """Share of distinct values of keys, of the worst of them."""
+    if not keys:
+        return []
+    own = {key: float(samples[key].nunique() / len(samples)) for key in keys}
+    worst = min(own, key=lambda key: own[key])
+    figures["uniqueness"] = own[worst]
+    real["uniqueness"] = float(held_out[worst].nunique() / len(held_out))
+    if own[worst] >= min(0.999, real["uniqueness"]) - 1e-9:
+        return []
+    seen = f"{worst} names rows, and {percent(own[worst])} of its values in the samples are distinct"
+    return [(0.5, Finding("keys", seen))]
+
+
+def _examples(real: Coded, lost: Missed | None) -> pd.DataFrame:
+    """The farthest missed rows, as they were given but for keys: categories are text."""
+    rows = real.values[[] if lost is None else lost.rows[:EXAMPLES]]
+    return pd.DataFrame({column.name: column.decoded(rows[:, place]) for place, column in enumerate(real.columns)})
+
+
+def _finite(figures: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in figures.items() if np.isfinite(value)}

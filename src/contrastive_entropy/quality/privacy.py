@@ -1,89 +1,157 @@
-"""What samples give away of the rows that were trained on, and what of the data they do not reach."""
+"""Whether samples copy training rows: exactly, nearly, or so that it shows who was trained on."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
-from sklearn.neighbors import NearestNeighbors
 
-from contrastive_entropy.quality.rows import Rows, Scale, drawn
+from contrastive_entropy.quality.findings import SURE, Finding, Weighed, percent, surprise
+from contrastive_entropy.quality.kinds import Coded, row_codes
+from contrastive_entropy.quality.nearest import nearest, ranked, scaled
 
-POINTS = 4000
-"""Rows of a side between which distances are measured, at most."""
+ROWS = 4000
+"""Most rows whose nearest ones are looked for."""
 
-NEAR = 0.01
-"""A row is a near copy of another where no number differs by more deviations of the bulk, and no category does."""
+WORK = 100_000_000
+"""Most pairs of rows that are compared at once: fewer rows are drawn of large tables."""
 
-FAR = 0.99
-"""A row is far from a set if it is farther than this share of real rows are from as many others."""
+NEAR = 0.004
+"""Root mean square of a near copy's differences, in deviations: noise of a thousandth of a deviation is well within it."""
 
-
-def distances(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(n,) from each row (n, k) to the nearest of others (m, k)."""
-    found: np.ndarray = NearestNeighbors(n_neighbors=1).fit(others).kneighbors(rows)[0][:, 0]
-    return found
+MORE = 0.1
+"""By how much `nearer_to_training` and `membership` must exceed a half to be said."""
 
 
-def copies(rows: Rows, training: Rows) -> float:
-    """Share of rows that equal a training row in all columns."""
-    known = set(map(bytes, np.nan_to_num(training.values, nan=-1e300)))
-    return float(np.mean([bytes(row) in known for row in np.nan_to_num(rows.values, nan=-1e300)]))
+def copies(rows: Coded, training: Coded) -> float:
+    """Share of rows that equal a training row in all columns, in [0, 1]."""
+    return float(np.isin(row_codes(rows), row_codes(training)).mean())
 
 
-def near_copies(rows: Rows, training: Rows, scale: Scale) -> float:
-    """Share of rows that are near copies of a training row, see `NEAR`."""
-    tree = NearestNeighbors(n_neighbors=1, metric="chebyshev").fit(scale.points(training))
-    return float((tree.kneighbors(scale.points(drawn(rows, POINTS, 0)))[0][:, 0] <= NEAR).mean())
+def near_copies(rows: Coded, training: Coded, real: Coded, *, rng: np.random.Generator) -> float:
+    """Share of rows whose nearest training row is within `NEAR`, numbers in deviations, categories equal.
 
+    Args:
+        rows: samples, or held-out rows in their place.
+        training: all of them: a copy's source must be among them.
+        real: rows whose deviations these are.
+        rng: of the rows that are drawn.
 
-def nearer_to_training(rows: Rows, training: Rows, held_out: Rows, scale: Scale) -> float:
-    """Share of rows nearer to a training row than to a held-out one, of as many of both; .5 says nothing is given away.
-
-    Rows as near to both count half.
+    Returns:
+        In [0, 1]; exact copies are among them.
     """
-    count = min(len(training), len(held_out), POINTS)
-    points = scale.points(drawn(rows, POINTS, 0))
-    first, second = (distances(points, scale.points(drawn(part, count, 1))) for part in (training, held_out))
+    count = max(200, min(ROWS, WORK // len(training)))
+    found = nearest(scaled(rows.draw(count, rng), real), scaled(training, real))
+    return float((found <= NEAR).mean())
+
+
+def nearer_share(rows: Coded, training: Coded, held_out: Coded, real: Coded, *, rng: np.random.Generator) -> float:
+    """Share of rows that lie nearer to a training row than to a held-out row, of equally many; ties count half.
+
+    The idea of Platzer and Reutterer's holdout-based assessment, arXiv 2104.00635, numbers by their ranks.
+
+    Args:
+        rows: samples, or other real rows in their place.
+        training, held_out: rows; the smaller table gives the number.
+        real: rows whose ranks these are.
+        rng: of the rows that are drawn.
+
+    Returns:
+        In [0, 1]; .5: no nearer to what was trained on.
+    """
+    count = min(len(training), len(held_out), ROWS)
+    points = ranked(rows.draw(ROWS, rng), real)
+    first, second = (nearest(points, ranked(side.draw(count, rng), real)) for side in (training, held_out))
     return float((first < second).mean() + (first == second).mean() / 2)
 
 
-def membership(rows: Rows, training: Rows, held_out: Rows, scale: Scale) -> float:
-    """Area under the ROC curve of an attack: a row was trained on if a sample is near it; .5: it learns nothing."""
-    count = min(len(training), len(held_out), POINTS)
-    points = scale.points(rows)
-    inside, outside = (distances(scale.points(drawn(part, count, 2)), points) for part in (training, held_out))
-    labels = np.repeat([1, 0], [len(inside), len(outside)])
-    return float(roc_auc_score(labels, -np.concatenate([inside, outside])))
+def membership(samples: Coded, training: Coded, held_out: Coded, real: Coded, *, rng: np.random.Generator) -> float:
+    """How well the distance to the closest sample tells training rows from held-out rows.
 
-
-@dataclass(frozen=True, eq=False)
-class Missed:
-    """Held-out rows that no sample comes near.
+    The attack by distance of Chen et al., GAN-Leaks, arXiv 1909.03935, without knowledge of the model.
 
     Args:
-        share: of the held-out rows.
-        real: the same of real rows in the samples' place.
-        rows: which, the farthest first.
+        samples: rows, or other real rows in their place.
+        training, held_out: equally many are drawn: members and others.
+        real: rows whose ranks these are.
+        rng: of the rows that are drawn.
+
+    Returns:
+        Area under the ROC curve, in [0, 1]; .5: nothing is told.
     """
+    count = min(len(training), len(held_out), ROWS)
+    known = ranked(samples.draw(max(ROWS, WORK // (4 * count)), rng), real)
+    own, other = (nearest(ranked(side.draw(count, rng), real), known) for side in (training, held_out))
+    other = np.sort(other)
+    ends = [np.searchsorted(other, own, side=side) for side in ("left", "right")]
+    return float(1 - (ends[0] + ends[1]).mean() / (2 * len(other)))
 
-    share: float
-    real: float
-    rows: np.ndarray
 
-
-def missed(samples: Rows, held_out: Rows, real: Rows, scale: Scale) -> Missed:
-    """The share of held-out rows farther from all samples than 99% of them are from as many real rows.
+@dataclass(frozen=True)
+class Privacy:
+    """Figures of samples and of held-out rows in their place.
 
     Args:
-        samples, held_out: compared.
-        real: other real rows, such as those that were trained on.
-        scale: of distances.
+        figures: copies, near_copies, nearer_to_training and membership.
+        real: the same; of the last two, one half of the held-out rows stands for the samples, the other for itself.
     """
-    count = min(len(samples), len(real), POINTS)
-    points = scale.points(drawn(held_out, POINTS, 3))
-    halves = [scale.points(drawn(real, 2 * count, 4).take(slice(side, None, 2))) for side in (0, 1)]
-    near_real = [distances(points, half) for half in halves]
-    radius = np.quantile(near_real[0], FAR)
-    own = distances(points, scale.points(drawn(samples, len(halves[0]), 5)))
-    far = np.flatnonzero(own > radius)
-    return Missed(float((own > radius).mean()), float((near_real[1] > radius).mean()), far[np.argsort(-own[far])])
+
+    figures: dict[str, float]
+    real: dict[str, float]
+
+
+def privacy(samples: Coded, training: Coded, held_out: Coded, *, rng: np.random.Generator) -> Privacy:
+    """All figures on copying.
+
+    Args:
+        samples, training, held_out: rows.
+        rng: of what is drawn.
+
+    Returns:
+        Privacy.
+    """
+    real = Coded(training.columns, np.concatenate([training.values, held_out.values]))
+    order = rng.permutation(len(held_out))
+    half, rest = held_out.take(order[: len(order) // 2]), held_out.take(order[len(order) // 2 :])
+    found = {
+        "copies": copies(samples, training),
+        "near_copies": near_copies(samples, training, real, rng=rng),
+        "nearer_to_training": nearer_share(samples, training, held_out, real, rng=rng),
+        "membership": membership(samples, training, held_out, real, rng=rng),
+    }
+    reference = {
+        "copies": copies(held_out, training),
+        "near_copies": near_copies(held_out, training, real, rng=rng),
+    }
+    if len(half):
+        reference["nearer_to_training"] = nearer_share(half, training, rest, real, rng=rng)
+        reference["membership"] = membership(half, training, rest, real, rng=rng)
+    return Privacy(found, reference)
+
+
+def privacy_findings(found: Privacy, samples: int, held_out: int) -> list[Weighed]:
+    """What copies, and what shows who was trained on.
+
+    Args:
+        found: of `privacy`.
+        samples, held_out: how many rows there are.
+    """
+    findings = []
+    known = min(held_out, ROWS)
+    for name, what in (("copies", "equal a training row"), ("near_copies", "lie within a hair of a training row")):
+        own, real = found.figures[name], found.real[name]
+        count = min(samples, ROWS)
+        surprising = surprise(round(own * count), count, round(real * known), known) > SURE
+        if surprising and own - real > max(0.005, 0.25 * real):
+            seen = f"{percent(own)} of the samples {what}, and {percent(real)} of the held-out rows do"
+            findings.append((0.5 + own / 2, Finding(name.replace("_", " "), seen)))
+    nearer = found.figures["nearer_to_training"]
+    chance = 4 * (0.25 / min(samples, ROWS) + 0.25 / known) ** 0.5
+    if not findings and nearer > 0.5 + max(MORE, chance):
+        seen = f"{percent(nearer)} of the samples lie nearer to a training row than to a held-out row; expected 50.0%"
+        findings.append((nearer, Finding("near copies", seen)))
+    attack = found.figures["membership"]
+    if attack > 0.5 + max(MORE, 5 * (1 / (6 * known)) ** 0.5):
+        seen = (
+            f"the distance to the closest sample tells training from held-out rows, area under the curve {attack:.2f}"
+        )
+        findings.append((attack, Finding("membership", seen)))
+    return findings

@@ -1,21 +1,28 @@
 """How good a trained model of a table is: its rows beside rows that were not trained on."""
 
+import dataclasses
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import torch
+from torch import Tensor
 
+from contrastive_entropy.data.columns import DATE
 from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.mixed import MixedTable
 from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.metrics.diagnosis import Remedy
 from contrastive_entropy.metrics.evaluation import Evaluation
 from contrastive_entropy.metrics.neighborhoods import require_enough
-from contrastive_entropy.quality.evaluation import evaluation_of, pair_arrays
-from contrastive_entropy.quality.judge import judge
-from contrastive_entropy.quality.rows import Rows
+from contrastive_entropy.quality import judge
+from contrastive_entropy.quality.evaluation import evaluation, pair_arrays
 
 LEAST_SAMPLES, MOST_SAMPLES = 1000, 20_000
 """Rows that are drawn to be compared: as many as are held out, within these."""
+
+FEW_LEVELS = 30
+"""Levels of a category that is predicted where no target is named."""
 
 
 def evaluate(run: Run, dataset: Dataset, *, seed: int = 1) -> Evaluation:
@@ -27,7 +34,7 @@ def evaluate(run: Run, dataset: Dataset, *, seed: int = 1) -> Evaluation:
         seed: of the rows, and of the trees that look at them.
 
     Returns:
-        Evaluation with the tables `samples` and `columns`. The arrays are generated (n, d), pair_scores and
+        Evaluation with the tables `rows` and `columns`. The arrays are generated (n, d), pair_scores and
         pair_scores_real (d, d).
 
     Raises:
@@ -39,25 +46,48 @@ def evaluate(run: Run, dataset: Dataset, *, seed: int = 1) -> Evaluation:
     require_enough(dataset.name, len(train), len(held_out))
     count = min(max(len(held_out), LEAST_SAMPLES), MOST_SAMPLES)
     points = run.generate(count, generator=torch.Generator().manual_seed(seed))
-    learnt = [index for index, column in enumerate(schema.mixed) if column.learnt]
-    samples, real_out, real = (Rows(part[:, learnt].numpy(), schema) for part in (points, held_out, train))
-    judgement = judge(samples, real_out, real, trained=True, target=run.settings.target, seed=seed)
+    kinds = {column.name: column.kind for column in schema.mixed if column.learnt}
+    target = run.settings.target or _target(schema)
+    samples, unseen, seen = (_judged_columns(schema, part) for part in (points, held_out, train))
+    found = judge(samples, unseen, training=seen, kinds=kinds, target=target, seed=seed)
     name = Path(run.settings.data).name
     title = f"{run.plan.objective} on {name}, {len(points):,} rows beside {len(held_out):,} held out"
-    longer = Remedy("train longer", "steps", 2 * run.plan.steps)
-    shorter = Remedy("lower", "steps")
-    remedies = {
-        **dict.fromkeys(
-            ("told apart", "pairs", "missed part", "lost value", "column"), (longer, Remedy("raise", "width"))
-        ),
-        **dict.fromkeys(
-            ("copies", "near copies", "membership"), (shorter, Remedy("raise", "dropout"), Remedy("train on more data"))
-        ),
-    }
-    return evaluation_of(
-        judgement,
-        title,
-        settings={"seed": seed, "rows": len(points)},
-        remedies=remedies,
-        arrays={"generated": points, **pair_arrays(judgement, schema.names)},
+    settings = {"seed": seed, "rows": len(points), "target": target}
+    return dataclasses.replace(
+        evaluation(found, title, settings, remedies=_remedies(run.plan.steps)),
+        arrays={"generated": points, **pair_arrays(found, schema.names)},
     )
+
+
+def _target(schema: MixedTable) -> str:
+    """The last column that is no date; of categories, one of few levels."""
+    learnt = [column for column in schema.mixed if column.learnt]
+    fitting = [one for one in learnt if one.kind != DATE and len(one.levels) <= FEW_LEVELS]
+    return (fitting or learnt)[-1].name
+
+
+def _remedies(steps: int) -> dict[str, tuple[Remedy, ...]]:
+    """What may help, by the name of a diagnosis."""
+    better = (Remedy("train longer", "steps", 2 * steps), Remedy("raise", "width"))
+    apart = (Remedy("lower", "steps"), Remedy("raise", "dropout"), Remedy("train on more data"))
+    return {
+        **dict.fromkeys(("told apart", "column", "pairs", "missed part", "lost value", "lost level"), better),
+        **dict.fromkeys(("copies", "near copies", "membership"), apart),
+    }
+
+
+def _judged_columns(schema: MixedTable, points: Tensor) -> pd.DataFrame:
+    """The learnt columns with plain types: numbers, dates and text, whatever the data's types are."""
+    found = {}
+    for index, column in enumerate(schema.mixed):
+        if not column.learnt:
+            continue
+        values = points[:, index].numpy()
+        if column.kind == DATE:
+            found[column.name] = dataclasses.replace(column, text="", holds="", dtype="datetime64[ns]").decode(values)
+        elif column.numeric:
+            found[column.name] = pd.Series(values)
+        else:
+            levels = np.array([*map(str, column.levels), None], dtype=object)
+            found[column.name] = pd.Series(levels[np.where(np.isnan(values), -1, values).astype(np.int64)])
+    return pd.DataFrame(found)

@@ -44,7 +44,7 @@ class TableSettings:
     """
 
     data: str = shared(
-        "data", "digits", says="What to learn: a path to a table, .csv, .tsv, .parquet, .feather or .xlsx."
+        "data", "moons", says="What to learn: a path to a table, .csv, .tsv, .parquet, .feather or .xlsx."
     )
     data_root: str | None = shared("data_root", None)
     points: int | None = shared("points", None, says="Train on so many of the rows.")

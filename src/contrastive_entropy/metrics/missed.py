@@ -1,0 +1,91 @@
+"""The data's side: real points that no sample comes near, beside what other real points miss by chance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from contrastive_entropy.metrics.neighborhoods import neighbor_distance
+
+POINTS = 5000
+"""Most points of the data that are looked at, and most on either side."""
+
+QUANTILE = 0.99
+"""A point is far from others if it is farther than this share of real points are from as many real ones."""
+
+TIMES = 3.0
+"""And if it is so many times as far from them as from the other side: a lone point is not missed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Missed:
+    """Real points that the samples miss.
+
+    Args:
+        share: of real points that are far from all samples and not from as many real points.
+        real: of those that are far from the real points and not from the samples.
+        count: of real points looked at.
+        example: (d,) one that is missed, in the middle of them by its distance; None: there is none.
+    """
+
+    share: float
+    real: float
+    count: int
+    example: Tensor | None
+
+    @property
+    def significant(self) -> bool:
+        """Whether more is missed than chance explains: either side is equally likely to miss a point of the same law."""
+        lost, alone = (round(part * self.count) for part in (self.share, self.real))
+        return lost - alone > 3.5 * (lost + alone + 1) ** 0.5 and self.share - self.real >= 0.004
+
+
+def missed(samples: Tensor, *data: Tensor) -> Missed:
+    """Which points of the data no sample comes near.
+
+    With r the distance that 99% of the data have to the nearest one of as many other points of the data: a point is missed
+    if its nearest sample is farther than r and than three times that neighbour; the reference is the same with both sides
+    exchanged. Of samples of the same law both shares are equal but for chance, whatever the law is: lone points are far
+    from both sides. It mirrors `neighborhoods.far_share`.
+
+    Args:
+        samples: (n, d), n >= 1.
+        data: (m, d) each, 4 in all at least; 5,000 of all of them, always the same ones, are looked at.
+
+    Returns:
+        Missed. O((m + n) m d) time, linear memory.
+
+    >>> line = torch.arange(200.0)[:, None]
+    >>> round(missed(line[:100], line).share, 2)  # half of the line, but what is near to the other half
+    0.48
+    """
+    looked = _drawn(data).double()
+    known = min(len(samples), len(looked) // 2)
+    inside = _spread(len(looked), known)
+    stand_in, drawn = looked[inside], samples[_spread(len(samples), known)].double()
+    sampled, own = neighbor_distance(looked, drawn), neighbor_distance(looked, stand_in)
+    own[inside] = neighbor_distance(stand_in, stand_in, rank=2)
+    radius = own.quantile(QUANTILE)
+    lost = (sampled > radius) & (sampled > TIMES * own)
+    alone = (own > radius) & (own > TIMES * sampled)
+    which = lost.nonzero().squeeze(1)
+    middle = which[sampled[which].argsort()][len(which) // 2] if len(which) else None
+    example = None if middle is None else looked[middle]
+    return Missed(float(lost.double().mean()), float(alone.double().mean()), len(looked), example)
+
+
+def _drawn(parts: Sequence[Tensor]) -> Tensor:
+    """At most so many points of all parts."""
+    chosen = _spread(sum(map(len, parts)), POINTS)
+    found, start = [], 0
+    for part in parts:
+        found.append(part[chosen[(start <= chosen) & (chosen < start + len(part))] - start])
+        start += len(part)
+    return torch.cat(found)
+
+
+def _spread(count: int, most: int) -> Tensor:
+    """Indices of at most so many points, drawn at random, always the same ones."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    return order[:most]

@@ -1,0 +1,267 @@
+"""What the columns of a table are, and tables as numbers: categories by their codes, missing values as NaN."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from contrastive_entropy.errors import InputError
+
+KINDS = NUMBER, COUNT, CATEGORY, DATE, KEY = ("number", "count", "category", "date", "key")
+"""What a column can be; keys only name the rows."""
+
+FEW = 20
+"""Rows below which no column is taken for a key."""
+
+ALL_DIFFERENT = 0.95
+"""A text column with a larger share of distinct values names its rows."""
+
+KEY_NAMES = re.compile(r"(?i)(.*[_ .-])?(id|uuid|guid|index|key)")
+"""Names of columns of distinct integers that only name the rows."""
+
+DATE_TEXT = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
+"""How text that is a date looks: ISO 8601."""
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """A column that is judged.
+
+    Args:
+        name: of the column.
+        kind: of `KINDS`, no key.
+        levels: of a category, the most frequent first: the code of a level is its place.
+    """
+
+    name: str
+    kind: str
+    levels: tuple[str, ...] = ()
+
+    @property
+    def is_category(self) -> bool:
+        """Whether its numbers are codes."""
+        return self.kind == CATEGORY
+
+    def says(self, value: float) -> str:
+        """A value of the coded table, for people."""
+        if np.isnan(value):
+            return "missing"
+        if self.is_category:
+            return repr(self.levels[int(value)])
+        if self.kind == DATE:
+            return str(pd.Timestamp(int(value)))
+        return f"{value:.10g}"
+
+    def decoded(self, values: np.ndarray) -> pd.Series:
+        """(n,) values of the coded table as numbers, dates or levels."""
+        if self.kind == DATE:
+            return pd.to_datetime(pd.Series(values))
+        if self.is_category:
+            return pd.Series([None if np.isnan(code) else self.levels[int(code)] for code in values], dtype=object)
+        return pd.Series(values)
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """A table as numbers.
+
+    Args:
+        columns: of the table, keys left out.
+        values: (n, d) float64: numbers, nanoseconds of dates, codes of categories; NaN is missing.
+    """
+
+    columns: tuple[Column, ...]
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: np.ndarray) -> "Coded":
+        """Some of the rows."""
+        return Coded(self.columns, self.values[rows])
+
+    def draw(self, count: int, rng: np.random.Generator) -> "Coded":
+        """At most so many rows, drawn without replacement; all of them in their order if there are no more."""
+        return self if len(self) <= count else self.take(rng.permutation(len(self))[:count])
+
+    def distinct(self) -> "Coded":
+        """Every row once."""
+        return self.take(~pd.DataFrame(self.values).duplicated().to_numpy())
+
+
+def row_codes(table: Coded) -> np.ndarray:
+    """(n,) hashes of rows: equal rows have equal ones, missing being equal to missing."""
+    return pd.util.hash_pandas_object(pd.DataFrame(table.values), index=False).to_numpy()
+
+
+def code(tables: Mapping[str, pd.DataFrame], kinds: Mapping[str, str] | None) -> tuple[dict[str, Coded], list[str]]:
+    """Tables of the same columns as numbers.
+
+    Args:
+        tables: by what they are called in messages: `samples` and real rows, `held-out rows` first of these.
+        kinds: column -> kind; what it leaves out is inferred from the real rows.
+
+    Returns:
+        The tables by the same names, and the names of keys. Numbers of real rows are rounded to single precision where the
+        samples are in single precision, so that equal values are equal.
+
+    Raises:
+        InputError: other columns, no columns, no rows, an unknown kind, or values that a kind cannot hold.
+    """
+    real = {name: table for name, table in tables.items() if name != "samples"}
+    names = _checked_names(tables, next(iter(real.values())))
+    kinds = _checked_kinds(names, kinds)
+    columns: list[Column] = []
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in tables}
+    keys = []
+    for name in names:
+        kind = kinds.get(name) or inferred_kind(name, pd.concat([table[name] for table in real.values()]))
+        if kind == KEY:
+            keys.append(name)
+            continue
+        column, coded = _coded_column(name, kind, {label: table[name] for label, table in tables.items()})
+        columns.append(column)
+        for label, values in coded.items():
+            parts[label].append(values)
+    if not columns:
+        raise InputError(f"every column is a key ({', '.join(keys)}): nothing is left to judge; name other `kinds`")
+    return {label: Coded(tuple(columns), np.column_stack(values)) for label, values in parts.items()}, keys
+
+
+def _checked_names(tables: Mapping[str, pd.DataFrame], first: pd.DataFrame) -> list[str]:
+    names = list(first.columns)
+    for label, table in tables.items():
+        if not len(table):
+            raise InputError(f"the {label} have no rows; at least one is needed")
+        if len(set(table.columns)) < len(table.columns):
+            raise InputError(f"the {label} have two columns of one name; rename one of them")
+        lacking, more = ([str(name) for name in (a - b)] for a, b in _sides(set(names), set(table.columns)))
+        if lacking or more:
+            what = f"lack {', '.join(sorted(lacking))}" if lacking else f"also have {', '.join(sorted(more))}"
+            raise InputError(f"the {label} {what}: expected the same columns in all tables; add or leave out columns")
+    return names
+
+
+def _sides(first: set[str], second: set[str]) -> list[tuple[set[str], set[str]]]:
+    return [(first, second), (second, first)]
+
+
+def _checked_kinds(names: Sequence[str], kinds: Mapping[str, str] | None) -> Mapping[str, str]:
+    kinds = {} if kinds is None else kinds
+    for name, kind in kinds.items():
+        if name not in names:
+            raise InputError(f"`kinds` names a column {name!r}, and the columns are {', '.join(map(str, names))}")
+        if kind not in KINDS:
+            raise InputError(f"`kinds`: {name!r} is {kind!r}; expected one of {', '.join(KINDS)}")
+    return kinds
+
+
+def inferred_kind(name: str, values: pd.Series) -> str:
+    """What a column is, from its type, values and name.
+
+    Args:
+        name: of the column.
+        values: of all real rows.
+
+    Returns:
+        date: dates, or text that is one in ISO 8601; key: integers, all distinct, that fill their range or are named like a
+        key, or text of which nearly every row has its own; category: other text, booleans, categories; else number.
+
+    >>> inferred_kind("colour", pd.Series(["red", "blue", None]))
+    'category'
+    """
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return DATE
+    if pd.api.types.is_bool_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype):
+        return CATEGORY
+    present = values.dropna()
+    if pd.api.types.is_numeric_dtype(values):
+        return KEY if _names_rows(name, present, whole=len(present) == len(values)) else NUMBER
+    if len(present) and all(isinstance(value, bool | np.bool_) for value in present.unique()):
+        return CATEGORY
+    if pd.api.types.infer_dtype(present) in ("integer", "floating", "mixed-integer-float", "decimal"):
+        return NUMBER
+    text = present.astype(str)
+    if len(text) and text.iloc[:100].str.fullmatch(DATE_TEXT).all() and text.str.fullmatch(DATE_TEXT).all():
+        return DATE
+    return KEY if len(text) >= FEW and text.nunique() > ALL_DIFFERENT * len(text) else CATEGORY
+
+
+def _names_rows(name: str, present: pd.Series, *, whole: bool) -> bool:
+    """Whether integers only name the rows."""
+    numbers = present.to_numpy(float)
+    if not whole or len(numbers) < FEW or (numbers != np.round(numbers)).any() or not present.is_unique:
+        return False
+    return bool(numbers.max() - numbers.min() + 1 == len(numbers) or KEY_NAMES.fullmatch(str(name)))
+
+
+def _coded_column(name: str, kind: str, series: Mapping[str, pd.Series]) -> tuple[Column, dict[str, np.ndarray]]:
+    if kind == CATEGORY:
+        return _coded_category(name, series)
+    convert = _dates if kind == DATE else _numbers
+    found = {label: convert(name, values, label) for label, values in series.items()}
+    samples = found.get("samples")
+    if kind != DATE and samples is not None and _single(samples):
+        found = {label: _as_single(values) for label, values in found.items()}
+    return Column(name, kind), found
+
+
+def _single(values: np.ndarray) -> bool:
+    return bool((_as_single(values)[~np.isnan(values)] == values[~np.isnan(values)]).all())
+
+
+def _as_single(values: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(values) < 1e38, np.clip(values, -1e38, 1e38).astype(np.float32).astype(float), values)
+
+
+def _coded_category(name: str, series: Mapping[str, pd.Series]) -> tuple[Column, dict[str, np.ndarray]]:
+    text = {label: _as_text(values) for label, values in series.items()}
+    real = pd.concat([values for label, values in text.items() if label != "samples"])
+    order = real.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    known = list(order.index)
+    seen = set(known)
+    new = sorted({level for values in text.values() for level in values.dropna().unique()} - seen)
+    codes = {level: float(place) for place, level in enumerate([*known, *new])}
+    coded = {label: values.map(codes).to_numpy(float, na_value=np.nan) for label, values in text.items()}
+    return Column(name, CATEGORY, tuple(codes)), coded
+
+
+def _as_text(values: pd.Series) -> pd.Series:
+    """Levels as text: 1, 1.0 and '1' are one level, however a file was read."""
+    levels = {level: _text(level) for level in values.dropna().unique()}
+    return values.astype(object).map(levels)
+
+
+def _text(level: object) -> str:
+    if isinstance(level, float | np.floating) and float(level).is_integer():
+        return str(int(level))
+    return str(level)
+
+
+def _numbers(name: str, values: pd.Series, label: str) -> np.ndarray:
+    try:
+        numbers = pd.to_numeric(values).to_numpy(float, na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"column {name!r} of the {label}: expected numbers, as its kind says, got {values.dropna().iloc[0]!r} or "
+            "others that are none; name another kind in `kinds`, or mend the values"
+        ) from error
+    bad = np.flatnonzero(np.isinf(numbers))
+    if len(bad):
+        raise InputError(f"column {name!r} of the {label}: row {bad[0]}, counted from 0, is infinite; remove such rows")
+    return numbers + 0.0  # -0 becomes 0
+
+
+def _dates(name: str, values: pd.Series, label: str) -> np.ndarray:
+    try:
+        iso = {} if pd.api.types.is_datetime64_any_dtype(values) else {"format": "ISO8601"}
+        dates = pd.to_datetime(values, utc=True, **iso)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"column {name!r} of the {label}: expected dates as in 2024-03-31 or 2024-03-31 12:00, got "
+            f"{values.dropna().iloc[0]!r} or others that are none; name another kind in `kinds`, or mend the values"
+        ) from error
+    stamps = dates.dt.tz_localize(None).astype("datetime64[ns]").to_numpy()
+    return np.where(np.isnat(stamps), np.nan, stamps.astype("int64").astype(float))
