@@ -62,7 +62,11 @@ SHOWN: dict[str, int] = {
 from that of held-out rows, and `invalid` the share of rows, as they were drawn, that hold a value no row can have."""
 
 DRAWN = ("detection", "forest_detection", "shapes", "pairs", "utility", "missed", "membership")
-"""Figures of the picture."""
+FROM_HALF = ("detection", "forest_detection", "membership")
+"""Figures of the picture, and those of which .5 says that nothing is told."""
+
+LEAST_SECONDS = 0.01
+"""That the picture shows."""
 
 
 def run(settings: TablesSettings, folder: Path) -> dict[str, Any]:
@@ -235,17 +239,20 @@ def figure(found: Mapping[str, Any]) -> Figure:
     axes = shown.subplots(len(tables), len(DRAWN) + 1, squeeze=False, sharey="row")
     for line, table in zip(axes, tables, strict=True):
         rows, real = _of(found, table), _of(found, table, real=True)[0]
-        for axis, name in zip(line, (*DRAWN, "fit_seconds"), strict=True):
-            means = [_mean(row["runs"], name) for row in rows]
-            colors = [MODEL_COLOR if row["contender"] == OURS else DATA_COLOR for row in rows]
-            axis.barh(range(len(rows)), means, xerr=[_error(row["runs"], name) for row in rows], color=colors)
-            if name == "fit_seconds":
-                axis.set_xscale("log")
-            elif np.isfinite(reference := _mean(real["runs"], name)):
+        colors = [MODEL_COLOR if row["contender"] == OURS else DATA_COLOR for row in rows]
+        for axis, name in zip(line, DRAWN, strict=False):
+            means, errors = ([side(row["runs"], name) for row in rows] for side in (_mean, _error))
+            axis.barh(range(len(rows)), means, xerr=errors, color=colors)
+            if np.isfinite(reference := _mean(real["runs"], name)):
                 axis.axvline(reference, color="black", linestyle="--", linewidth=1)
-            if name in ("detection", "forest_detection", "membership"):
+            if name in FROM_HALF:
                 axis.set_xlim(0.4, 1)
             axis.set_xlabel(name.replace("_", " "))
+        seconds = [max(_mean(row["runs"], "fit_seconds"), LEAST_SECONDS) for row in rows]
+        line[-1].scatter(seconds, range(len(rows)), color=colors)
+        line[-1].set(xscale="log", xlabel="seconds of a fit")
+        line[-1].set_xlim(10 ** np.floor(np.log10(min(seconds)) - 0.1), 10 ** np.ceil(np.log10(max(seconds)) + 0.1))
+        for axis in line:
             axis.minorticks_off()
             bare(axis)
         line[0].set_yticks(range(len(rows)), [row["contender"] for row in rows])
