@@ -39,11 +39,11 @@ def dataset(path):
 
 @pytest.fixture
 def rows(dataset):
-    return Plain.of(tables._learnt(dataset.train.points.numpy(), dataset.schema), dataset.schema)
+    return Plain.of(tables.learnt(dataset.train.points.numpy(), dataset.schema), dataset.schema)
 
 
 def test_a_table_without_gaps_and_back(dataset, rows):
-    values = tables._learnt(dataset.train.points.numpy(), dataset.schema)
+    values = tables.learnt(dataset.train.points.numpy(), dataset.schema)
     assert not rows.frame.isna().any().any()
     assert list(rows.frame.columns) == ["0", "1", "2", "2 missing", "3", "4"]  # not the key
     assert rows.discrete == ["0", "2 missing", "4"]
@@ -55,7 +55,7 @@ def test_a_table_without_gaps_and_back(dataset, rows):
 
 def test_what_no_row_can_hold_is_counted_and_what_is_judged_is_tidy(dataset):
     schema = dataset.schema
-    values = tables._learnt(dataset.train.points.numpy(), schema)[:100]
+    values = tables.learnt(dataset.train.points.numpy(), schema)[:100]
     assert tables.invalid(values, schema) == 0
     wrong = values.copy()
     wrong[0, 1], wrong[1, 1], wrong[1, 4], wrong[2, 0] = 17, 1000, np.nan, np.nan  # the last one may be missing
@@ -110,6 +110,7 @@ def test_the_experiment_compares_fits_of_the_same_rows(tmp_path, path, monkeypat
         return lambda count: rows.frame.sample(count, replace=True, random_state=seed).assign(**{"1": 200})
 
     monkeypatch.setitem(synthesizers.SYNTHESIZERS, "tvae", (beyond, ""))
+    monkeypatch.setattr(tables, "LEAST_SAMPLES", 100)
     out = tmp_path / "out"
     command = ("experiment", "tables", "--out", out, "--data", path, "--contenders", "table,tvae", "--seeds", "0,1")
     result = call(*command, "--steps", 20)

@@ -166,7 +166,7 @@ def _ours(
     run = finished_run(TABLE, fit, place, dataset, clock, label=place.name)
     start = time.monotonic()
     points = run.generate(count, generator=torch.Generator().manual_seed(fit.seed + 1))
-    return _learnt(points.numpy(), _schema(dataset)), _seconds(training_seconds(run), time.monotonic() - start)
+    return learnt(points.numpy(), _schema(dataset)), _seconds(training_seconds(run), time.monotonic() - start)
 
 
 def _theirs(
@@ -175,7 +175,7 @@ def _theirs(
     """Rows of a contender, which sees the same rows as our model."""
     logger.info(place.name)
     schema = _schema(dataset)
-    rows = synthesizers.Plain.of(_learnt(dataset.train.points.numpy(), schema), schema)
+    rows = synthesizers.Plain.of(learnt(dataset.train.points.numpy(), schema), schema)
     start = time.monotonic()
     draw = synthesizers.fitted(name, rows, fit.seed)
     between = time.monotonic()
@@ -192,7 +192,8 @@ def _schema(dataset: Dataset) -> MixedTable:
     return dataset.schema
 
 
-def _learnt(points: np.ndarray, schema: MixedTable) -> np.ndarray:
+def learnt(points: np.ndarray, schema: MixedTable) -> np.ndarray:
+    """Rows (n, d) without the columns that are not learnt, (n, c)."""
     return points[:, [index for index, column in enumerate(schema.mixed) if column.learnt]].astype(np.float64)
 
 
@@ -218,7 +219,7 @@ def tidy(values: np.ndarray, schema: MixedTable) -> np.ndarray:
 def _judged(values: np.ndarray, dataset: Dataset, seed: int) -> dict[str, dict[str, float]]:
     """What `quality` says of rows (n, c), `samples`, and of real ones in their place, `real`."""
     schema = _schema(dataset)
-    train, held_out = (_learnt(part.points.numpy(), schema) for part in (dataset.train, dataset.held_out))
+    train, held_out = (learnt(part.points.numpy(), schema) for part in (dataset.train, dataset.held_out))
     judgement = judge(Rows(values, schema), Rows(held_out, schema), Rows(train, schema), trained=True, seed=seed)
     return {
         "samples": {**judgement.figures, "missing_error": missing_error(values, held_out)},
