@@ -1,4 +1,5 @@
 import json
+import random
 import sys
 import types
 
@@ -101,6 +102,20 @@ def test_networks_of_the_package_see_all_columns(rows, name, monkeypatch):
     np.testing.assert_array_equal(drawn, rows.values(rows.frame.sample(50, replace=True, random_state=5)))
 
 
+def test_contenders_leave_the_global_generators_alone(rows, monkeypatch):
+    def drawing(rows, seed):
+        return lambda count: pd.DataFrame({"0": [torch.rand(()).item(), np.random.rand(), random.random()]})  # noqa: NPY002
+
+    monkeypatch.setitem(synthesizers.SYNTHESIZERS, "arf", (drawing, ""))
+    torch.manual_seed(1)
+    before = torch.rand(3)
+    torch.manual_seed(1)
+    first, second, third = (synthesizers.fitted("arf", rows, seed)(3) for seed in (0, 0, 1))
+    assert torch.equal(torch.rand(3), before)
+    pd.testing.assert_frame_equal(first, second)
+    assert (first != third).to_numpy().all()
+
+
 def test_the_experiment_compares_fits_of_the_same_rows(tmp_path, path, monkeypatch):
     seen = []
 
@@ -153,8 +168,8 @@ def test_a_fit_of_another_seed_is_continued(tmp_path, path, dataset):
 def test_what_cannot_be_asked_is_refused(tmp_path, path, monkeypatch):
     command = ("experiment", "tables", "--out", tmp_path / "out", "--data", path)
     refused(call(*command, "--contenders", "ctgam"), "unknown contender 'ctgam'; did you mean 'ctgan'?")
-    monkeypatch.setitem(synthesizers.SYNTHESIZERS, "arf", (synthesizers.arf, "no_such_package"))
-    message = "the contender arf needs the package no_such_package: pip install 'contrastive-entropy[tables]'"
+    monkeypatch.setitem(synthesizers.SYNTHESIZERS, "arf", (synthesizers.arf, "no-such-package"))
+    message = "the contender arf needs the package no-such-package: pip install 'contrastive-entropy[tables]'"
     refused(call(*command, "--contenders", "table,arf"), message, "--contenders")
     refused(call(*command[:-1], tmp_path / "none.csv", "--contenders", "table"), "no such file")
     assert not (tmp_path / "out" / "runs").exists()

@@ -160,7 +160,7 @@ class TablesSettings:
     contenders: tuple[str, ...] = option(
         ("table", "gaussian-copula", "ctgan", "tvae"),
         "Ours is table; of others: independent (each column by itself), gaussian-copula, ctgan, tvae, arf (adversarial "
-        "random forests), each at its own defaults.",
+        "random forests), tabular-argn, each at its own defaults.",
         panel=OBJECTIVE,
     )
     seeds: tuple[int, ...] = _seeds((0, 1, 2))

@@ -1,7 +1,7 @@
 """What people use today to draw new rows of a table: each takes rows, fits, and draws, at its package's defaults."""
 
 import importlib.metadata
-import importlib.util
+import random
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from contrastive_entropy.data.columns import MixedColumn
 from contrastive_entropy.data.mixed import MixedTable
@@ -143,26 +144,23 @@ def arf(rows: Plain, seed: int) -> Drawn:
 
     frame = rows.frame.assign(**{name: rows.frame[name].astype("category") for name in rows.discrete})
     frame.columns = range(frame.shape[1])  # it looks columns up by their places
-    with _global_seed(seed):
-        model = package.arf(frame, verbose=False, random_state=seed)
-        model.forde()
-
-    def draw(count: int) -> pd.DataFrame:
-        with _global_seed(seed + 1):
-            return pd.DataFrame(model.forge(count)).set_axis(rows.frame.columns, axis=1)
-
-    return draw
+    model = package.arf(frame, verbose=False, random_state=seed)
+    model.forde()
+    return lambda count: pd.DataFrame(model.forge(count)).set_axis(rows.frame.columns, axis=1)
 
 
-@contextmanager
-def _global_seed(seed: int) -> Iterator[None]:
-    """NumPy's global generator begins at a seed, and goes on afterwards as if nothing had been drawn."""
-    before = np.random.get_state()  # noqa: NPY002
-    np.random.seed(seed)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(before)  # noqa: NPY002
+def tabular_argn(rows: Plain, seed: int) -> Drawn:
+    """TabularARGN (Tiwald et al. 2025, arXiv 2501.12012), as the package mostlyai-engine has it.
+
+    Its protection of rare values is off: it costs likeness, and no other contender protects them.
+    """
+    from mostlyai.engine import TabularARGN
+
+    kinds = {True: "TABULAR_CATEGORICAL", False: "TABULAR_NUMERIC_AUTO"}
+    types = {str(name): kinds[name in rows.discrete] for name in rows.frame.columns}
+    model = TabularARGN(value_protection=False, random_state=seed, tgt_encoding_types=types)
+    model.fit(rows.frame)
+    return lambda count: pd.DataFrame(model.sample(n_samples=count))
 
 
 SYNTHESIZERS: dict[str, tuple[Synthesizer, str]] = {
@@ -171,18 +169,20 @@ SYNTHESIZERS: dict[str, tuple[Synthesizer, str]] = {
     "ctgan": (ctgan, "ctgan"),
     "tvae": (tvae, "ctgan"),
     "arf": (arf, "arfpy"),
+    "tabular-argn": (tabular_argn, "mostlyai-engine"),
 }
 """By name, each with the package that it needs."""
 
 
 def require(name: str) -> None:
     """Raise InputError where the package of a contender is not installed."""
-    package = SYNTHESIZERS[name][1]
-    if package and importlib.util.find_spec(package) is None:
+    try:
+        version(name)
+    except importlib.metadata.PackageNotFoundError:
         raise InputError(
-            f"the contender {name} needs the package {package}: pip install 'contrastive-entropy[tables]', or leave it "
-            "out of `contenders`"
-        )
+            f"the contender {name} needs the package {SYNTHESIZERS[name][1]}: "
+            "pip install 'contrastive-entropy[tables]', or leave it out of `contenders`"
+        ) from None
 
 
 def version(name: str) -> str:
@@ -192,14 +192,28 @@ def version(name: str) -> str:
 
 
 def fitted(name: str, rows: Plain, seed: int) -> Drawn:
-    """A contender fitted to rows; what its package warns of is not shown."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    """A contender fitted to rows; the same seed gives the same rows."""
+    with _by_itself(seed):
         draw = SYNTHESIZERS[name][0](rows, seed)
 
-    def quietly(count: int) -> pd.DataFrame:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    def drawn(count: int) -> pd.DataFrame:
+        with _by_itself(seed + 1):
             return draw(count)
 
-    return quietly
+    return drawn
+
+
+@contextmanager
+def _by_itself(seed: int) -> Iterator[None]:
+    """Every global generator begins at a seed and goes on afterwards as if nothing had been drawn; nothing is warned of."""
+    before, numpys = random.getstate(), np.random.get_state()  # noqa: NPY002
+    with warnings.catch_warnings(), torch.random.fork_rng():
+        warnings.simplefilter("ignore")
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(before)
+            np.random.set_state(numpys)  # noqa: NPY002
