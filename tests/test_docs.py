@@ -14,6 +14,7 @@ from contrastive_entropy.experiments import (
     outliers,
     predicted_laws,
     reconstruction_diversity,
+    tables,
     variance_sweep,
 )
 from contrastive_entropy.experiments.journal import markdown
@@ -53,6 +54,7 @@ def table(names):
         outliers,
         predicted_laws,
         reconstruction_diversity,
+        tables,
         variance_sweep,
     ):
         if names[0].startswith(experiment.__name__.rpartition(".")[2]):

@@ -72,6 +72,12 @@ EXPERIMENTS = (
         experiments.OUTLIERS_QUICK,
     ),
     Experiment(
+        "tables",
+        "Samples of mixed tables beside those of what people use today, and beside real rows; with what a fit takes.",
+        experiments.TablesSettings,
+        experiments.TABLES_QUICK,
+    ),
+    Experiment(
         "class-conditional",
         "Samples made of a class: is the class right, are they varied, and how tight is every class.",
         experiments.ClassConditionalSettings,

@@ -1,7 +1,7 @@
 """Tables as people have them: text, dates, numbers and missing values, as one matrix of numbers and back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.data.column_kinds import column_of
-from contrastive_entropy.data.columns import CONSTANT, IGNORED, KEY, MIXED_KINDS, NOT_GIVEN, MixedColumn
+from contrastive_entropy.data.columns import CONSTANT, DATE, IGNORED, KEY, MIXED_KINDS, NOT_GIVEN, MixedColumn
 from contrastive_entropy.errors import InputError, suggestion
 
 
@@ -114,6 +114,27 @@ class MixedTable:
         values = points.double().numpy()
         columns = {column.name: column.decode(values[:, index], seed=seed) for index, column in enumerate(self.mixed)}
         return pd.DataFrame(columns)
+
+    @property
+    def kinds_learnt(self) -> dict[str, str]:
+        """Kind of each learnt column by name."""
+        return {column.name: column.kind for column in self.mixed if column.learnt}
+
+    def plain(self, points: Tensor) -> pd.DataFrame:
+        """The learnt columns of numbers (n, d) with plain types, whatever the data's: numbers, dates and text."""
+        found = {}
+        for index, column in enumerate(self.mixed):
+            if not column.learnt:
+                continue
+            values = points[:, index].double().numpy()
+            if column.kind == DATE:
+                found[column.name] = replace(column, text="", holds="", dtype="datetime64[ns]").decode(values)
+            elif column.numeric:
+                found[column.name] = pd.Series(values)
+            else:
+                levels = np.array([*map(str, column.levels), None], dtype=object)
+                found[column.name] = pd.Series(levels[np.where(np.isnan(values), -1, values).astype(np.int64)])
+        return pd.DataFrame(found)
 
     def tidy(self, points: Tensor) -> Tensor:
         """Numbers (n, d) of a model with the decimals and inside the bounds of the data."""

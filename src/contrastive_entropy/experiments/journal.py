@@ -96,7 +96,7 @@ def finished_run(
         logger.info(label)
     start = clock.seconds()
     if begun:
-        run = trainer.resume(run, progress=True)
+        run = trainer.resume(run, dataset=dataset, progress=True)
     else:
         run = trainer.fit(kind, settings, folder, dataset, machine=machine, progress=True)
     write_json(_seconds_of(run), {"seconds": round(training_seconds(run) + clock.seconds() - start, 3)})

@@ -13,6 +13,7 @@ from contrastive_entropy.fitting.settings import DATA, MACHINE, OBJECTIVE, RARE,
 from contrastive_entropy.models.autoencoder.settings import AutoencoderSettings
 from contrastive_entropy.models.conditional.settings import ConditionalSettings
 from contrastive_entropy.models.generator.settings import GeneratorSettings
+from contrastive_entropy.models.table.settings import TableSettings
 
 
 def _precision() -> Any:
@@ -140,6 +141,32 @@ class OutliersSettings:
 
 
 OUTLIERS_QUICK: dict[str, Any] = {"seeds": (0,), "steps": 200, "tables": ("heteroscedastic",), "percents": (20,)}
+
+
+@dataclass(frozen=True)
+class TablesSettings:
+    """Samples of mixed tables beside what people use today.
+
+    Args:
+        fit: of ours, but for what names the table and its columns, and the seed.
+    """
+
+    SETS: ClassVar[tuple[str, ...]] = ("data", "data_root", "column", "target", "seed")
+
+    fit: TableSettings = field(default_factory=TableSettings)
+    data: tuple[str, ...] = option(
+        ("friedman",), "Paths to tables, or laws of known form (see `data list`), with commas between them.", panel=DATA
+    )
+    contenders: tuple[str, ...] = option(
+        ("table", "gaussian-copula", "ctgan", "tvae"),
+        "Ours is table; of others: independent (each column by itself), gaussian-copula, ctgan, tvae, arf (adversarial "
+        "random forests), tabular-argn, each at its own defaults.",
+        panel=OBJECTIVE,
+    )
+    seeds: tuple[int, ...] = _seeds((0, 1, 2))
+
+
+TABLES_QUICK: dict[str, Any] = {"seeds": (0,), "steps": 60, "points": 500, "contenders": ("table", "independent")}
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def _announce(settings: Any, plan: Plan, dataset: Dataset) -> None:
         logger.info("principal components: %d, all that the training points span", written)
 
 
-def resume(run: Run, *, machine: Machine | None = None, progress: bool = False) -> Run:
+def resume(run: Run, *, machine: Machine | None = None, dataset: Dataset | None = None, progress: bool = False) -> Run:
     """Continue an interrupted run from its last checkpoint, or from its start if there is none.
 
     On the same machine, devices and precision the result equals the uninterrupted run's bit for bit.
@@ -117,6 +117,7 @@ def resume(run: Run, *, machine: Machine | None = None, progress: bool = False) 
     Args:
         run: as it was opened.
         machine: None is what the run was started with.
+        dataset: what the run was started with; None loads it.
         progress: as in `fit`.
 
     Returns:
@@ -133,7 +134,8 @@ def resume(run: Run, *, machine: Machine | None = None, progress: bool = False) 
         )
     checkpoint = run.folder / CHECKPOINT
     start = checkpoint if checkpoint.is_file() else None
-    return _train(lambda: run, run.folder, run.plan.steps, machine or run.machine, run.dataset(), start, progress)
+    data = run.dataset() if dataset is None else dataset
+    return _train(lambda: run, run.folder, run.plan.steps, machine or run.machine, data, start, progress)
 
 
 def _train(

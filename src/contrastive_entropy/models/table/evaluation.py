@@ -3,10 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import torch
-from torch import Tensor
 
 from contrastive_entropy.data.columns import DATE
 from contrastive_entropy.data.dataset import Dataset
@@ -46,10 +43,9 @@ def evaluate(run: Run, dataset: Dataset, *, seed: int = 1) -> Evaluation:
     require_enough(dataset.name, len(train), len(held_out))
     count = min(max(len(held_out), LEAST_SAMPLES), MOST_SAMPLES)
     points = run.generate(count, generator=torch.Generator().manual_seed(seed))
-    kinds = {column.name: column.kind for column in schema.mixed if column.learnt}
-    target = run.settings.target or _target(schema)
-    samples, unseen, seen = (_judged_columns(schema, part) for part in (points, held_out, train))
-    found = judge(samples, unseen, training=seen, kinds=kinds, target=target, seed=seed)
+    target = run.settings.target or target_of(schema)
+    samples, unseen, seen = (schema.plain(part) for part in (points, held_out, train))
+    found = judge(samples, unseen, training=seen, kinds=schema.kinds_learnt, target=target, seed=seed)
     name = Path(run.settings.data).name
     title = f"{run.plan.objective} on {name}, {len(points):,} rows beside {len(held_out):,} held out"
     settings = {"seed": seed, "rows": len(points), "target": target}
@@ -59,7 +55,7 @@ def evaluate(run: Run, dataset: Dataset, *, seed: int = 1) -> Evaluation:
     )
 
 
-def _target(schema: MixedTable) -> str:
+def target_of(schema: MixedTable) -> str:
     """The last column that is no date; of categories, one of few levels."""
     learnt = [column for column in schema.mixed if column.learnt]
     fitting = [one for one in learnt if one.kind != DATE and len(one.levels) <= FEW_LEVELS]
@@ -74,20 +70,3 @@ def _remedies(steps: int) -> dict[str, tuple[Remedy, ...]]:
         **dict.fromkeys(("told apart", "column", "pairs", "missed part", "lost value", "lost level"), better),
         **dict.fromkeys(("copies", "near copies", "membership"), apart),
     }
-
-
-def _judged_columns(schema: MixedTable, points: Tensor) -> pd.DataFrame:
-    """The learnt columns with plain types: numbers, dates and text, whatever the data's types are."""
-    found = {}
-    for index, column in enumerate(schema.mixed):
-        if not column.learnt:
-            continue
-        values = points[:, index].numpy()
-        if column.kind == DATE:
-            found[column.name] = dataclasses.replace(column, text="", holds="", dtype="datetime64[ns]").decode(values)
-        elif column.numeric:
-            found[column.name] = pd.Series(values)
-        else:
-            levels = np.array([*map(str, column.levels), None], dtype=object)
-            found[column.name] = pd.Series(levels[np.where(np.isnan(values), -1, values).astype(np.int64)])
-    return pd.DataFrame(found)
