@@ -157,6 +157,9 @@ class TablesSettings:
     data: tuple[str, ...] = option(
         ("friedman",), "Paths to tables, or laws of known form (see `data list`), with commas between them.", panel=DATA
     )
+    targets: tuple[str, ...] = option(
+        (), "The column of each table that trees predict; none: the last one that is no date.", panel=DATA
+    )
     contenders: tuple[str, ...] = option(
         ("table", "gaussian-copula", "ctgan", "tvae"),
         "Ours is table; of others: independent (each column by itself), gaussian-copula, ctgan, tvae, arf (adversarial "

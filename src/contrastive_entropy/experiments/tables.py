@@ -90,13 +90,18 @@ def run(settings: TablesSettings, folder: Path) -> dict[str, Any]:
             raise InputError(f"unknown contender {name!r}{suggestion(name, known)} (known: {', '.join(known)})")
         if name != OURS:
             synthesizers.require(name)
+    if settings.targets and len(settings.targets) != len(settings.data):
+        raise InputError(
+            f"`targets` must name one column for each of {len(settings.data)} tables, got {settings.targets}"
+        )
     clock = Clock(folder)
     rows = []
-    for path in settings.data:
-        table, dataset = _name(path), TABLE.load(dataclasses.replace(settings.fit, data=path, seed=SPLIT))
+    for path, target in zip(settings.data, settings.targets or (None,) * len(settings.data), strict=True):
+        asked = dataclasses.replace(settings.fit, data=path, seed=SPLIT, target=target)
+        table, dataset = _name(path), TABLE.load(asked)
         found: dict[str, list[dict[str, Any]]] = {}
         for seed in settings.seeds:
-            fit, references = dataclasses.replace(settings.fit, data=path, seed=seed), []
+            fit, references = dataclasses.replace(asked, seed=seed), []
             for name in settings.contenders:
                 ours, real = _one(name, fit, dataset, folder / "runs" / f"{table}-{name}-{seed}", clock)
                 found.setdefault(name, []).append(ours)
@@ -107,11 +112,11 @@ def run(settings: TablesSettings, folder: Path) -> dict[str, Any]:
             {"table": table, "contender": name, "package": _package(name), **counts, "runs": found[name]}
             for name in (*settings.contenders, REAL)
         ]
-    asked = recorded(settings)
-    asked["data"] = [_name(path) for path in settings.data]
-    write_result(folder / "tables.json", asked, list(settings.seeds), clock, {"rows": rows})
+    config = recorded(settings)
+    config["data"] = [_name(path) for path in settings.data]
+    write_result(folder / "tables.json", config, list(settings.seeds), clock, {"rows": rows})
     write_atomically(folder / "tables.png", png_bytes(figure({"rows": rows})))
-    return {"rows": rows, "config": asked}
+    return {"rows": rows, "config": config}
 
 
 def _name(path: str) -> str:
@@ -144,11 +149,16 @@ def _one(
 
     seconds = kept(place.with_name(f"{place.name}.fit.json"), known, clock, drawn)
     content = samples.read_bytes()
-    asked = {"samples": hashlib.sha256(content).hexdigest(), "data": dataset.digest, "seed": fit.seed}
+    asked = {
+        "samples": hashlib.sha256(content).hexdigest(),
+        "data": dataset.digest,
+        "seed": fit.seed,
+        "target": fit.target,
+    }
 
     def judged() -> dict[str, Any]:
         logger.info(f"{place.name}: judging {count:,} rows")
-        return _judged(np.load(io.BytesIO(content)), dataset, fit.seed)
+        return _judged(np.load(io.BytesIO(content)), dataset, fit)
 
     found = kept(place.with_name(f"{place.name}.figures.json"), asked, clock, judged)
     return {**found["samples"], **seconds}, found["real"]
@@ -215,12 +225,14 @@ def tidy(values: np.ndarray, schema: MixedTable) -> np.ndarray:
     return np.stack([column.tidy(own) for own, column in zip(values.T, columns, strict=True)], 1)
 
 
-def _judged(values: np.ndarray, dataset: Dataset, seed: int) -> dict[str, dict[str, float]]:
+def _judged(values: np.ndarray, dataset: Dataset, fit: TableSettings) -> dict[str, dict[str, float]]:
     """What `quality` says of rows (n, c), `samples`, and of real ones in their place, `real`."""
     schema = _schema(dataset)
     train, held_out = (learnt(part.points.numpy(), schema) for part in (dataset.train, dataset.held_out))
     samples, unseen, seen = (schema.plain(_whole(rows, schema)) for rows in (values, held_out, train))
-    judgement = judge(samples, unseen, training=seen, kinds=schema.kinds_learnt, target=target_of(schema), seed=seed)
+    judgement = judge(
+        samples, unseen, training=seen, kinds=schema.kinds_learnt, target=fit.target or target_of(schema), seed=fit.seed
+    )
     return {
         "samples": {**judgement.figures, "missing_error": missing_error(values, held_out)},
         "real": {**judgement.real, "missing_error": missing_error(train, held_out)},
