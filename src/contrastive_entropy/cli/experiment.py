@@ -159,11 +159,12 @@ def _settings(experiment: Experiment, values: dict[str, Any], typed: dict[str, A
 
 def _listed(name: str, text: str, default: tuple[Any, ...]) -> tuple[Any, ...]:
     """Values with commas between them, of the default's type; each counts once."""
-    words = tuple(part.strip() for part in text.split(","))
+    words = tuple(part.strip() for part in text.split(",") if part.strip() or default)
     values: tuple[Any, ...] = words
-    if isinstance(default[0], int):
+    kind = type(default[0]) if default else str
+    if kind is int:
         values = _integers(name, words, least=0 if name == "seeds" else 1)
-    elif isinstance(default[0], float):
+    elif kind is float:
         values = _factors(name, words)
     twice = {value for value in values if values.count(value) > 1}
     if twice:
