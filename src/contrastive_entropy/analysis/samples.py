@@ -226,7 +226,7 @@ def _given_parts(training: str, data: str, asked: _Asked) -> Dataset:
     double = schema.standardized or schema.shifted
     rest, other = load_points(data, seed=seed, data_root=roots[1], double=double, images=readings[1])
     refuse_unlike(rest, other, schema, names=(data, training))
-    known, held_out = (torch.as_tensor(np.asarray(part)) for part in (train, rest))
+    known, held_out = (torch.from_numpy(np.array(part)) for part in (train, rest))
     name = data if data in names() else Path(data).name
     return Dataset.of(name, schema.encode(known), schema.encode(held_out, data), schema)
 

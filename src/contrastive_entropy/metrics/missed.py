@@ -14,6 +14,9 @@ POINTS = 5000
 QUANTILE = 0.99
 """A point is far from others if it is farther than this share of real points are from as many real ones."""
 
+SURE = 3.0
+"""Standard errors beyond which more is missed than chance explains."""
+
 TIMES = 3.0
 """And if it is so many times as far from them as from the other side: a lone point is not missed."""
 
@@ -38,7 +41,7 @@ class Missed:
     def significant(self) -> bool:
         """Whether more is missed than chance explains: either side is equally likely to miss a point of the same law."""
         lost, alone = (round(part * self.count) for part in (self.share, self.real))
-        return lost - alone > 3.5 * (lost + alone + 1) ** 0.5 and self.share - self.real >= 0.004
+        return lost - alone > SURE * (lost + alone + 1) ** 0.5 and self.share - self.real >= 0.004
 
 
 def missed(samples: Tensor, *data: Tensor) -> Missed:

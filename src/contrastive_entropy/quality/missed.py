@@ -14,6 +14,9 @@ ROWS = 5000
 QUANTILE = 0.99
 """A row is far from others if it is farther than this share of real rows are from as many real ones."""
 
+SURE = 3.0
+"""Standard errors beyond which more is missed than chance explains."""
+
 TIMES = 3.0
 """And if it is so many times as far from them as from the other side: a lone row, far from either side, is not missed."""
 
@@ -91,7 +94,7 @@ def missed_findings(found: Missed, real: Coded) -> list[Weighed]:
         real: the rows that it was told.
     """
     lost, alone = (round(share * found.counts) for share in (found.share, found.real))
-    if lost - alone <= 3.5 * (lost + alone + 1) ** 0.5 or found.share - found.real < 0.004:
+    if lost - alone <= SURE * (lost + alone + 1) ** 0.5 or found.share - found.real < 0.004:
         return []
     example = real.values[found.rows[len(found.rows) // 2]]
     words = ", ".join(f"{column.name} = {column.says(example[place])}" for place, column in enumerate(real.columns[:6]))
