@@ -11,7 +11,7 @@ import typer
 
 from contrastive_entropy.cli import options
 from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.data.schema import Images
+from contrastive_entropy.data.schema import Images, Schema
 from contrastive_entropy.fitting.run import CONFIG, REPORT, WEIGHTS, Run
 from contrastive_entropy.fitting.settings import changed, check_seed, settings_of
 from contrastive_entropy.metrics.evaluation import Evaluation, Listing
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 NEIGHBORS = "neighbors.png"
 """A kind whose pictures have this name shows nearest training images itself."""
+
+NAMED = 30
+"""Columns whose names are listed, at most."""
 
 
 def report(
@@ -78,7 +81,7 @@ def page_of(run: Run, dataset: Dataset, evaluation: Evaluation, pictures: Mappin
     if NEIGHBORS not in pictures and dataset.image_shape is not None:
         shown.insert(1, _neighbors(run, dataset, dataset.image_shape))
     sections = () if run.kind.sections is None else run.kind.sections(run, dataset, evaluation)
-    title = f"{run.kind.name.capitalize()} of {Path(run.settings.data).name}"
+    title = f"{run.kind.name.capitalize()} fitted to {Path(run.settings.data).name}"
     facts = _facts(run, dataset, evaluation)
     return page(evaluation, shown, title=title, facts=facts, sections=sections, settings=options.with_flags)
 
@@ -105,16 +108,11 @@ def _facts(run: Run, dataset: Dataset, evaluation: Evaluation) -> "Facts":
     """What the run is, and the commands that repeat it."""
     from contrastive_entropy.report.html import Facts
 
-    plan, schema = run.plan, dataset.schema
-    shape = (
-        f"images of {schema.height} x {schema.width} pixels, {schema.channels} channels"
-        if isinstance(schema, Images)
-        else f"{schema.dimension} columns{', standardized' if schema.standardized else ''}"
-    )
+    plan = run.plan
     values = {
         "kind": f"{run.kind.name}: {run.kind.says[:1].lower()}{run.kind.says[1:]}",
         "data": run.settings.data,
-        "what is learnt": shape,
+        "what is learnt": _shape(dataset.schema),
         "rows": f"{len(dataset.train):,} to train on, {len(dataset.held_out):,} held out",
         "given": "" if run.given_schema is None else ", ".join(column.name for column in run.given_schema.columns),
         "objective": plan.objective,
@@ -134,6 +132,18 @@ def _facts(run: Run, dataset: Dataset, evaluation: Evaluation) -> "Facts":
         (fit_command(run), f"contrastive-entropy evaluate {folder}"),
         listings,
     )
+
+
+def _shape(schema: Schema) -> str:
+    """What the points are."""
+    if isinstance(schema, Images):
+        colours = {1: "gray", 3: "in colour"}.get(schema.channels, f"of {schema.channels} channels")
+        return f"images of {schema.height} x {schema.width} pixels, {colours}"
+    if schema.names and schema.dimension <= NAMED:
+        count = ", ".join(schema.names)
+    else:
+        count = "1 column" if schema.dimension == 1 else f"{schema.dimension} columns"
+    return f"{count}, standardized" if schema.standardized else count
 
 
 def fit_command(run: Run) -> str:

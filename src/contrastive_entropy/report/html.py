@@ -100,7 +100,7 @@ def page(
         "main",
         node("header", *_top(evaluation, title), node("nav", node("ul", *links), aria_label="Parts of this page")),
         *(
-            node("section", node("h2", name, id=f"{anchor}"), *contents, aria_labelledby=anchor)
+            node("section", node("h2", name, id=anchor), *contents, aria_labelledby=anchor)
             for anchor, name, contents in kept
         ),
     )
@@ -123,22 +123,21 @@ def verdict(diagnoses: Sequence[Diagnosis]) -> str:
 
 
 def beside(evaluation: Evaluation) -> dict[str, float]:
-    """The headline's figure in the other columns of the table that it is from: of real points, of training points ..."""
+    """The headline's figure by column of the table that it is from, its own first: model, reference, train ..."""
     headline = evaluation.headline
     for table in evaluation.tables:
-        own = [name for name, column in table.columns.items() if column.get(headline.name) == headline.value]
+        known = {name: column[headline.name] for name, column in table.columns.items() if headline.name in column}
+        own = [name for name, value in known.items() if value == headline.value]
         if own:
-            others = {name: column for name, column in table.columns.items() if name != own[0]}
-            return {name: column[headline.name] for name, column in others.items() if headline.name in column}
-    return {}
+            return {own[0]: headline.value, **known}
+    return {MODEL: headline.value}
 
 
 def _top(evaluation: Evaluation, title: str) -> list[Element]:
     """Title, verdict and headline."""
     headline: Headline = evaluation.headline
     name = words(headline.name)
-    scores = [(f"{name}, {MODEL}", headline.value)]
-    scores += [(f"{name}, {column_name(other)}", value) for other, value in beside(evaluation).items()]
+    scores = [(f"{name}, {column_name(column)}", value) for column, value in beside(evaluation).items()]
     state = "bad" if evaluation.diagnoses else "good"
     return [
         node("p", "contrastive-entropy: report", class_="from"),

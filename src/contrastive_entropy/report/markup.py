@@ -11,14 +11,8 @@ from contrastive_entropy.report.terminal import HEADINGS, number
 
 Content = Element | str | None
 
-GOALS = {
-    "high": "higher is better",
-    "low": "lower is better",
-    "as real": "as real data is best",
-    "1": "1 is best",
-    "0.9": "0.9 is best",
-}
-"""Goals of metrics in words."""
+GOALS = {"high": "higher", "low": "lower", "as real": "as real", "1": "near 1", "0.9": "near 0.9"}
+"""Goals of metrics, after "better if"."""
 
 
 def node(tag: str, *contents: Content, **attributes: str) -> Element:
@@ -76,17 +70,18 @@ def column_name(name: str) -> str:
 def figures_table(table: Table) -> Element:
     """Figures side by side, and what they say."""
     known = {metric.name: metric for metric in table.metrics}
-    headings = ["figure", *map(column_name, table.columns), *(("best", "what it says") if known else ())]
+    headings = ["figure", *map(column_name, table.columns), *(["better if"] if known else [])]
     body = []
     for name in table.rows:
+        metric = known.get(name)
+        heading = (name,) if metric is None else (words(name), node("small", metric.says))
         cells = [
             node("td", number(column[name]) if name in column else "", class_="number")
             for column in table.columns.values()
         ]
-        if name in known:
-            metric = known[name]
-            cells += [node("td", GOALS.get(metric.goal, metric.goal)), node("td", metric.says)]
-        body.append(node("tr", node("th", words(name) if known else name, scope="row"), *cells))
+        if metric is not None:
+            cells.append(node("td", GOALS.get(metric.goal, metric.goal), class_="goal"))
+        body.append(node("tr", node("th", *heading, scope="row"), *cells))
     return _scrolled(table.title, headings, body, numbers=range(1, 1 + len(table.columns)))
 
 

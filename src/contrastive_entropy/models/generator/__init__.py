@@ -49,8 +49,8 @@ GENERATOR = Kind(
     figures=figures,
     pictures=("samples.png", "columns.png", "training.png", "spectrum.png"),
     captions={
-        "samples.png": "Samples beside held-out data. Points in more than two dimensions are shown along the principal "
-        "components of the held-out data.",
+        "samples.png": "Samples beside held-out data. Images are shown as they are, rows of more than two columns along "
+        "the principal components of the held-out data.",
         "columns.png": "Every column, held out and generated. Values far outside the data are counted at the edge.",
         "training.png": "How the training went. Tightness on the batches, the variance of the density, and the objective "
         "beside its limit; in the shaded steps the variance falls, and ever finer detail counts.",
