@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import contrastive_entropy as ce
-from commands import SMALL, call, refused
+from commands import call, refused
 from contrastive_entropy.cli.report import fit_command, page_of
 from contrastive_entropy.fitting.machine import Machine
 from contrastive_entropy.metrics.evaluation import Evaluation, Headline, Listing, Section, Table

@@ -4,7 +4,7 @@ import pytest
 
 from contrastive_entropy.metrics.diagnosis import Diagnosis
 from contrastive_entropy.metrics.evaluation import Evaluation, Headline, Listing, Table
-from contrastive_entropy.report.html import PRIVACY_SAYS, beside, page, verdict
+from contrastive_entropy.report.html import PRIVACY_SAYS, Facts, beside, page, verdict
 from pages import BAD, FOUND, Reader, evaluation, whole
 
 OUTSIDE = re.compile(r"https?:|//|url\(|@import", re.IGNORECASE)
@@ -122,6 +122,11 @@ def test_the_same_evaluation_gives_the_same_bytes():
 
 def test_text_that_is_no_unicode_is_written_all_the_same():
     assert b"&#56320;" in whole(title="a\udc00b")
+
+
+def test_a_second_line_explains_the_first():
+    content = whole(facts=Facts({}, (), (Listing("levels", ("column", "levels"), [("colour\nof the car", "red")]),)))
+    assert b'<th scope="row">colour<small>of the car</small></th><td>red</td>' in content
 
 
 def test_rows_of_text_fit_their_headings():

@@ -123,7 +123,7 @@ def _facts(run: Run, dataset: Dataset, evaluation: Evaluation) -> "Facts":
     }
     folder = shlex.quote(str(run.folder))
     listings = [
-        Listing("All settings", ("setting", "value", "what it is"), _settings(run)),
+        Listing("All settings", ("setting", "value"), _settings(run)),
         Listing("What was decided", ("what", "value"), _decided(dataclasses.asdict(plan))),
         Listing("What the figures were computed from", ("what", "value"), _decided(evaluation.settings)),
     ]
@@ -158,15 +158,15 @@ def fit_command(run: Run) -> str:
     return shlex.join([*parts, "--out", str(run.folder)])
 
 
-def _settings(run: Run) -> list[tuple[str, str, str]]:
-    """All settings as they were asked."""
+def _settings(run: Run) -> list[tuple[str, str]]:
+    """All settings as they were asked, each with what it is."""
     given = changed(run.settings)
     rows = []
     for setting in settings_of(type(run.settings)):
         value = getattr(run.settings, setting.name)
         text = setting.option.chosen or "none" if value is None else str(value)
         says = options.with_flags(" ".join(setting.option.says.split()))
-        rows.append((setting.name, text if setting.name in given else f"{text} (default)", says))
+        rows.append((f"{setting.name}\n{says}", text if setting.name in given else f"{text} (default)"))
     return rows
 
 

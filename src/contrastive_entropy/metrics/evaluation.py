@@ -82,7 +82,8 @@ class Listing:
     Args:
         title: for people.
         columns: the headings.
-        rows: each as long as the headings; the first text of a row says what it is of.
+        rows: each as long as the headings; the first text of a row says what it is of, and what follows in it on another
+            line explains that.
 
     Raises:
         ValueError: a row has more or fewer texts.

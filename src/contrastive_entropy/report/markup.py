@@ -87,10 +87,11 @@ def figures_table(table: Table) -> Element:
 
 def listing_table(listing: Listing) -> Element:
     """Rows of text; the first text of a row is its heading."""
-    body = [
-        node("tr", node("th", str(first), scope="row"), *(node("td", str(text)) for text in rest))
-        for first, *rest in listing.rows
-    ]
+    body = []
+    for first, *rest in listing.rows:
+        name, _, says = str(first).partition("\n")
+        heading = node("th", name, node("small", says) if says else None, scope="row")
+        body.append(node("tr", heading, *(node("td", str(text)) for text in rest)))
     return _scrolled(listing.title, listing.columns, body)
 
 

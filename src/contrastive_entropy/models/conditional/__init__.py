@@ -110,7 +110,8 @@ CONDITIONAL = Kind(
         "calibration.png": "Whether predicted laws are right on the whole. Flat, and on the line, where they are; a hill "
         "in the middle says too wide, hills at both ends too sure.",
         "classes.png": "A row for each class: held-out images on the left, generated ones on the right.",
-        "training.png": "How the training went. What the objective is on the batches of every step, also smoothed.",
+        "training.png": "How the training went. The objective on the batches, also smoothed; in shaded steps what "
+        "is annealed falls.",
     },
     commands=commands,
 )
