@@ -58,6 +58,7 @@ def test_settings_that_are_on_or_off_are_flags(digits_run):
 
 def test_the_page_is_the_same_each_time_and_replaces_the_run_s_own(digits_run):
     folder, _ = digits_run
+    call("evaluate", folder)
     before = (folder / "report.html").read_bytes()
     (folder / "report.html").write_text("old")
     result = call("report", folder)
