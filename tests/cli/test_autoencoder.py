@@ -109,7 +109,7 @@ def run_folder(tmp_path_factory):
 def test_a_fit_leaves_a_complete_folder_and_explains_its_numbers(run_folder):
     folder, result = run_folder
     assert {path.name for path in folder.iterdir()} == {
-        "config.json", "weights.safetensors", "metrics.csv", "bounds.csv", "evaluation.json",
+        "config.json", "weights.safetensors", "metrics.csv", "bounds.csv", "evaluation.json", "report.html",
         "alternatives.png", "bounds.png", "training.png", "tensorboard",
     }  # fmt: skip
     for name in ("tightness", "neighbors", "best_error", "diversity", "purity", "clarity", "sharpness",

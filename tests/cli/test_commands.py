@@ -14,7 +14,7 @@ def test_a_fit_leaves_a_complete_run_folder_and_explains_its_numbers(digits_run)
     folder, result = digits_run
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "weights.safetensors", "metrics.csv", "evaluation.json",
-        "samples.png", "training.png", "spectrum.png", "tensorboard",
+        "report.html", "samples.png", "training.png", "spectrum.png", "tensorboard",
     }  # fmt: skip
     assert list((folder / "tensorboard").glob("events.out.tfevents*"))
     shown = {metric.name for metric in SAMPLE_METRICS if metric.shown and not metric.needs}
@@ -41,7 +41,7 @@ def test_progress_goes_to_standard_error(digits_run):
 
 def test_evaluating_again_gives_the_same_bytes(digits_run):
     folder, _ = digits_run
-    names = ("evaluation.json", "samples.png", "training.png", "spectrum.png")
+    names = ("evaluation.json", "report.html", "samples.png", "training.png", "spectrum.png")
     before = {name: (folder / name).read_bytes() for name in names}
     assert call("evaluate", folder).exit_code == 0
     assert {name: (folder / name).read_bytes() for name in names} == before

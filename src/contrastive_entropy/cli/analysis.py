@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from contrastive_entropy.cli import options
-from contrastive_entropy.cli.run import FeatureWeights
 from contrastive_entropy.data.reading import AS_THEY_ARE, ImageReading
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.settings import check_seed
@@ -29,7 +28,7 @@ def evaluate_samples(
         float | None, typer.Option(help="Share of a file's points to hold out. \\[default: 0.2]")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the order of the samples, of a toy's draw and of a file's split.")] = 0,
-    feature_weights: FeatureWeights = None,
+    feature_weights: options.FeatureWeights = None,
     out: Annotated[Path | None, typer.Option(help="JSON file for the figures.")] = None,
     overwrite: options.ReplaceFile = False,
 ) -> None:

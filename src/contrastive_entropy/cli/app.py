@@ -1,4 +1,4 @@
-"""The command line: `fit`, `sample`, `evaluate`, `bound`, `variance`, `decompose`, `experiment`, `data list`."""
+"""The command line: `fit`, `sample`, `evaluate`, `report`, `bound`, `variance`, `decompose`, `experiment`, `data list`."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from contrastive_entropy.cli import analysis, run
+from contrastive_entropy.cli import analysis, report, run
 from contrastive_entropy.cli.experiment import experiment_app
 from contrastive_entropy.cli.fit import fit_app
 from contrastive_entropy.cli.options import in_one_line, reading_images
@@ -26,6 +26,7 @@ data_app = typer.Typer(help="The data sets that can be named.", no_args_is_help=
 app.add_typer(fit_app, name="fit")
 app.command("sample")(in_one_line(run.sample))
 app.command("evaluate")(in_one_line(run.evaluate))
+app.command("report")(in_one_line(report.report))
 for _kind in KINDS:
     for _name, _command in _kind.commands().items():
         app.command(_name)(in_one_line(_command))

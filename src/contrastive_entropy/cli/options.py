@@ -26,6 +26,7 @@ from contrastive_entropy.fitting.settings import (
     reading_settings,
     settings_of,
 )
+from contrastive_entropy.spaces.inception import WEIGHTS
 
 PANELS = (DATA, MODEL, OBJECTIVE, TRAINING, MACHINE, RARE)
 
@@ -38,6 +39,10 @@ Standardize = Annotated[bool, typer.Option("--standardize", help=SHARED["standar
 ReplaceFile = Annotated[bool, typer.Option("--overwrite", help="Replace the file.")]
 FromDensity = Annotated[
     bool, typer.Option("--from-density", help="Add noise of the density's variance to the centers.")
+]
+FeatureWeights = Annotated[
+    Path | None,
+    typer.Option(help=f"Also FID, KID, precision and recall of images: torch-fidelity's {WEIGHTS}, never downloaded."),
 ]
 Variance = Annotated[
     float | None, typer.Option(help="Of the density, data units squared. \\[default: as `fit` ends, of DATA]")

@@ -8,24 +8,19 @@ import numpy as np
 import typer
 
 from contrastive_entropy.cli import options
+from contrastive_entropy.cli.report import page_of, pictures_of
 from contrastive_entropy.data.frame_files import WRITABLE, frame_bytes
 from contrastive_entropy.data.mixed import MixedTable
 from contrastive_entropy.data.schema import Images, Table
 from contrastive_entropy.data.tables import csv_bytes
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.fitting.run import EVALUATION, Run
+from contrastive_entropy.fitting.run import EVALUATION, REPORT, Run
 from contrastive_entropy.fitting.settings import check_number_and_seed, check_seed
 from contrastive_entropy.models import open_run
-from contrastive_entropy.spaces.inception import WEIGHTS
 from contrastive_entropy.storage import check_output, write_atomically, write_json, writing
 
 PICTURE_OR_NUMBERS = (".npz", ".png")
 SAMPLES = (*PICTURE_OR_NUMBERS, ".csv")
-
-FeatureWeights = Annotated[
-    Path | None,
-    typer.Option(help=f"Also FID, KID, precision and recall of images: torch-fidelity's {WEIGHTS}, never downloaded."),
-]
 
 
 def sample(
@@ -133,33 +128,33 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     seed: Annotated[int, typer.Option(help="Of the generated points.")] = 1,
     from_density: options.FromDensity = False,
-    feature_weights: FeatureWeights = None,
+    feature_weights: options.FeatureWeights = None,
 ) -> None:
-    """Compare generated with held-out points: print a table, write evaluation.json and the figures."""
+    """Compare generated with held-out points: print a table, write evaluation.json, the figures and report.html."""
     check_seed(seed)
     asked = {"from_density": from_density, "feature_weights": feature_weights}
     evaluate_run(open_run(run), seed=seed, **{name: value for name, value in asked.items() if value})
 
 
 def evaluate_run(run: Run, *, seed: int, **asked: Any) -> None:
-    """Print the tables, write evaluation.json and the figures.
+    """Print the tables, write evaluation.json, the figures and report.html.
 
     Raises:
         InputError: training has not finished, the data are gone or the folder cannot be written, or what was asked is not
             for this kind of model.
     """
     from contrastive_entropy.report import terminal
-    from contrastive_entropy.report.drawing import png_bytes
 
     dataset = run.dataset()
     evaluation = run.kind.evaluate(run, dataset, seed=seed, **asked)
     try:
         write_json(run.folder / EVALUATION, evaluation.as_dict())
-        figures = run.kind.figures(run, dataset, evaluation)
-        for name, figure in figures.items():
-            write_atomically(run.folder / name, png_bytes(figure))
+        pictures = pictures_of(run, dataset, evaluation)
+        for name, png in pictures.items():
+            write_atomically(run.folder / name, png)
+        write_atomically(run.folder / REPORT, page_of(run, dataset, evaluation, pictures))
     except OSError as error:
         raise InputError(f"cannot use {error.filename or run.folder} ({error.strerror})") from error
     terminal.show(evaluation, settings=options.with_flags)
-    for path in (*(run.folder / name for name in figures), run.folder / EVALUATION):
-        typer.echo(f"wrote {path}")
+    for name in (*pictures, EVALUATION, REPORT):
+        typer.echo(f"wrote {run.folder / name}")

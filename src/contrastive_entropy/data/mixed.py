@@ -165,9 +165,13 @@ class MixedTable:
         """Points (n, d) of a model of tables: as they are; `frame` writes them."""
         return points
 
+    def details(self) -> list[tuple[str, str, str]]:
+        """Name, kind and what else is known of every column."""
+        return [(column.name, column.kind, ", ".join(_details(column))) for column in self.mixed]
+
     def described(self) -> str:
         """Name, kind and what else is known of every column, a line each; `column` says it better."""
-        rows = [(column.name[:32], column.kind, ", ".join(_details(column))) for column in self.mixed]
+        rows = [(name[:32], kind, details) for name, kind, details in self.details()]
         wide = [max(len(row[index]) for row in rows) for index in (0, 1)]
         lines = [f"  {name:<{wide[0]}}  {kind:<{wide[1]}}  {details}".rstrip() for name, kind, details in rows]
         return "\n".join([f"{len(rows)} columns, as they were found (`column` NAME=KIND says otherwise):", *lines])

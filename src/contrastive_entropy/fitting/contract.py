@@ -1,6 +1,6 @@
 """What a kind of model is to a fit: a plan, a network, a step in three parts, and what may be asked of a finished run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,6 +11,7 @@ from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.schema import Schema, Table
 from contrastive_entropy.fitting.plan import Plan
 from contrastive_entropy.fitting.settings import load_for
+from contrastive_entropy.metrics.evaluation import Section
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.objectives.bound import Bound
 
@@ -141,6 +142,8 @@ class Kind:
         evaluate: (run, data, seed, and what the kind takes) to an `Evaluation`.
         figures: (run, data, evaluation) to matplotlib figures by file name, of `pictures`.
         pictures: names of the files that `figures` may return; `overwrite` removes them.
+        captions: of pictures by file name: what each shows, the first sentence in a few words.
+        sections: (run, data, evaluation) to what a report shows beyond tables and pictures; None: nothing.
         commands: its own commands by name, as typer takes them.
     """
 
@@ -159,4 +162,6 @@ class Kind:
     load: Callable[[Any], Dataset] = load_for
     track: Callable[[Any, Dataset, int], dict[str, dict[str, float]]] | None = None
     given: Callable[[Plan], Table] | None = None
+    captions: Mapping[str, str] = field(default_factory=dict)
+    sections: Callable[["Run", Dataset, Any], Sequence[Section]] | None = None
     commands: Callable[[], dict[str, Callable[..., None]]] = dict

@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 FORMAT = 2
 """Version of the run folder's layout; a run of another version is refused."""
 
-CONFIG, WEIGHTS, CHECKPOINT, METRICS, BOUNDS, EVALUATION = (
+CONFIG, WEIGHTS, CHECKPOINT, METRICS, BOUNDS, EVALUATION, REPORT = (
     "config.json",
     "weights.safetensors",
     "checkpoint.safetensors",
     "metrics.csv",
     "bounds.csv",
     "evaluation.json",
+    "report.html",
 )
 TENSORBOARD = "tensorboard"
 
@@ -365,5 +366,5 @@ def _remove_run(folder: Path) -> None:
         raise InputError(f"{path} is damaged ({error}); remove {folder}, or choose another `out`") from error
     for event in (folder / TENSORBOARD).glob("events.out.*"):
         event.unlink()
-    for name in (WEIGHTS, CHECKPOINT, METRICS, BOUNDS, EVALUATION, *pictures, CONFIG):
+    for name in (WEIGHTS, CHECKPOINT, METRICS, BOUNDS, EVALUATION, REPORT, *pictures, CONFIG):
         (folder / Path(name).name).unlink(missing_ok=True)

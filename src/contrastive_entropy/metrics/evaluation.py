@@ -1,4 +1,4 @@
-"""How good a trained run is, or any samples: one value for all kinds of model, which terminal, JSON and pictures render."""
+"""How good a trained run is, or any samples: one value for all kinds of model, whatever shows it."""
 
 import dataclasses
 import math
@@ -80,6 +80,50 @@ class Table:
         if not self.metrics:
             return list(first)
         return [metric.name for metric in self.metrics if metric.shown and metric.name in first]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Rows of text under headings.
+
+    Args:
+        title: for people.
+        columns: the headings.
+        rows: each as long as the headings; the first text of a row says what it is of, and what follows in it on another
+            line explains that.
+
+    Raises:
+        ValueError: a row has more or fewer texts.
+
+    >>> Listing("levels", ("column", "levels"), [("colour", "red, blue")]).rows[0][0]
+    'colour'
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"{self.title}: expected {len(self.columns)} texts in each row, got {list(row)}")
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A part of a report that a kind of model adds to what every evaluation has.
+
+    Args:
+        title: for people.
+        text: sentences; an empty line begins a paragraph.
+        tables: figures or rows of text.
+        figures: matplotlib figures by what they show, in a sentence or two.
+    """
+
+    title: str
+    text: str = ""
+    tables: Sequence[Table | Listing] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

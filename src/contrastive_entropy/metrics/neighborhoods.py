@@ -163,6 +163,30 @@ def nearest_neighbor(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([part.values for part in found]), torch.cat([part.indices for part in found])
 
 
+def nearest_neighbors(x: Tensor, y: Tensor, *, count: int) -> Tensor:
+    """Which points of y are nearest to each x_i, the nearest first.
+
+    Args:
+        x: (n, d).
+        y: (m, d).
+        count: of the neighbours, at most m.
+
+    Returns:
+        (n, count) int64. O(n m d) time, linear memory.
+
+    Raises:
+        ValueError: fewer points than neighbours, different numbers of coordinates, or values that are not finite.
+
+    >>> nearest_neighbors(torch.zeros(1, 1), torch.tensor([[2.0], [0.5], [-1.0]]), count=2).tolist()
+    [[1, 2]]
+    """
+    check_sets(x, y, least=1)
+    if not 1 <= count <= len(y):
+        raise ValueError(f"count must lie from 1 to {len(y)}, the number of points, got {count}")
+    found = [distance.topk(count, largest=False).indices for distance in row_distances(x.double(), y.double())]
+    return torch.cat(found)
+
+
 def require_enough(name: str, train: int, held_out: int) -> None:
     """Raise InputError if there are too few points to evaluate on.
 

@@ -57,6 +57,14 @@ AUTOENCODER = Kind(
     evaluate=evaluate,
     figures=figures,
     pictures=("alternatives.png", "bounds.png", "training.png"),
+    captions={
+        "alternatives.png": "Held-out inputs and their alternatives. Beside them, for comparison, training data drawn from "
+        "the posterior p(x|y) in the alternatives' place.",
+        "bounds.png": "The bound and the reconstruction errors while training, on training and on held-out points. At a "
+        "tightness of 1 the decoder would answer with the posterior itself.",
+        "training.png": "How the training went. Tightness on the batches, the variance of the density, and the objective "
+        "beside its limit; in the shaded steps the variance falls, and ever finer detail counts.",
+    },
     track=track,
     commands=commands,
 )

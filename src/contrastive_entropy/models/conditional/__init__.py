@@ -108,6 +108,15 @@ CONDITIONAL = Kind(
     evaluate=evaluate,
     figures=figures,
     pictures=("predictions.png", "calibration.png", "classes.png", "training.png"),
+    captions={
+        "predictions.png": "What is predicted, and what came, in held-out rows. Half of the values should lie in the "
+        "central 50% intervals, and nine of ten in the central 90% intervals.",
+        "calibration.png": "Whether predicted laws are right on the whole. Flat, and on the line, where they are; a hill "
+        "in the middle says too wide, hills at both ends too sure.",
+        "classes.png": "A row for each class: held-out images on the left, generated ones on the right.",
+        "training.png": "How the training went. The objective on the batches, also smoothed; in shaded steps what "
+        "is annealed falls.",
+    },
     commands=commands,
 )
 

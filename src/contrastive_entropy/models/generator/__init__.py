@@ -48,6 +48,15 @@ GENERATOR = Kind(
     evaluate=evaluate,
     figures=figures,
     pictures=("samples.png", "columns.png", "training.png", "spectrum.png"),
+    captions={
+        "samples.png": "Samples beside held-out data. Images are shown as they are, rows of more than two columns along "
+        "the principal components of the held-out data.",
+        "columns.png": "Every column, held out and generated. Values far outside the data are counted at the edge.",
+        "training.png": "How the training went. Tightness on the batches, the variance of the density, and the objective "
+        "beside its limit; in the shaded steps the variance falls, and ever finer detail counts.",
+        "spectrum.png": "Singular values, of samples and of training data with held-out data. A curve of samples that "
+        "falls earlier shows less variety.",
+    },
 )
 
 __all__ = ["GENERATOR", "GeneratorSettings"]

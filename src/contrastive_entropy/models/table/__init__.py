@@ -1,6 +1,6 @@
 """Tables as people have them: rows of text, dates, numbers and missing values, drawn column by column."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.contract import Kind
 from contrastive_entropy.fitting.run import Run
-from contrastive_entropy.metrics.evaluation import Evaluation
+from contrastive_entropy.metrics.evaluation import Evaluation, Section
 from contrastive_entropy.models.table.evaluation import evaluate
 from contrastive_entropy.models.table.network import ColumnNetwork
 from contrastive_entropy.models.table.sampling import draw
@@ -57,6 +57,13 @@ def figures(run: Run, dataset: Dataset, evaluation: Evaluation) -> dict[str, Any
     return draw_figures(run, dataset, evaluation)
 
 
+def sections(run: Run, dataset: Dataset, evaluation: Evaluation) -> Sequence[Section]:
+    """What a report shows beyond figures and pictures."""
+    from contrastive_entropy.models.table.sections import sections as parts
+
+    return parts(run, dataset, evaluation)
+
+
 def commands() -> dict[str, Callable[..., None]]:
     """What only a model of a table answers; typer is loaded when they are asked for."""
     from contrastive_entropy.models.table.commands import impute
@@ -78,6 +85,13 @@ TABLE = Kind(
     evaluate=evaluate,
     figures=figures,
     pictures=("columns.png", "pairs.png", "training.png"),
+    captions={
+        "columns.png": "Every column, of held-out and of generated rows. Missing: the shares of both.",
+        "pairs.png": "How well the dependence of every two columns is met; 1 is exactly. On the right real rows in the "
+        "samples' place.",
+        "training.png": "The objective over the steps, nats a row; it is maximised.",
+    },
+    sections=sections,
     commands=commands,
 )
 
