@@ -140,13 +140,17 @@ def _is_points(table: tuple[str, pd.DataFrame]) -> bool:
 
 def _judged(tables: list[tuple[str, pd.DataFrame]], seed: int) -> Judgement:
     """Rows by themselves; columns without names are those in their places."""
-    names = next((table.columns for _, table in tables if not isinstance(table.columns, pd.RangeIndex)), None)
+    names = next((table.columns for _, table in tables if not _unnamed(table)), None)
     named = [_named(table, names) for _, table in tables]
     return judge(named[0], named[1], training=named[2] if len(named) > 2 else None, seed=seed)
 
 
+def _unnamed(table: pd.DataFrame) -> bool:
+    return list(table.columns) == list(range(table.shape[1]))
+
+
 def _named(table: pd.DataFrame, names: pd.Index | None) -> pd.DataFrame:
-    whole = isinstance(table.columns, pd.RangeIndex) and names is not None and len(names) == table.shape[1]
+    whole = names is not None and len(names) == table.shape[1] and _unnamed(table)
     return table.set_axis(names, axis=1) if whole else table
 
 
@@ -214,7 +218,7 @@ def _given_parts(training: str, data: str, data_root: Path | None, *, seed: int,
     train, schema = load_points(training, seed=seed, data_root=roots[0], double=standardize)
     rest, other = load_points(data, seed=seed, data_root=roots[1], double=standardize)
     refuse_unlike(train, schema, other, names=(training, data))
-    known, held_out = (torch.as_tensor(np.asarray(part)) for part in (train, rest))
+    known, held_out = (part if isinstance(part, Tensor) else torch.as_tensor(np.array(part)) for part in (train, rest))
     if standardize:
         if isinstance(other, Images):
             raise InputError(f"{data} holds images, whose pixels share one scale; leave `standardize` out")
