@@ -22,7 +22,7 @@ from contrastive_entropy.metrics.catalog import (
 from contrastive_entropy.metrics.neighborhoods import require_enough
 from contrastive_entropy.metrics.samples import Comparison, Counts, check_samples
 
-KNOWN = {"table", "images", "labels", "features", "gains", "ceiling", "trained"}
+KNOWN = {"table", "images", "labels", "features", "gains", "ceiling", "trained", "missed"}
 
 
 def normal(count, seed, scale=1.0):
@@ -74,7 +74,7 @@ def images(seed, blur=0.0):
     return (1 - blur) * points + blur * points.mean(-1, keepdim=True)
 
 
-def alternatives(draws, *, wrong=0.0, gains=-1.0):
+def alternatives(draws, *, wrong=0.0, gains=-1.0, missed=0.0):
     """Of inputs whose own alternatives are noise around them."""
     data = images(0).flatten(0, 1)
     return Alternatives(
@@ -86,6 +86,7 @@ def alternatives(draws, *, wrong=0.0, gains=-1.0):
         (1, 6, 6),
         classified=lambda points: {"purity": 0.9 - wrong, "clarity": 0.9 - wrong},
         mean_gains=torch.full((10,), gains),
+        missed=missed,
     )
 
 
@@ -97,6 +98,7 @@ BAD_ALTERNATIVES = {
     "diversity": alternatives(NEAR[:, :1].expand(-1, 3, -1)),
     "precision": alternatives(FAR),
     "far_share": alternatives(FAR),
+    "missed": alternatives(NEAR, missed=0.3),
     "mean_preferred": alternatives(NEAR, gains=1.0),
     "purity": alternatives(NEAR, wrong=0.5),
     "sharpness": alternatives(images(2, blur=0.9)),

@@ -3,8 +3,9 @@ import torch
 
 from contrastive_entropy.data.load import load
 from contrastive_entropy.data.toys import TOYS, sample_toy
-from contrastive_entropy.metrics.evaluation import evaluate_comparison
-from contrastive_entropy.metrics.missed import missed
+from contrastive_entropy.metrics.diagnosis import diagnose_alternatives
+from contrastive_entropy.metrics.evaluation import evaluate_comparison, missed_part
+from contrastive_entropy.metrics.missed import missed, missed_beside
 from contrastive_entropy.metrics.samples import Comparison
 
 
@@ -46,10 +47,9 @@ def test_good_samples_of_toys_miss_nothing(name):
 
 def test_other_digits_miss_nothing():
     data = load("digits")
-    points = data.train.points
     for seed in range(5):
-        order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))
-        samples, rest = points[order[:500]], points[order[500:]]
+        order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(seed))
+        samples, rest = data.train.points[order[:500]], data.train.points[order[500:]]
         assert not missed(samples, rest, data.held_out.points).significant
 
 
@@ -59,8 +59,10 @@ def test_by_hand():
     assert found.count == 200
     assert found.real == 0
     assert found.share == pytest.approx(0.48, abs=0.02)
-    assert missed(line, line).share == 0
-    assert missed(line, line).example is None
+    assert found.significant
+    alike = missed(torch.arange(0.0, 200, 2)[:, None], line)
+    assert alike.share == 0
+    assert alike.example is None
 
 
 @pytest.mark.parametrize(("law", "words"), [(with_mode, "as x = "), (with_mark, "as x = -200, y = ")])
@@ -85,3 +87,16 @@ def test_nothing_is_said_on_copying_where_training_points_are_not_known():
         assert ({"copies", "memorization"} <= set(found.model)) is trained
         assert [one.name for one in found.diagnoses] == ["memorization"] * trained
         assert ("training" in found.notes[0]) is trained
+
+
+def test_alternatives_are_compared_with_draws_in_their_place():
+    data, draws = with_mark(400, 1), with_mark(900, 2)
+    lost = missed_beside(data, with_mark(900, 3, 0.0), draws)
+    assert lost.share == pytest.approx(0.07, abs=0.02)
+    assert lost.significant
+    assert not missed_beside(data, with_mark(900, 3), draws).significant
+    (found,) = diagnose_alternatives(
+        {"mean_preferred": 0.0}, {}, {"neighbors": 1, "effective_centers": 1}, centers=1, missed=missed_part(lost, None)
+    )
+    assert "as 0 = -200" in str(found)
+    assert "raise `centers`" in str(found)

@@ -143,13 +143,17 @@ def _is_points(table: tuple[str, pd.DataFrame]) -> bool:
 
 def _judged(tables: list[tuple[str, pd.DataFrame]], seed: int) -> Judgement:
     """Rows by themselves; columns without names are those in their places."""
-    names = next((table.columns for _, table in tables if not isinstance(table.columns, pd.RangeIndex)), None)
+    names = next((table.columns for _, table in tables if not _unnamed(table)), None)
     named = [_named(table, names) for _, table in tables]
     return judge(named[0], named[1], training=named[2] if len(named) > 2 else None, seed=seed)
 
 
+def _unnamed(table: pd.DataFrame) -> bool:
+    return list(table.columns) == list(range(table.shape[1]))
+
+
 def _named(table: pd.DataFrame, names: pd.Index | None) -> pd.DataFrame:
-    whole = isinstance(table.columns, pd.RangeIndex) and names is not None and len(names) == table.shape[1]
+    whole = names is not None and len(names) == table.shape[1] and _unnamed(table)
     return table.set_axis(names, axis=1) if whole else table
 
 
@@ -226,7 +230,7 @@ def _given_parts(training: str, data: str, asked: _Asked) -> Dataset:
     double = schema.standardized or schema.shifted
     rest, other = load_points(data, seed=seed, data_root=roots[1], double=double, images=readings[1])
     refuse_unlike(rest, other, schema, names=(data, training))
-    known, held_out = (torch.from_numpy(np.array(part)) for part in (train, rest))
+    known, held_out = (part if isinstance(part, Tensor) else torch.as_tensor(np.array(part)) for part in (train, rest))
     name = data if data in names() else Path(data).name
     return Dataset.of(name, schema.encode(known), schema.encode(held_out, data), schema)
 

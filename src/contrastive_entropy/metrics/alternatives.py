@@ -29,6 +29,7 @@ class Alternatives:
         image_shape: (channels, height, width) of images, else None.
         classified: where the data have classes.
         mean_gains: (s,) nats by which the mean of what shares a code beats draws of it (E19); None for real points.
+        missed: share of held-out points that the alternatives miss, beside draws from the posterior; None: not known.
     """
 
     draws: Tensor
@@ -39,12 +40,14 @@ class Alternatives:
     image_shape: tuple[int, int, int] | None = None
     classified: Classified | None = None
     mean_gains: Tensor | None = None
+    missed: float | None = None
 
     @property
     def has(self) -> frozenset[str]:
         """What figures may need."""
         found = {"images" if self.image_shape else "table"}
         found |= {"labels"} if self.classified else set()
+        found |= {"missed"} if self.missed is not None else set()
         return frozenset(found | ({"gains"} if self.mean_gains is not None else set()))
 
     @cached_property

@@ -55,9 +55,9 @@ class Metric(Generic[Of]):
     shown: bool = True
 
 
-_TABLE, _IMAGES, _LABELS, _FEATURES, _GAINS, _CEILING, _SINGLE, _CLASSES, _TRAINED = (
+_TABLE, _IMAGES, _LABELS, _FEATURES, _GAINS, _CEILING, _SINGLE, _CLASSES, _TRAINED, _MISSED = (
     frozenset({name})
-    for name in ("table", "images", "labels", "features", "gains", "ceiling", "single", "classes", "trained")
+    for name in ("table", "images", "labels", "features", "gains", "ceiling", "single", "classes", "trained", "missed")
 )
 
 SAMPLE_METRICS: tuple[Metric[Side], ...] = (
@@ -193,6 +193,13 @@ ALTERNATIVE_METRICS: tuple[Metric[Alternatives], ...] = (
     ),
     Metric("precision", "alternatives that lie on the data", lambda side: side.precision),
     Metric("far_share", "farther off than 99% of data", lambda side: side.far_share, goal=LOW),
+    Metric(
+        "missed",
+        "data that alternatives miss, more than draws do",
+        lambda side: math.nan if side.missed is None else side.missed,
+        goal=AS_REAL,
+        needs=_MISSED,
+    ),
     Metric(
         "mean_preferred",
         "codes of training points at which a blur beats draws (E19)",

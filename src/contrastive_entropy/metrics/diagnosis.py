@@ -293,6 +293,7 @@ def diagnose_alternatives(
     centers: int,
     steps: int | None = None,
     better: Sequence[Remedy] = (),
+    missed: str | None = None,
 ) -> list[Diagnosis]:
     """Failures of an autoencoder's alternatives.
 
@@ -303,6 +304,7 @@ def diagnose_alternatives(
         centers: C.
         steps: of the fit, if known.
         better: what keeps centers apart, if the fit does without it.
+        missed: words on the part of the data that alternatives miss, if it is more than chance explains.
     """
     found = []
     expected = min(centers, bounds["neighbors"])
@@ -319,4 +321,7 @@ def diagnose_alternatives(
         seen = f"sharpness {model['sharpness']:.2g} against {reference['sharpness']:.2g}"
         remedies = (_longer(steps), *(Remedy("raise", name) for name in ("centers", "batch_size", "frequencies")))
         found.append(Diagnosis("unsharp", seen, remedies))
+    if not found and missed is not None:
+        more = (_longer(steps), *(Remedy("raise", name) for name in ("centers", "batch_size")), _SMALLER)
+        found.append(Diagnosis("missed part", missed, more))
     return found

@@ -232,7 +232,7 @@ def evaluate_comparison(
     counts, variance = comparison.counts, comparison.variance
     worst = None if comparison.images else int(comparison.model.columns.argmax())
     column = worst if worst is None or names is None else names[worst]
-    part = _missed_part(comparison.missed, names)
+    part = missed_part(comparison.missed, names)
     found = diagnose_samples(model, real, column=column, fit=fit, steps=steps, better=better, missed=part)
     space = comparison.space
     title = f"{title}, {counts.points} points a side, variance {variance:.4g}"
@@ -259,8 +259,13 @@ def evaluate_comparison(
     )
 
 
-def _missed_part(missed: Missed, names: Sequence[str] | None) -> str | None:
-    """In words, if it is more than chance explains."""
+def missed_part(missed: Missed, names: Sequence[str] | None) -> str | None:
+    """The part of the data that samples miss in words, if it is more than chance explains; else None.
+
+    Args:
+        missed: of the samples.
+        names: of a table's columns; None: they are numbered.
+    """
     if not missed.significant or missed.example is None:
         return None
     seen = f"{missed.share:.1%} of the data, and {missed.real:.1%} would be missed by chance"

@@ -50,10 +50,11 @@ def missed(samples: Tensor, *data: Tensor) -> Missed:
     With r the distance that 99% of the data have to the nearest one of as many other points of the data: a point is missed
     if its nearest sample is farther than r and than three times that neighbour; the reference is the same with both sides
     exchanged. Of samples of the same law both shares are equal but for chance, whatever the law is: lone points are far
-    from both sides. It mirrors `neighborhoods.far_share`.
+    from both sides. It mirrors `neighborhoods.far_share`. In many coordinates nearest distances differ little, and
+    only what lies far off is missed: look at recall and coverage, too.
 
     Args:
-        samples: (n, d), n >= 1.
+        samples: (n, d), n >= 1, in any order; at most half as many as the data are drawn, always the same ones.
         data: (m, d) each, 4 in all at least; 5,000 of all of them, always the same ones, are looked at.
 
     Returns:
@@ -69,6 +70,23 @@ def missed(samples: Tensor, *data: Tensor) -> Missed:
     stand_in, drawn = looked[inside], samples[_spread(len(samples), known)].double()
     sampled, own = neighbor_distance(looked, drawn), neighbor_distance(looked, stand_in)
     own[inside] = neighbor_distance(stand_in, stand_in, rank=2)
+    return _paired(looked, sampled, own)
+
+
+def missed_beside(data: Tensor, samples: Tensor, others: Tensor) -> Missed:
+    """`missed`, where other points stand for the data in the samples' place.
+
+    Args:
+        data: (m, d), none of them among the others; the first 5,000 are looked at.
+        samples: (n, d).
+        others: (n, d) real points, drawn as the samples should be.
+    """
+    looked = data[:POINTS].double()
+    return _paired(looked, *(neighbor_distance(looked, side.double()) for side in (samples, others)))
+
+
+def _paired(looked: Tensor, sampled: Tensor, own: Tensor) -> Missed:
+    """From the distances (m,) of real points to the nearest sample, and to the nearest real point in its place."""
     radius = own.quantile(QUANTILE)
     lost = (sampled > radius) & (sampled > TIMES * own)
     alone = (own > radius) & (own > TIMES * sampled)

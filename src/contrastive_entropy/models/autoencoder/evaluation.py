@@ -1,5 +1,6 @@
 """How good an autoencoder's alternatives are: every figure beside what draws from the data's own posterior reach."""
 
+import dataclasses
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,15 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.schema import Table as SchemaTable
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.metrics.alternatives import Alternatives
 from contrastive_entropy.metrics.catalog import ALTERNATIVE_METRICS
 from contrastive_entropy.metrics.catalog import figures as figures_of
 from contrastive_entropy.metrics.diagnosis import Remedy, diagnose_alternatives
-from contrastive_entropy.metrics.evaluation import MODEL, REFERENCE, Evaluation, Headline, Table
+from contrastive_entropy.metrics.evaluation import MODEL, REFERENCE, Evaluation, Headline, Table, missed_part
+from contrastive_entropy.metrics.missed import missed_beside
 from contrastive_entropy.metrics.neighborhoods import NEIGHBORS, neighbor_distance, require_enough
 from contrastive_entropy.metrics.samples import FAR_QUANTILE
 from contrastive_entropy.models.autoencoder.network import CODES, EncoderMixtureDecoder
@@ -96,10 +99,18 @@ def evaluate(
     bounds = {part: figures(network, points[:JOINT_POINTS], seed=seed) for part, points in _parts(dataset).items()}
     classifier = _classifier(dataset)
     model, real = _sides(network, dataset, classifier, seed)
+    lost = missed_beside(dataset.held_out.points, model.flat, real.flat)
+    model, real = dataclasses.replace(model, missed=lost.share), dataclasses.replace(real, missed=lost.real)
     found, posterior = (figures_of(ALTERNATIVE_METRICS, side) for side in (model, real))
     what = f"{ALTERNATIVES} alternatives for each of {len(model.inputs)} held-out inputs"
     diagnoses = diagnose_alternatives(
-        found, posterior, bounds["train"], centers=network.centers, steps=run.plan.steps, better=_better(run)
+        found,
+        posterior,
+        bounds["train"],
+        centers=network.centers,
+        steps=run.plan.steps,
+        better=_better(run),
+        missed=missed_part(lost, dataset.schema.names if isinstance(dataset.schema, SchemaTable) else None),
     )
     return Evaluation(
         Headline("tightness", bounds["held_out"]["tightness"], READING),
