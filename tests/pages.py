@@ -26,6 +26,10 @@ METRICS = (
 FOUND = Diagnosis("collapse", f"recall 0.1 {BAD}", (Remedy("train longer", "steps", 4000), Remedy("lower", "width")))
 
 
+WIDE = Listing("wide", [f"column_{at}" for at in range(30)], [["1000000"] * 30])
+"""Wider than any screen."""
+
+
 def evaluation(*diagnoses, tables=()):
     figures = {"tightness": 0.9371, "best_error": 0.0012, "mean_error": 150.2, "hidden": 7.0}
     first = Table("samples", f"samples of {BAD}", {"model": figures, "reference": {"tightness": 1.002}}, METRICS)
@@ -46,12 +50,12 @@ def whole(found=None, **changed):
             Section(
                 f"Columns {BAD}",
                 f"First {BAD}.\n\nSecond `code`.",
-                (Table("worst", BAD, {"model": {BAD: 1.0}}), Listing(BAD, (BAD,), [(BAD,)])),
+                (Table("worst", BAD, {"model": {BAD: 1.0}}), Listing(BAD, (BAD,), [(BAD,)]), WIDE),
                 {f"Pairs {BAD}. All of them.": figure()},
             ),
         ),
     } | changed
-    pictures = [Picture(png_bytes(figure()), f"Samples beside {BAD}. Points, too.")]
+    pictures = [Picture(png_bytes(figure()), f"Samples beside {BAD}. Points, too.")] * 2
     return page(evaluation(FOUND) if found is None else found, pictures, **known)
 
 
