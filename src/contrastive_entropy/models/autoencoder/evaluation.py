@@ -1,6 +1,5 @@
 """How good an autoencoder's alternatives are: every figure beside what draws from the data's own posterior reach."""
 
-import dataclasses
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -98,20 +97,11 @@ def evaluate(
     require_enough(dataset.name, len(dataset.train), len(dataset.held_out))
     bounds = {part: figures(network, points[:JOINT_POINTS], seed=seed) for part, points in _parts(dataset).items()}
     classifier = _classifier(dataset)
-    model, real = _sides(network, dataset, classifier, seed)
-    lost = missed_beside(dataset.held_out.points, model.flat, real.flat)
-    model, real = dataclasses.replace(model, missed=lost.share), dataclasses.replace(real, missed=lost.real)
+    model, real, missed = _sides(network, dataset, classifier, seed)
     found, posterior = (figures_of(ALTERNATIVE_METRICS, side) for side in (model, real))
     what = f"{ALTERNATIVES} alternatives for each of {len(model.inputs)} held-out inputs"
-    diagnoses = diagnose_alternatives(
-        found,
-        posterior,
-        bounds["train"],
-        centers=network.centers,
-        steps=run.plan.steps,
-        better=_better(run),
-        missed=missed_part(lost, dataset.schema.names if isinstance(dataset.schema, SchemaTable) else None),
-    )
+    settings = {"centers": network.centers, "steps": run.plan.steps, "better": _better(run), "missed": missed}
+    diagnoses = diagnose_alternatives(found, posterior, bounds["train"], **settings)
     return Evaluation(
         Headline("tightness", bounds["held_out"]["tightness"], READING),
         (
@@ -140,8 +130,8 @@ def _classifier(dataset: Dataset) -> Classifier | None:
 
 def _sides(
     network: EncoderMixtureDecoder, dataset: Dataset, classifier: Classifier | None, seed: int
-) -> tuple[Alternatives, Alternatives]:
-    """Alternatives of the model, and draws from the posterior in their place."""
+) -> tuple[Alternatives, Alternatives, str | None]:
+    """Alternatives of the model, draws from the posterior in their place, and words on what the model misses."""
     train, held_out = _parts(dataset).values()
     generator = torch.Generator().manual_seed(seed)
     inputs = held_out[:INPUTS]
@@ -158,7 +148,10 @@ def _sides(
     }
     if classifier is not None and dataset.held_out.labels is not None:
         known["classified"] = partial(classifier.purity_and_clarity, labels=dataset.held_out.labels[: len(inputs)])
-    return Alternatives(draws, **known, mean_gains=gains), Alternatives(posterior, **known)
+    lost = missed_beside(held_out, draws.flatten(0, 1), posterior.flatten(0, 1))
+    words = missed_part(lost, dataset.schema.names if isinstance(dataset.schema, SchemaTable) else None)
+    model = Alternatives(draws, **known, mean_gains=gains, missed=lost.share)
+    return model, Alternatives(posterior, **known, missed=lost.real), words
 
 
 def _settings(dataset: Dataset, model: Alternatives, classifier: Classifier | None, seed: int) -> dict[str, Any]:
