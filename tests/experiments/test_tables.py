@@ -1,4 +1,5 @@
 import json
+import logging
 import random
 import sys
 import types
@@ -102,16 +103,19 @@ def test_networks_of_the_package_see_all_columns(rows, name, monkeypatch):
     np.testing.assert_array_equal(drawn, rows.values(rows.frame.sample(50, replace=True, random_state=5)))
 
 
-def test_contenders_leave_the_global_generators_alone(rows, monkeypatch):
+def test_contenders_leave_generators_and_logging_alone(rows, monkeypatch):
     def drawing(rows, seed):
+        logging.root.addHandler(logging.NullHandler())
         return lambda count: pd.DataFrame({"0": [torch.rand(()).item(), np.random.rand(), random.random()]})  # noqa: NPY002
 
     monkeypatch.setitem(synthesizers.SYNTHESIZERS, "arf", (drawing, ""))
+    handlers = list(logging.root.handlers)
     torch.manual_seed(1)
     before = torch.rand(3)
     torch.manual_seed(1)
     first, second, third = (synthesizers.fitted("arf", rows, seed)(3) for seed in (0, 0, 1))
     assert torch.equal(torch.rand(3), before)
+    assert logging.root.handlers == handlers
     pd.testing.assert_frame_equal(first, second)
     assert (first != third).to_numpy().all()
 

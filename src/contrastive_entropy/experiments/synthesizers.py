@@ -1,6 +1,7 @@
 """What people use today to draw new rows of a table: each takes rows, fits, and draws, at its package's defaults."""
 
 import importlib.metadata
+import logging
 import random
 import warnings
 from collections.abc import Callable, Iterator
@@ -205,8 +206,12 @@ def fitted(name: str, rows: Plain, seed: int) -> Drawn:
 
 @contextmanager
 def _by_itself(seed: int) -> Iterator[None]:
-    """Every global generator begins at a seed and goes on afterwards as if nothing had been drawn; nothing is warned of."""
+    """Every global generator begins at a seed and goes on afterwards as if nothing had been drawn; nothing is warned of.
+
+    Nor does a package's way to log stay: some set up the root logger, which then shows every message twice.
+    """
     before, numpys = random.getstate(), np.random.get_state()  # noqa: NPY002
+    handlers = list(logging.root.handlers)
     with warnings.catch_warnings(), torch.random.fork_rng():
         warnings.simplefilter("ignore")
         random.seed(seed)
@@ -215,5 +220,6 @@ def _by_itself(seed: int) -> Iterator[None]:
         try:
             yield
         finally:
+            logging.root.handlers[:] = handlers
             random.setstate(before)
             np.random.set_state(numpys)  # noqa: NPY002
