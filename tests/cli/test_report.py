@@ -34,7 +34,6 @@ def test_a_fit_leaves_a_page_with_all_figures_pictures_and_facts(digits_run, dig
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", text)
     assert len(digits_page.all("img")) == 4  # samples, neighbours, training, spectrum
     assert NEIGHBORS_SAY in text
-    assert "--variance-end" in text  # settings are named as people type them
 
 
 def test_the_command_on_the_page_trains_the_same_run(digits_run, tmp_path):
@@ -119,11 +118,12 @@ def test_a_kind_may_add_parts_and_leave_captions_out(predicted):
     run = ce.open_run(predicted[0])
     section = Section("Columns", "All of them.", (Listing("levels", ("column", "levels"), [("colour", "red, blue")]),))
     kind = dataclasses.replace(run.kind, captions={}, sections=lambda run, dataset, evaluation: [section])
-    found = Evaluation(Headline("crps", 1.0, "low"), (Table("t", "t", {"model": {"crps": 1.0}}),), (), {"seed": 1})
+    table = Table("t", "t", {"model": {"crps": 1.0}})
+    found = Evaluation(Headline("crps", 1.0, "low"), (table,), (), {"seed": 1}, notes=("Lower `held_out`, too.",))
     png = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + b"\0\0\0\x02" * 2
     content = page_of(dataclasses.replace(run, kind=kind), run.dataset(), found, {"one_column.png": png})
     text = Reader(content).text
-    for words in ("Columns", "All of them.", "colour", "red, blue", "One column."):
+    for words in ("Columns", "All of them.", "colour", "red, blue", "One column.", "Lower --held-out, too."):
         assert words in text
     assert text.index("Figures") < text.index("All of them.") < text.index("One column.")
 
