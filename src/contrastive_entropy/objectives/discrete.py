@@ -42,7 +42,7 @@ def discrete_hoelder(laws: Sequence[Tensor], cells: Tensor, asked: Tensor, *, ga
         raise ValueError(
             f"cells and asked must have shape (n, {len(laws)}), got {tuple(cells.shape)} and {tuple(asked.shape)}"
         )
-    weights = asked / asked.sum(1, keepdim=True).clamp_min(1) * len(laws)
+    weights = asked.double() / asked.sum(1, keepdim=True).clamp_min(1) * len(laws)
     values = []
     for law, cell, weight in zip(laws, cells.T, weights.T, strict=True):
         log_q = law.double().log_softmax(1)
