@@ -205,8 +205,9 @@ def _save(run: Run, network: Any, dataset: Dataset) -> None:
     """Weights in, checkpoint out; the last update has not been through a step's checks."""
     network.eval()
     samples = run.kind.sample(network, lambda: dataset, 64, generator=torch.Generator().manual_seed(0))
-    weights = (value for value in network.state_dict().values() if value.is_floating_point())
-    if bool(samples.isinf().any()) or not all(bool(value.isfinite().all()) for value in weights):
+    weights = [value for value in network.state_dict().values() if value.is_floating_point()]
+    missing = samples.isnan() if isinstance(dataset.schema, MixedTable) else torch.zeros_like(samples, dtype=torch.bool)
+    if not bool((samples.isfinite() | missing).all()) or not all(bool(value.isfinite().all()) for value in weights):
         raise TrainingError(
             f"step {run.plan.steps}: the network's outputs are not finite after the last update; train again with "
             "`overwrite` and a lower `learning_rate`"
