@@ -111,6 +111,8 @@ def test_repeated_records_are_no_alarm(evaluated):
     found = evaluated(whole.iloc[:1000], whole.iloc[1000:1400], whole.iloc[1400:])
     assert not found.diagnoses
     assert any("repeat another one" in note for note in found.notes)
+    blurred = whole.iloc[:1000] + 0.03 * rng(1).normal(size=(1000, 3))
+    assert "gibberish" not in names(evaluated(blurred, whole.iloc[1000:1400], whole.iloc[1400:]))
 
 
 def test_columns_without_names_are_those_in_their_places(tmp_path):

@@ -91,6 +91,15 @@ def test_lost_zeros_and_negative_amounts():
     assert "amount: " in found["out of range"]
 
 
+def test_a_share_is_badly_off_beyond_a_factor_of_three():
+    real, samples = zero_inflated(), zero_inflated(seed=3)
+    for share, expected in ((0.3, False), (0.1, True)):
+        few = samples[(samples["amount"] > 0) | (rng(1).random(len(samples)) < share / (1 - share) * 0.302 / 0.698)]
+        assert (few["amount"] == 0).mean() == pytest.approx(share, abs=0.03)
+        assert ("lost value" in names(few, real)) is expected
+    assert "too frequent value" in names(real, few, alone=True)
+
+
 def test_limits_are_kept_to():
     real = bounded()
     samples = bounded(seed=3)

@@ -169,9 +169,8 @@ def test_classifiers_tell_what_can_be_told():
 
 
 def test_a_forest_tells_small_differences_of_large_numbers():
-    day = 86_400.0 * 10**9
-    first = coded(t=1.7e18 + day * rng(0).integers(0, 50, 300))
-    second = coded(t=1.7e18 + day * (rng(1).integers(0, 50, 300) + 0.4))
+    first = coded(t=1.7e18 + 1e10 * rng(0).integers(0, 50, 300))  # nanoseconds; single precision has steps of 1.4e11
+    second = coded(t=1.7e18 + 1e10 * (rng(1).integers(0, 50, 300) + 0.4))
     assert forest_detection(first, second, rng=rng()) > 0.95
 
 

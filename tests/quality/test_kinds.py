@@ -36,7 +36,7 @@ def test_kinds_are_inferred(name, values, kind):
 
 def test_levels_are_the_same_however_a_file_was_read():
     real = pd.DataFrame({"c": [1, 0, 1, 1], "b": [True, False, True, True]})
-    samples = pd.DataFrame({"c": ["1", "0", "1", "1"], "b": ["True", "False", None, "True"]})
+    samples = pd.DataFrame({"c": pd.Series(["1", 0.0, "1", 1.0], dtype=object), "b": ["True", "False", None, "True"]})
     found, _ = code({"samples": samples, "held-out rows": real}, {"c": "category"})
     assert found["samples"].values[:, 0].tolist() == found["held-out rows"].values[:, 0].tolist() == [0, 1, 0, 0]
     assert found["samples"].values[:2, 1].tolist() == [0, 1]

@@ -100,8 +100,10 @@ def evaluate(
     model, real, missed = _sides(network, dataset, classifier, seed)
     found, posterior = (figures_of(ALTERNATIVE_METRICS, side) for side in (model, real))
     what = f"{ALTERNATIVES} alternatives for each of {len(model.inputs)} held-out inputs"
-    told: dict[str, Any] = {"steps": run.plan.steps, "better": _better(run), "missed": missed}
-    diagnoses = diagnose_alternatives(found, posterior, bounds["train"], centers=network.centers, **told)
+    diagnoses = diagnose_alternatives(
+        found, posterior, bounds["train"], centers=network.centers, steps=run.plan.steps, better=_better(run),
+        missed=missed,
+    )  # fmt: skip
     return Evaluation(
         Headline("tightness", bounds["held_out"]["tightness"], READING),
         (
