@@ -34,8 +34,8 @@ def comes_back(frame, *, asked=None):
     back, want = stored(schema).frame(numbers), frame.reset_index(drop=True)
     pd.testing.assert_frame_equal(back, want)
     pd.testing.assert_frame_equal(schema.frame(schema.tidy(numbers)), want)
-    for name in want.columns[want.dtypes == object]:
-        assert all(type(a) is type(b) for a, b in zip(back[name], want[name].map(_plain), strict=True)), name
+    for name in want.select_dtypes(object):
+        assert all(type(a) is type(_plain(b)) for a, b in zip(back[name], want[name], strict=True)), name
     assert schema.described().count("\n") == frame.shape[1]
     return schema
 
@@ -62,15 +62,21 @@ def test_text_dates_of_every_form_come_back_exactly(form):
     assert (np.diff(schema.numbers(frame)[later, 0]) >= 0).all()
 
 
+SOME = ("int8", "Int64", "float64 with gaps", "text, str", "ordered", "dates us", "objects of dates", "several types")
+
+
 @pytest.mark.parametrize("asked", ["category", "number", "count", "date", "key", "ignore"])
-@pytest.mark.parametrize("name", TYPES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in SOME else pytest.mark.slow) for name in TYPES])
 def test_a_column_of_any_type_may_be_of_any_kind_or_is_refused_in_one_line(name, asked):
     frame = pd.DataFrame({"beside": BESIDE, "v": TYPES[name]})
+    refusal = None
     try:
         schema = MixedTable.of(frame, {"v": asked})[0]
     except InputError as error:
-        assert "'v'" in str(error)
-        assert "\n" not in str(error)
+        refusal = str(error)
+    if refusal is not None:
+        assert "'v'" in refusal
+        assert "\n" not in refusal
         assert asked in ("number", "count", "date")
         return
     if asked in ("key", "ignore"):
@@ -119,7 +125,7 @@ def test_values_of_a_model_are_made_tidy():
 def test_what_is_given_is_read_as_the_column_s_values():
     frame = pd.DataFrame({
         "age": [31, 42, 25, 58] * 5,
-        "city": ["Ulm", "Jena", None, "Ulm"] * 5,
+        "city": ["Ulm", "Leipzig", None, "Ulm"] * 5,
         "grade": [1, 2, 3, 1] * 5,
         "day": pd.to_datetime(["2020-01-03", "2020-01-01", "2020-01-06", "2020-01-02"] * 5),
         "text": ["03.01.2020", "01.01.2020", "06.01.2020", "02.01.2020"] * 5,
@@ -129,14 +135,14 @@ def test_what_is_given_is_read_as_the_column_s_values():
         "code": [f"C{row:03}" for row in range(20)],
     })  # fmt: skip
     schema, _ = MixedTable.of(frame, {"grade": "category"})
-    row = schema.row({"age": "42", "city": "Jena", "grade": "3", "day": "2020-01-05", "text": "04.01.2020"})[0]
+    row = schema.row({"age": "42", "city": "Leipzig", "grade": "3", "day": "2020-01-05", "text": "04.01.2020"})[0]
     assert row.tolist() == [42, 0, 2, 4, 3, NOT_GIVEN, NOT_GIVEN, NOT_GIVEN, NOT_GIVEN]
     assert schema.row({"city": None, "wait": "4 hours", "ratio": 0.3})[0, [1, 5, 6]].isnan().tolist() == [1, 0, 0]
     assert schema.row({"wait": "4 hours"})[0, 5] == schema.row({"wait": pd.Timedelta(4, "h")})[0, 5] == 3
     assert schema.row({"big": 2**60 + 5})[0, 7] == 5
     for values, message in (
         ({"town": "Ulm"}, r"`given`: no column 'town'"),
-        ({"city": "Ulmm"}, r"city has no value 'Ulmm'; did you mean 'Ulm'"),
+        ({"city": "Leipzg"}, r"city has no value 'Leipzg'; did you mean 'Leipzig'\? \(known: Leipzig, Ulm\)"),
         ({"age": "old"}, "age must be a number, got 'old'"),
         ({"age": 2.5}, "age must be a whole number, got 2.5"),
         ({"age": float("inf")}, "age must be a whole number, got inf"),
@@ -164,7 +170,11 @@ def test_what_is_given_is_read_as_the_column_s_values():
         (pd.DataFrame({"a": ["x", b"x"] * 10}), None, "column 'a' holds a bytes in row 1, counted from 0"),
         (pd.DataFrame({"a": [1j, 2j] * 10}), None, "column 'a' holds complex numbers"),
         (pd.DataFrame({"a": [1.0, np.inf] * 10}), None, "column 'a' holds an infinite value in row 1, counted from 0"),
-        (pd.DataFrame({"a": [None, "x", object()] * 9}, dtype=object), None, "holds a object beside other types in row 2"),
+        (
+            pd.DataFrame({"a": [None, "x", object()] * 9}, dtype=object),
+            None,
+            "holds a object beside other types in row 2",
+        ),
         (pd.DataFrame({"a": pd.period_range("2020", periods=20, freq="M")}), None, r"is of type period\[M\]"),
         (pd.DataFrame({"a": [1, 2] * 10}), {"b": "key"}, r"`column`: no column 'b' \(known: a\)"),
         (pd.DataFrame({"a": [1, 2] * 10}), {"a": "catgory"}, "unknown kind 'catgory' of a; did you mean 'category'"),
@@ -181,7 +191,9 @@ def test_what_cannot_be_used_is_refused(frame, asked, message):
 
 
 def test_rows_that_do_not_fit_are_refused():
-    frame = pd.DataFrame({"a": [1, 2] * 10, "b": ["x", "y"] * 10, "d": pd.to_datetime(["2020-01-01", "2020-01-05"] * 10)})
+    frame = pd.DataFrame(
+        {"a": [1, 2] * 10, "b": ["x", "y"] * 10, "d": pd.to_datetime(["2020-01-01", "2020-01-05"] * 10)}
+    )
     schema, _ = MixedTable.of(frame)
     with pytest.raises(InputError, match="the table lacks the columns b, d; it has a"):
         schema.numbers(frame[["a"]])

@@ -78,9 +78,11 @@ def column_of(values: pd.Series, asked: str | None = None) -> tuple[MixedColumn,
         kind = CONSTANT
     if kind == CONSTANT and len(present) and (base.missing or present.nunique() > 1):
         raise InputError(f"column {name!r} is not constant; to leave it out, say ignore")
+    if kind == DATE and isinstance(values.dtype, pd.CategoricalDtype):
+        raise InputError(f"column {name!r} holds categories of pandas, which were to be dates: convert it")
     if kind == DATE and not text:
         text, notes = _format(present) if _is_text(present) else ("", ())
-        if _is_text(present) and not text:
+        if not text and any(isinstance(value, str) for value in present):
             raise InputError(
                 f"column {name!r}: text such as {str(present.iloc[0])[:40]!r} is in no form of dates known here"
             )
@@ -131,7 +133,7 @@ def _key_note(name: str) -> str:
 
 def _counts_rows(present: pd.Series) -> bool:
     """Whether whole numbers go up or down by one from row to row."""
-    steps = np.diff(present.to_numpy(dtype=np.float64))
+    steps = np.diff(whole_since(present, int(present.iloc[0])))
     return bool(len(steps)) and abs(steps[0]) == 1 and bool((steps == steps[0]).all())
 
 
@@ -197,7 +199,7 @@ def _plain(level: Any) -> str | int | float | bool:
 
 def _date(base: MixedColumn, present: pd.Series, text: str) -> MixedColumn:
     form = text.replace("%-", "%")
-    if pd.api.types.is_numeric_dtype(present.dtype):
+    if pd.api.types.is_numeric_dtype(present.dtype) or base.holds in ("int", "float", "decimal", "bool"):
         raise InputError(
             f"column {base.name!r} holds numbers, which were to be dates: convert it with pandas.to_datetime"
         )
@@ -213,6 +215,11 @@ def _date(base: MixedColumn, present: pd.Series, text: str) -> MixedColumn:
 
 def _number(base: MixedColumn, values: pd.Series) -> tuple[MixedColumn, tuple[str, ...]]:
     present = values.dropna()
+    numeric = pd.api.types.is_numeric_dtype(values.dtype) or base.holds in ("int", "float", "decimal")
+    if not numeric:
+        raise InputError(
+            f"column {base.name!r} must hold numbers, and is of type {values.dtype}: convert it with pandas.to_numeric"
+        )
     try:
         numbers = pd.to_numeric(present).to_numpy(dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -32,6 +32,7 @@ FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "datetime": datetime.datetime.fromisoformat,
     "time": datetime.time.fromisoformat,
     "decimal": decimal.Decimal,
+    "length": pd.Timedelta,
 }
 
 GAPS = {"None": None, "nan": np.nan, "NA": pd.NA, "NaT": pd.NaT}
@@ -78,7 +79,7 @@ def refuse_type(values: pd.Series) -> None:
 
 
 def familiar(values: pd.Series) -> pd.Series:
-    """Dates and times of pyarrow as pandas holds them; other columns as they are."""
+    """Dates, times and decimals of pyarrow as pandas holds them; other columns as they are."""
     name = str(values.dtype)
     if not name.endswith("[pyarrow]"):
         return values
@@ -87,7 +88,7 @@ def familiar(values: pd.Series) -> pd.Series:
         return values.astype(f"datetime64[{unit_of(name)}{f', {zone}' if zone else ''}]")
     if name.startswith("duration"):
         return values.astype(f"timedelta64[{unit_of(name)}]")
-    return values.astype(object) if name.startswith(("date32", "date64", "time32", "time64")) else values
+    return values.astype(object) if name.startswith(("date32", "date64", "time32", "time64", "decimal")) else values
 
 
 def unit_of(dtype: str) -> str:

@@ -44,6 +44,9 @@ TICKS = {"D": 86_400_000_000_000, "h": 3_600_000_000_000, "min": 60_000_000_000,
 PANDAS_TICKS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 """Nanoseconds of the units in which pandas holds dates."""
 
+LENGTHS = ("timedelta", "duration")
+"""How the names of types of lengths of time begin."""
+
 Level = str | int | float | bool
 
 
@@ -183,7 +186,7 @@ class MixedColumn:
 
     def _parsed(self, value: Any) -> Any:
         """One date in the form in which the column holds its dates."""
-        lengths = self.dtype.startswith(("timedelta", "duration"))
+        lengths = self.dtype.startswith(LENGTHS)
         try:
             if self.text:
                 pd.to_datetime(value, format=self.text.replace("%-", "%"))
@@ -203,7 +206,7 @@ class MixedColumn:
         try:
             if self.offset:
                 return whole_since(values, self.offset)
-            return pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
+            return pd.to_numeric(familiar(values)).to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError) as error:
             raise InputError(f"column {self.name!r} must hold numbers ({str(error)[:120]})") from error
 
@@ -234,7 +237,8 @@ class MixedColumn:
             categories = categories_of(self.levels, self.holds)
             return pd.Series(pd.Categorical.from_codes(codes, categories, ordered=self.ordered), name=self.name)
         levels = np.empty(max(len(self.levels), 1), dtype=object)
-        levels[: len(self.levels)] = objects_of(self.levels, self.holds)
+        lengths = self.dtype.startswith(LENGTHS)
+        levels[: len(self.levels)] = objects_of(self.levels, "length" if lengths else self.holds)
         return self._typed(pd.Series(levels[index], name=self.name, dtype=object), absent)
 
     def _typed(self, values: pd.Series, absent: np.ndarray) -> pd.Series:
@@ -252,7 +256,7 @@ class MixedColumn:
         return values.astype(dtype)
 
     def _dates(self, ticks: np.ndarray, absent: np.ndarray) -> pd.Series:
-        lengths = self.dtype.startswith(("timedelta", "duration"))
+        lengths = self.dtype.startswith(LENGTHS)
         known = lengths or self.dtype.startswith(("datetime", "timestamp"))
         unit = unit_of(self.dtype) if known else "us" if self.tick % 1000 == 0 else "ns"
         step = PANDAS_TICKS[unit]
@@ -278,7 +282,7 @@ class MixedColumn:
         if self.holds == "decimal":
             written = [decimal.Decimal(f"{value:.{self.decimals or 0}f}") for value in numbers]
             return self._typed(pd.Series(written, name=self.name, dtype=object), absent)
-        if whole and self.offset:
+        if whole and (self.offset or np.abs(numbers).max(initial=0) >= 2**53):
             exact = [int(value) + self.offset for value in np.round(numbers)]
             if isinstance(dtype, np.dtype) and dtype.kind in "iu":
                 exact = [min(max(value, int(np.iinfo(dtype).min)), int(np.iinfo(dtype).max)) for value in exact]
@@ -295,16 +299,18 @@ class MixedColumn:
         dtype = dtype_of(self.dtype)
         if self.named == "number":
             numbers = pd.Series([self.offset + 1 + row for row in range(count)], name=self.name)
-            fits = not (isinstance(dtype, np.dtype) and dtype.kind in "iu") or (
-                self.offset + count <= np.iinfo(dtype).max
-            )
-            return numbers.astype(dtype) if fits else numbers
+            if isinstance(dtype, np.dtype) and dtype.kind in "iu":
+                return numbers.astype(dtype) if self.offset + count <= np.iinfo(dtype).max else numbers
+            if isinstance(dtype, np.dtype) and dtype.kind == "f" and self.offset + count >= 2 ** np.finfo(dtype).nmant:
+                return numbers
+            return numbers.astype(dtype)
         if self.named == "uuid":
             generator = np.random.default_rng(seed)
             keys = [str(uuid.UUID(bytes=generator.bytes(16), version=4)) for _ in range(count)]
         else:
             start, width = (int(self.high) + 1, int(self.low)) if self.high else (1, 0)
-            keys = [f"{self.text or self.name + '-'}{start + row:0{width}d}" for row in range(count)]
+            prefix = self.text if self.high else f"{self.name}-"
+            keys = [f"{prefix}{start + row:0{width}d}" for row in range(count)]
         values = pd.Series(keys, name=self.name, dtype=object)
         text = pd.api.types.is_string_dtype(dtype) or isinstance(dtype, pd.CategoricalDtype)
         return values.astype(dtype) if text else values
@@ -340,10 +346,11 @@ def moments(values: pd.Series, text: str) -> pd.DatetimeIndex:
     try:
         if values.dtype == object and any(type(value) is datetime.time for value in values):
             values = values.map(lambda time: f"1970-01-01T{time.isoformat()}", na_action="ignore")
+        if not text and any(isinstance(value, str) for value in values.head(1000)):
             text = "ISO8601"
         index = pd.DatetimeIndex(pd.to_datetime(values, format=text or None))
     except (TypeError, ValueError) as error:
-        raise InputError(f"column {values.name!r} must hold dates ({str(error)[:120]})") from error
+        raise InputError(f"column {values.name!r} must hold dates ({' '.join(str(error).split())[:90]})") from error
     return index if index.tz is None else index.tz_convert("UTC").tz_localize(None)
 
 
