@@ -50,10 +50,10 @@ def imputations(network: ColumnNetwork, table: pd.DataFrame, count: int, *, seed
         seed: of the draws.
 
     Raises:
-        InputError: as `gaps_of`, or count < 1.
+        InputError: as `gaps_of`, or count < 1, which the command line calls `draws`.
     """
     if count < 1:
-        raise InputError(f"`imputations` must be at least 1, got {count}")
+        raise InputError(f"`draws` must be at least 1, got {count}")
     given, gaps = gaps_of(network, table)
     generator = torch.Generator().manual_seed(seed)
     return [_completed(network, table, _drawn(network, given, generator), gaps) for _ in range(count)]
