@@ -163,6 +163,8 @@ class TableGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             NotFittedError: before `fit`.
         """
         check_is_fitted(self, "network_")
+        if n_imputations is not None and n_imputations < 1:
+            raise InputError(f"n_imputations must be at least 1, got {n_imputations}")
         table, seed = self._table(X, reset=False), self._seed(random_state)
         if n_imputations is None:
             return self._out(best_guess(self.network_, table, seed=seed))
@@ -192,6 +194,7 @@ class TableGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         if not reset:
             check_is_fitted(self, "network_")
         form = "polars" if type(X).__module__.split(".")[0] == "polars" else "pandas"
+        types = X.schema if form == "polars" else None
         if form == "polars":
             X = X.to_pandas()
         if not isinstance(X, pd.DataFrame):
@@ -199,7 +202,8 @@ class TableGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan", estimator=self, input_name="X")
         _check_feature_names(self, X, reset=reset)
         if reset:
-            self.n_features_in_, self._form = X.shape[1], form
+            self.n_features_in_, self._form, self._types = X.shape[1], form, types
+            self._names = {str(name): name for name in X.columns} if form == "pandas" else {}
         elif X.shape[1] != self.n_features_in_:
             raise ValueError(
                 f"X has {X.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} features as "
@@ -220,8 +224,14 @@ class TableGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         if self._form == "polars":
             import polars
 
-            return polars.from_pandas(table)
-        return table
+            found = polars.from_pandas(table)
+            same = [name for name in found.columns if self._castable(name)]
+            return found.with_columns(found[name].cast(self._types[name], strict=False) for name in same)
+        return table.rename(columns=self._names)
+
+    def _castable(self, name: str) -> bool:
+        """Whether a column of polars has its type back: new keys may not fit it."""
+        return bool(self.schema_.kinds[name] not in ("key", "ignore"))
 
     @staticmethod
     def _no_data() -> Dataset:
