@@ -62,6 +62,8 @@ def imputations(network: ColumnNetwork, table: pd.DataFrame, count: int, *, seed
 def best_guess(network: ColumnNetwork, table: pd.DataFrame, *, seed: int, draws: int = BEST_OF) -> pd.DataFrame:
     """The table with the single best value in each missing cell: the mean of numbers and dates, the most frequent level.
 
+    Numbers and dates of few different values have the median, which is one of them.
+
     Args:
         network: of the table.
         table: n rows; columns that are not learnt stay as they are.
@@ -87,11 +89,19 @@ def _drawn(network: ColumnNetwork, given: Tensor, generator: torch.Generator) ->
 
 
 def _middle(network: ColumnNetwork, drawn: Tensor) -> Tensor:
-    """(n, d) of draws (k, n, d): means of numbers, modes of levels."""
+    """(n, d) of draws (k, n, d): means of numbers, modes of levels; medians of numbers that are few in the data.
+
+    The mean of codes, such as 7743 and 89073, is none of them.
+    """
     found = drawn.mean(0)
-    for index, column in enumerate(network.schema.mixed):
+    knots, starts = network.cells.knots, network.cells.starts
+    for place, index in enumerate(network.learnt):
+        column = network.schema.mixed[index]
+        own = knots[starts[place] : starts[place] + network.cells.counts[place] - column.missing]
         if not column.numeric:
             found[:, index] = drawn[:, :, index].mode(0).values
+        elif bool((own[:, 0] == own[:, -1]).all()):
+            found[:, index] = drawn[:, :, index].median(0).values
     return found
 
 

@@ -116,8 +116,8 @@ def log_likelihood(network: ColumnNetwork, points: Tensor) -> Tensor:
         if column.learnt and not column.missing and bool(points[:, index].isnan().any()):
             row = int(points[:, index].isnan().nonzero()[0, 0])
             raise InputError(
-                f"column {column.name!r} has no value in row {row}, counted from 0, where none was missing in the data that "
-                "were learnt: fill it first"
+                f"column {column.name!r} has no value in row {row}, counted from 0, where none was missing in the data "
+                "that were learnt: fill it first"
             )
     found = []
     for part in points.split(4096):
