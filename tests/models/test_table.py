@@ -1,164 +1,278 @@
-"""The model of a table: laws of any columns given any others, rows, and gaps filled."""
+import uuid
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-import contrastive_entropy as ce
-from contrastive_entropy import InputError
 from contrastive_entropy.data.columns import NOT_GIVEN
+from contrastive_entropy.estimators import TableGenerator
+from contrastive_entropy.models.table.cells import CellTable, cells_of
 from contrastive_entropy.models.table.imputing import best_guess, imputations
+from contrastive_entropy.models.table.network import ColumnNetwork
+from contrastive_entropy.models.table.sampling import draw
 from contrastive_entropy.models.table.step import log_likelihood
 
-RNG = np.random.default_rng(0)
+TINY = {"steps": 40, "width": 16, "depth": 1, "batch_size": 64, "random_state": 0, "accelerator": "cpu"}
 
 
-def people(count, seed=0):
-    """Age, an income that follows from it, a city, membership that goes with the city, gaps of one city."""
+def fit(frame, **changed):
+    return TableGenerator(**TINY | changed).fit(frame)
+
+
+def every_kind(count=400, seed=0):
+    """A table with a column of every kind, and missing values."""
     rng = np.random.default_rng(seed)
-    city = rng.choice(["Bonn", "Jena", "Ulm"], count, p=[0.2, 0.3, 0.5])
-    age = rng.integers(18, 80, count).astype(float)
-    return pd.DataFrame(
-        {
-            "id": np.arange(count),
-            "age": np.where((city == "Jena") & (rng.random(count) < 0.5), np.nan, age),
-            "income": np.round(1000 * age + 500 * rng.normal(size=count), 2),
-            "balance": np.where(rng.random(count) < 0.4, 0.0, np.round(rng.lognormal(3, 1, count), 2)),
-            "city": city,
-            "member": np.where(rng.random(count) < np.where(city == "Ulm", 0.9, 0.1), "yes", "no"),
-            "joined": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, count), "D"),
-            "country": "DE",
-        }
-    )
+    frame = pd.DataFrame({
+        "id": np.arange(count) + 100,
+        "code": [f"C{row:05}" for row in range(count)],
+        "uuid": [str(uuid.UUID(bytes=rng.bytes(16), version=4)) for _ in range(count)],
+        "unit": ["kg"] * count,
+        "age": rng.integers(18, 90, count).astype(np.int16),
+        "paid": np.round(rng.lognormal(3, 1, count), 2),
+        "normal": rng.normal(size=count),
+        "city": rng.choice(["Ulm", "Jena", "Kiel"], count, p=[0.6, 0.3, 0.1]),
+        "grade": pd.Categorical(rng.choice(["low", "high"], count), categories=["low", "mid", "high"], ordered=True),
+        "member": pd.array(rng.random(count) < 0.5, dtype="boolean"),
+        "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, count), unit="D"),
+        "text": (pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, count), unit="D")).strftime("%d.%m.%Y"),
+        "score": pd.array(rng.integers(0, 5, count), dtype="Int8"),
+    })  # fmt: skip
+    for name in ("paid", "city", "grade", "member", "day", "text", "score"):
+        frame[name] = frame[name].where(rng.random(count) > 0.1)
+    return frame
 
 
 @pytest.fixture(scope="module")
-def model():
-    return ce.TableGenerator(random_state=0, steps=400).fit(people(1500))
+def fitted():
+    return fit(every_kind())
 
 
-@pytest.fixture(scope="module")
-def rows(model):
-    return model.sample(6000)
+def random_network(frame, seed=0):
+    """A network whose last layers say something, which fresh ones do not."""
+    from contrastive_entropy.data.mixed import MixedTable
+
+    schema, _ = MixedTable.of(frame)
+    points = schema.numbers(frame)
+    cells = cells_of(schema, points)
+    table = CellTable([c.count for c in cells], [c.ordered for c in cells], [c.missing for c in cells])
+    torch.manual_seed(seed)
+    network = ColumnNetwork(table, schema, width=16, depth=2)
+    table.place(cells, points[:, network.learnt])
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return network.eval(), points
 
 
-def test_rows_hold_nothing_that_the_data_do_not(rows):
-    data = people(1500)
-    assert rows.dtypes.equals(data.dtypes)
-    assert rows["id"].is_unique
-    assert rows["id"].min() > data["id"].max()
-    assert set(rows["city"]) == set(data["city"])
-    assert set(rows["country"]) == {"DE"}
-    for name in ("age", "income", "balance", "joined"):
-        assert data[name].min() <= rows[name].min()
-        assert rows[name].max() <= data[name].max()
-    assert (rows["income"].round(2) == rows["income"]).all()
-    assert (rows["age"].dropna() % 1 == 0).all()
-
-
-def test_shares_gaps_and_dependences_are_those_of_the_data(rows):
-    data = people(1500)
-    assert rows["city"].value_counts(normalize=True).to_dict() == pytest.approx(
-        data["city"].value_counts(normalize=True).to_dict(), abs=0.03
-    )
-    assert (rows["balance"] == 0).mean() == pytest.approx((data["balance"] == 0).mean(), abs=0.03)
-    for city in ("Ulm", "Jena"):
-        ours, theirs = (table[table["city"] == city] for table in (rows, data))
-        assert ours["age"].isna().mean() == pytest.approx(theirs["age"].isna().mean(), abs=0.06)
-        assert (ours["member"] == "yes").mean() == pytest.approx((theirs["member"] == "yes").mean(), abs=0.06)
-    both = rows[["age", "income"]].dropna()
-    assert np.corrcoef(both.T)[0, 1] > 0.97
-
-
-def test_one_column_s_law_is_that_of_all(model):
-    network, points = model.network_, model.schema_.numbers(people(40, seed=5))
+def some(network, points, share=0.5):
     cells, scores = network.cells.find(points[:, network.learnt])
-    known = torch.rand(cells.shape, generator=torch.Generator().manual_seed(0)) < 0.5
-    known[0] = False
+    known = torch.rand(cells.shape, generator=torch.Generator().manual_seed(0)) < share
+    known[:3] = False
+    return cells, scores, known
+
+
+def test_the_law_of_one_column_is_that_of_all():
+    network, points = random_network(every_kind(60))
+    cells, scores, known = some(network, points)
     laws = network.laws(network(cells, scores, known))
+    assert len(laws) == network.columns
     for index, law in enumerate(laws):
-        assert torch.allclose(network.law(index, cells, scores, known), law, atol=1e-4)
+        assert law.shape == (60, network.cells.counts[index])
+        torch.testing.assert_close(network.law(index, cells, scores, known), law)
 
 
-def test_unknown_columns_play_no_part_and_with_none_known_the_law_is_the_shares(model):
-    network, points = model.network_, model.schema_.numbers(people(2, seed=5))
-    cells, scores = network.cells.find(points[:, network.learnt])
-    known = torch.zeros_like(cells, dtype=torch.bool)
-    known[:, 0] = True
-    others = torch.where(known, cells, 0)
-    assert torch.equal(network(cells, scores, known), network(others, torch.where(known, scores, 9.0), known))
-    nothing = network(cells, scores, torch.zeros_like(known))
-    assert torch.equal(nothing[0], network.cells.log_shares)
+def test_what_stands_at_unknown_columns_plays_no_part():
+    network, points = random_network(every_kind(60))
+    cells, scores, known = some(network, points)
+    generator = torch.Generator().manual_seed(1)
+    other = torch.stack([torch.randint(count, (60,), generator=generator) for count in network.cells.counts], 1)
+    changed = (
+        torch.where(known, cells, other),
+        torch.where(known, scores, torch.randn(scores.shape, generator=generator)),
+    )
+    torch.testing.assert_close(network(*changed, known), network(cells, scores, known), rtol=0, atol=0)
+    assert not torch.allclose(network(other, scores, known), network(cells, scores, known))
 
 
-def test_probabilities_of_all_rows_of_a_small_table_sum_to_1():
-    table = pd.DataFrame({"a": ["x", "y", "y", "x"] * 25, "b": ["u", "u", "v", "w"] * 25})
-    fitted = ce.TableGenerator(random_state=0, steps=200).fit(table)
-    every = pd.DataFrame([(a, b) for a in "xy" for b in "uvw"], columns=["a", "b"])
-    shares = log_likelihood(fitted.network_, fitted.schema_.numbers(every)).exp()
-    assert shares.sum().item() == pytest.approx(1, abs=1e-5)
-    seen = {("x", "u"): 0.25, ("y", "u"): 0.25, ("y", "v"): 0.25, ("x", "w"): 0.25}
-    expected = [seen.get(pair, 0.0) for pair in every.itertuples(index=False, name=None)]
-    assert shares.tolist() == pytest.approx(expected, abs=0.04)
-    assert fitted.score(every) == pytest.approx(shares.log().mean().item())
+def test_where_nothing_is_known_the_law_is_that_of_the_shares_exactly():
+    network, points = random_network(every_kind(60))
+    cells, scores, _ = some(network, points)
+    nothing = torch.zeros(cells.shape, dtype=torch.bool)
+    assert torch.equal(network(cells, scores, nothing), network.cells.log_shares.expand(60, -1))
+    for index, (start, count) in enumerate(zip(network.cells.starts, network.cells.counts, strict=True)):
+        shares = network.cells.log_shares[start : start + count]
+        assert torch.equal(network.law(index, cells, scores, nothing), shares.expand(60, -1))
+        torch.testing.assert_close(shares.exp().sum(), torch.tensor(1.0))
 
 
-def test_given_values_stay_and_the_others_follow(model):
-    rows = model.sample(500, given={"city": "Jena", "age": None})
-    assert set(rows["city"]) == {"Jena"}
-    assert rows["age"].isna().all()
-    assert (rows["member"] == "yes").mean() < 0.25
-    old = model.sample(300, given={"age": 70})
-    assert old["income"].between(62_000, 78_000).mean() > 0.9
-    with pytest.raises(InputError, match=r"`given`: city has no value 'Jenna'; did you mean 'Jena'"):
-        model.sample(1, given={"city": "Jenna"})
-    with pytest.raises(InputError, match="`given`: no column 'town'"):
-        model.sample(1, given={"town": "Jena"})
-    with pytest.raises(InputError, match="`given`: id is a column of kind key"):
-        model.sample(1, given={"id": 3})
+def joint(count=2000, seed=0):
+    """Two categories and a number that depend on each other."""
+    rng = np.random.default_rng(seed)
+    city = rng.choice(["Ulm", "Jena", "Kiel"], count, p=[0.5, 0.3, 0.2])
+    like = {"Ulm": [0.8, 0.2], "Jena": [0.1, 0.9], "Kiel": [0.5, 0.5]}
+    fruit = np.array([rng.choice(["fig", "pear"], p=like[one]) for one in city])
+    weight = np.where(fruit == "fig", 2.0, -2.0) + rng.normal(size=count)
+    return pd.DataFrame({"city": city, "fruit": fruit, "weight": weight})
 
 
-def test_only_gaps_are_filled_and_with_what_follows(model):
-    whole = people(400, seed=7)
-    whole["age"] = whole["age"].fillna(40)
-    gaps = whole.copy()
-    empty = RNG.random(400) < 0.5
-    gaps.loc[empty, "age"] = np.nan
-    gaps.loc[~empty, "member"] = None
-    filled = model.impute(gaps)
-    assert filled.dtypes.equals(gaps.dtypes)
-    assert not filled.isna().any().any()
-    pd.testing.assert_frame_equal(filled[gaps.notna()], gaps[gaps.notna()])
-    follows = whole["age"] != 40
-    assert (filled["age"] - whole["income"] / 1000)[empty & follows].abs().mean() < 3
-    assert (filled["member"] == whole["member"])[~empty].mean() > 0.8
-    first, second = model.impute(gaps, 2, random_state=0)
-    assert not first.equals(second)
-    pd.testing.assert_frame_equal(first[gaps.notna()], gaps[gaps.notna()])
-    with pytest.raises(InputError, match="no value is missing, so there is nothing to impute"):
-        model.impute(whole)
+@pytest.fixture(scope="module")
+def of_joint():
+    return fit(joint(), steps=300, width=32, batch_size=256)
 
 
-def test_draws_of_a_gap_cover_the_truth_as_often_as_they_say(model):
-    whole = people(300, seed=8).dropna()
-    gaps = whole.assign(income=np.nan)
-    draws = np.stack([one["income"] for one in imputations(model.network_, gaps, 99, seed=0)])
-    low, high = np.sort(draws, 0)[[4, 94]]
-    covered = ((whole["income"] >= low) & (whole["income"] <= high)).mean()
-    assert covered == pytest.approx(0.9, abs=0.08)
-    middle = best_guess(model.network_, gaps)["income"]
-    assert np.corrcoef(middle, draws.mean(0))[0, 1] > 0.99
+def test_draws_follow_a_known_law_and_what_is_given(of_joint):
+    samples = of_joint.sample(8000)
+    wanted = {("Ulm", "fig"): 0.4, ("Ulm", "pear"): 0.1, ("Jena", "fig"): 0.03, ("Jena", "pear"): 0.27,
+              ("Kiel", "fig"): 0.1, ("Kiel", "pear"): 0.1}  # fmt: skip
+    found = samples.value_counts(["city", "fruit"], normalize=True)
+    assert all(abs(found.get(pair, 0) - share) < 0.03 for pair, share in wanted.items()), found
+    means = samples.groupby("fruit")["weight"].mean()
+    assert means["fig"] == pytest.approx(2, abs=0.25)
+    assert means["pear"] == pytest.approx(-2, abs=0.25)
+    assert samples.groupby("fruit")["weight"].std().max() < 1.3
+    given = of_joint.sample(6000, given={"fruit": "pear"})
+    assert (given["fruit"] == "pear").all()
+    shares = given["city"].value_counts(normalize=True)
+    for city, share in {"Ulm": 0.1 / 0.47, "Jena": 0.27 / 0.47, "Kiel": 0.1 / 0.47}.items():
+        assert shares[city] == pytest.approx(share, abs=0.05)
+    by_weight = of_joint.sample(4000, given={"weight": 3.0})
+    assert (by_weight["weight"] == 3.0).all()
+    assert (by_weight["fruit"] == "fig").mean() > 0.95
 
 
-def test_weights_say_how_often_a_row_counts():
-    table = pd.DataFrame({"a": ["x", "y"] * 50, "b": [1, 2] * 50})
-    weights = np.where(table["a"] == "x", 3.0, 1.0)
-    rows = ce.TableGenerator(random_state=0, steps=60).fit(table, sample_weight=weights).sample(2000)
-    assert (rows["a"] == "x").mean() == pytest.approx(0.75, abs=0.04)
+def test_what_is_given_is_kept_exactly_and_may_be_missing(fitted):
+    schema = fitted.schema_
+    rows = schema.numbers(every_kind()).clone()
+    hidden = torch.rand(rows.shape, generator=torch.Generator().manual_seed(0)) < 0.5
+    given = torch.where(hidden, NOT_GIVEN, rows)
+    found = draw(fitted.network_, given, generator=torch.Generator().manual_seed(0))
+    learnt = torch.tensor([column.learnt for column in schema.mixed])
+    kept = ~hidden & learnt
+    assert torch.equal(found[kept].nan_to_num(-1.5), rows[kept].nan_to_num(-1.5))
+    assert (found != NOT_GIVEN).all()
+    samples = fitted.sample(100, given={"city": None, "day": pd.NaT, "paid": 1e9})
+    assert samples["city"].isna().all()
+    assert samples["day"].isna().all()
+    assert (samples["paid"] == 1e9).all()
 
 
-def test_a_given_row_marks_what_is_to_be_drawn(model):
-    row = model.schema_.row({"age": 30})
-    assert row[0, 1] == 30
-    assert (row[0, [0, 2, 3, 4]] == NOT_GIVEN).all()
+def test_no_value_is_invalid_in_many_rows_of_a_table_of_every_kind(fitted):
+    frame, count = every_kind(), 20_000
+    samples = fitted.sample(count)
+    pd.testing.assert_series_equal(samples.dtypes, frame.dtypes)
+    for name in ("id", "code", "uuid"):
+        assert samples[name].is_unique
+        assert not set(samples[name]) & set(frame[name])
+    assert (samples["unit"] == "kg").all()
+    for name in ("age", "paid", "normal", "day", "score"):
+        assert samples[name].min() >= frame[name].min()
+        assert samples[name].max() <= frame[name].max()
+    assert (samples["paid"].dropna().round(2) == samples["paid"].dropna()).all()
+    for name in ("city", "grade", "member", "score"):
+        assert set(samples[name].dropna()) <= set(frame[name].dropna())
+        shares = frame[name].value_counts(normalize=True)
+        assert (samples[name].value_counts(normalize=True)[shares.index] - shares).abs().max() < 0.06
+    dates = pd.to_datetime(samples["text"].dropna(), format="%d.%m.%Y")
+    assert dates.min() >= pd.Timestamp("2024-01-01")
+    gaps = frame.isna().mean()
+    assert (samples.isna().mean() - gaps).abs().max() < 0.05
+    assert (samples.isna().mean()[gaps == 0] == 0).all()
+    fitted.schema_.numbers(samples)
+
+
+def test_the_likelihoods_of_all_rows_of_a_finite_table_sum_to_one():
+    frame = joint(200)[["city", "fruit"]].assign(city=lambda f: f["city"].where(np.arange(200) % 9 > 0))
+    network, _ = random_network(frame)
+    nan = float("nan")
+    rows = torch.tensor([[city, fruit] for city in (0, 1, 2, nan) for fruit in (0, 1)], dtype=torch.float64)
+    found = log_likelihood(network, rows)
+    assert float(found.exp().sum()) == pytest.approx(1, abs=1e-6)
+    drawn = draw(network, torch.full((40_000, 2), NOT_GIVEN, dtype=torch.float64),
+                 generator=torch.Generator().manual_seed(0))  # fmt: skip
+    for row, value in zip(rows, found, strict=True):
+        same = (drawn.nan_to_num(9) == row.nan_to_num(9)).all(1)
+        assert float(same.double().mean()) == pytest.approx(float(value.exp()), abs=0.01)
+
+
+def gapped(frame, share=0.3, seed=1):
+    rng = np.random.default_rng(seed)
+    return frame.where(rng.random(frame.shape) > share)
+
+
+def test_only_gaps_change_and_several_imputations_differ(fitted):
+    frame = every_kind(100, seed=3)
+    best = best_guess(fitted.network_, frame)
+    tables = imputations(fitted.network_, frame, 3, seed=0)
+    for table in (best, *tables):
+        pd.testing.assert_series_equal(table.dtypes, frame.dtypes)
+        assert not table.isna().any().any()
+        pd.testing.assert_frame_equal(table.where(frame.notna()), frame)
+    assert not tables[0].equals(tables[1])
+    pd.testing.assert_frame_equal(imputations(fitted.network_, frame, 3, seed=0)[2], tables[2])
+    assert not imputations(fitted.network_, frame, 1, seed=1)[0].equals(tables[0])
+
+
+def test_columns_in_another_order_and_more_of_them_are_taken(fitted):
+    frame = every_kind(50, seed=4)
+    other = frame[frame.columns[::-1]].assign(more=None).set_axis(range(7, 57))
+    best = best_guess(fitted.network_, other)
+    assert best.columns.tolist() == other.columns.tolist()
+    assert best["more"].isna().all()
+    want = best_guess(fitted.network_, frame)
+    pd.testing.assert_frame_equal(best[frame.columns].reset_index(drop=True), want)
+
+
+def test_what_follows_from_other_columns_is_imputed_right():
+    rng = np.random.default_rng(0)
+    city = rng.choice(["Ulm", "Jena", "Kiel"], 1200)
+    frame = pd.DataFrame({
+        "city": city,
+        "zip": np.select([city == "Ulm", city == "Jena"], [89_073, 7743], 24_103),
+        "x": rng.normal(size=1200),
+    })  # fmt: skip
+    frame["twice"] = 2 * frame["x"] + 1
+    model = fit(frame, steps=400, width=32, batch_size=256)
+    test = frame.tail(300).reset_index(drop=True)
+    holes = test.assign(
+        zip=test["zip"].where(test.index % 3 != 0), city=test["city"].where(test.index % 3 != 1),
+        twice=test["twice"].where(test.index % 3 != 2),
+    )  # fmt: skip
+    completed = model.impute(holes)
+    assert (completed["city"] == test["city"]).mean() > 0.98
+    assert (completed["zip"] == test["zip"]).mean() > 0.97
+    assert np.abs(completed["twice"] - test["twice"]).mean() < 0.15
+
+
+def test_intervals_of_imputations_hold_their_share():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=5000)
+    frame = pd.DataFrame({"x": x, "y": x + rng.normal(size=5000)})
+    model = fit(frame.head(4000), steps=500, width=32, batch_size=256)
+    test = frame.tail(1000).reset_index(drop=True)
+    drawn = np.stack([table["y"] for table in model.impute(test.assign(y=np.nan), 100)])
+    low, high = np.quantile(drawn, [0.05, 0.95], axis=0)
+    assert ((low <= test["y"]) & (test["y"] <= high)).mean() == pytest.approx(0.9, abs=0.05)
+    assert np.abs(drawn.mean(0) - test["x"]).mean() < 0.35
+    best = model.impute(test.assign(y=np.nan))["y"]
+    assert np.abs(best - test["x"]).mean() < 0.35
+
+
+def test_weights_change_the_shares():
+    frame = pd.DataFrame({"city": ["Ulm"] * 150 + ["Jena"] * 50, "x": np.random.default_rng(0).normal(size=200)})
+    weights = np.where(frame["city"] == "Ulm", 1.0, 9.0)
+    found = fit(frame).fit(frame, sample_weight=weights).sample(5000)["city"].value_counts(normalize=True)
+    assert found["Jena"] == pytest.approx(0.75, abs=0.03)
+
+
+def test_both_objectives_learn_the_law():
+    samples = fit(joint(), steps=300, width=32, batch_size=256, objective="pointwise_hoelder:gamma=0.5").sample(8000)
+    found = samples.value_counts(["city", "fruit"], normalize=True)
+    assert found["Ulm", "fig"] == pytest.approx(0.4, abs=0.04)
+    assert found["Jena", "pear"] == pytest.approx(0.27, abs=0.04)
+
+
+def test_a_network_without_width_or_depth_is_refused():
+    network, _ = random_network(joint(50))
+    for width, depth in ((0, 1), (4, 0)):
+        with pytest.raises(ValueError, match=f"width and depth must be at least 1, got {width} and {depth}"):
+            ColumnNetwork(network.cells, network.schema, width=width, depth=depth)

@@ -1,6 +1,5 @@
 """What the columns of a table are: found from their values, unless somebody says so."""
 
-import decimal
 import re
 from dataclasses import replace
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from contrastive_entropy.data.column_types import DATES, familiar, gap_of, holds_of, name_of, refuse_type
 from contrastive_entropy.data.columns import (
     CATEGORY,
     CONSTANT,
@@ -15,12 +15,14 @@ from contrastive_entropy.data.columns import (
     DATE,
     IGNORED,
     KEY,
+    MODELLED,
     NUMBER,
     PANDAS_TICKS,
     TICKS,
     MixedColumn,
-    date_types,
+    key_of,
     moments,
+    whole_since,
 )
 from contrastive_entropy.errors import InputError
 
@@ -66,15 +68,21 @@ def column_of(values: pd.Series, asked: str | None = None) -> tuple[MixedColumn,
     >>> column_of(pd.Series([1, 2, 2, 5], name="rooms"))[0].kind
     'count'
     """
-    name, dtype = str(values.name), str(values.dtype)
-    _refuse_objects(values)
-    missing = bool(values.isna().any())
-    base = MixedColumn(name, NUMBER, dtype, missing, holds=_holds(values))
+    name, dtype = str(values.name), name_of(values.dtype)
+    refuse_type(values)
+    values = familiar(values).rename(name)
+    base = MixedColumn(name, NUMBER, dtype, bool(values.isna().any()), holds=holds_of(values), gap=gap_of(values))
     present = values.dropna()
     kind, text, notes = (asked, "", ()) if asked else _found(present, base)
+    if kind in MODELLED and not len(present):
+        kind = CONSTANT
+    if kind == CONSTANT and len(present) and (base.missing or present.nunique() > 1):
+        raise InputError(f"column {name!r} is not constant; to leave it out, say ignore")
+    if kind == DATE and isinstance(values.dtype, pd.CategoricalDtype):
+        raise InputError(f"column {name!r} holds categories of pandas, which were to be dates: convert it")
     if kind == DATE and not text:
         text, notes = _format(present) if _is_text(present) else ("", ())
-        if _is_text(present) and not text:
+        if not text and any(isinstance(value, str) for value in present):
             raise InputError(
                 f"column {name!r}: text such as {str(present.iloc[0])[:40]!r} is in no form of dates known here"
             )
@@ -84,6 +92,8 @@ def column_of(values: pd.Series, asked: str | None = None) -> tuple[MixedColumn,
         return _date(base, present, text), notes
     if kind in (NUMBER, COUNT):
         column, more = _number(base, values)
+        if asked == COUNT and column.kind == NUMBER:
+            raise InputError(f"column {name!r} holds numbers with decimals, which were to be counts")
         return column, (*notes, *more)
     return _category(base, kind, values), notes
 
@@ -94,12 +104,12 @@ def _found(present: pd.Series, base: MixedColumn) -> tuple[str, str, tuple[str, 
     distinct = present.nunique()
     if distinct <= 1 and (distinct == 0 or not base.missing):
         return CONSTANT, "", ()
-    if pd.api.types.is_datetime64_any_dtype(dtype) or pd.api.types.is_timedelta64_dtype(dtype) or base.holds == "date":
+    if pd.api.types.is_datetime64_any_dtype(dtype) or pd.api.types.is_timedelta64_dtype(dtype) or base.holds in DATES:
         return DATE, "", ()
     if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(dtype) or base.holds == "bool":
         return CATEGORY, "", ()
     never_repeats = distinct == len(present) >= LEAST_KEYS and not base.missing
-    if pd.api.types.is_numeric_dtype(dtype) or base.holds == "decimal":
+    if pd.api.types.is_numeric_dtype(dtype) or base.holds in ("decimal", "int", "float"):
         counts = never_repeats and _whole(present) and _counts_rows(present)
         if counts or (never_repeats and _whole(present) and NAMES_A_KEY.search(base.name)):
             return KEY, "", (_key_note(base.name),)
@@ -123,7 +133,7 @@ def _key_note(name: str) -> str:
 
 def _counts_rows(present: pd.Series) -> bool:
     """Whether whole numbers go up or down by one from row to row."""
-    steps = np.diff(present.to_numpy(dtype=np.float64))
+    steps = np.diff(whole_since(present, int(present.iloc[0])))
     return bool(len(steps)) and abs(steps[0]) == 1 and bool((steps == steps[0]).all())
 
 
@@ -131,34 +141,7 @@ def _whole(present: pd.Series) -> bool:
     if pd.api.types.is_integer_dtype(present.dtype):
         return True
     numbers = present.to_numpy(dtype=np.float64, na_value=np.nan)
-    return bool((numbers == np.round(numbers)).all()) and bool(np.abs(numbers).max(initial=0) < 2**53)
-
-
-def _holds(values: pd.Series) -> str:
-    """What Python objects a column of dtype object holds; "": numbers or text."""
-    if values.dtype != object:
-        return ""
-    found = {type(value) for value in values.dropna()}
-    if found and found <= {bool, np.bool_}:
-        return "bool"
-    if found and found <= set(date_types()):
-        return "date" if not any(issubclass(one, pd.Timestamp) for one in found) else ""
-    if found == {decimal.Decimal}:
-        return "decimal"
-    return ""
-
-
-def _refuse_objects(values: pd.Series) -> None:
-    if values.dtype != object and not pd.api.types.is_complex_dtype(values.dtype):
-        return
-    if pd.api.types.is_complex_dtype(values.dtype):
-        raise InputError(f"column {values.name!r} holds complex numbers; give real and imaginary parts as two columns")
-    for row, value in enumerate(values):
-        if isinstance(value, list | tuple | dict | set | np.ndarray | bytes):
-            raise InputError(
-                f"column {values.name!r} holds a {type(value).__name__} in row {row}, counted from 0; expected one value a "
-                "cell: make a column of each of its parts, or drop the column"
-            )
+    return bool((numbers == np.round(numbers)).all() and np.abs(numbers).max(initial=0) < 2**53)
 
 
 def _is_text(present: pd.Series) -> bool:
@@ -195,7 +178,9 @@ def _category(base: MixedColumn, kind: str, values: pd.Series) -> MixedColumn:
     if isinstance(values.dtype, pd.CategoricalDtype):
         levels, ordered = list(values.cat.categories), bool(values.cat.ordered)
     else:
-        found = list(present.unique())
+        found = (
+            list({key_of(value): value for value in present}.values()) if values.dtype == object else present.unique()
+        )
         levels, ordered = sorted(found, key=_order), False
     plain = tuple(_plain(level) for level in levels)
     return replace(base, kind=kind, levels=plain, ordered=ordered)
@@ -214,7 +199,7 @@ def _plain(level: Any) -> str | int | float | bool:
 
 def _date(base: MixedColumn, present: pd.Series, text: str) -> MixedColumn:
     form = text.replace("%-", "%")
-    if pd.api.types.is_numeric_dtype(present.dtype):
+    if pd.api.types.is_numeric_dtype(present.dtype) or base.holds in ("int", "float", "decimal", "bool"):
         raise InputError(
             f"column {base.name!r} holds numbers, which were to be dates: convert it with pandas.to_datetime"
         )
@@ -230,6 +215,11 @@ def _date(base: MixedColumn, present: pd.Series, text: str) -> MixedColumn:
 
 def _number(base: MixedColumn, values: pd.Series) -> tuple[MixedColumn, tuple[str, ...]]:
     present = values.dropna()
+    numeric = pd.api.types.is_numeric_dtype(values.dtype) or base.holds in ("int", "float", "decimal")
+    if not numeric:
+        raise InputError(
+            f"column {base.name!r} must hold numbers, and is of type {values.dtype}: convert it with pandas.to_numeric"
+        )
     try:
         numbers = pd.to_numeric(present).to_numpy(dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -241,35 +231,39 @@ def _number(base: MixedColumn, values: pd.Series) -> tuple[MixedColumn, tuple[st
         )
     if not len(numbers):
         return replace(base, kind=CONSTANT), ()
-    decimals, offset = _decimals(present, numbers), 0
+    decimals, offset = _decimals(present, numbers, base), 0
     if decimals == 0 and np.abs(numbers).max() >= 2**53:
         offset = int(present.min())
-        numbers = (present.astype("Int64") - offset).to_numpy(dtype=np.float64)
+        numbers = whole_since(present, offset)
     low, high, far = _bounds(numbers)
     where = np.flatnonzero(values.notna().to_numpy())
     notes = [
-        f"{base.name}: row {where[row]}, counted from 0, holds {numbers[row]:g}, far from all others ({low:g} to "
-        f"{high:g}): samples stay within these"
+        f"{base.name}: row {where[row]}, counted from 0, holds {numbers[row] + offset:g}, far from all others "
+        f"({low + offset:g} to {high + offset:g}): samples stay within these"
         for row in far[:3]
     ]
     kind = COUNT if decimals == 0 else NUMBER
     column = replace(base, kind=kind, low=low, high=high, decimals=decimals, offset=offset)
-    mark = _mark(numbers)
+    mark = None if offset else _mark(numbers)
     if mark is not None:
         share = float((numbers == mark).mean())
         notes.append(
-            f"{base.name}: {share:.1%} of the values are {mark:g}, apart from all others, and look like a mark for a "
-            "missing value; it is learnt as a value of its own"
+            f"{base.name}: {share:.1%} of the values are {mark:g}, apart from all others, and look like a mark for "
+            "a missing value; it is learnt as a value of its own"
         )
     return column, tuple(notes)
 
 
-def _decimals(present: pd.Series, numbers: np.ndarray) -> int | None:
+def _decimals(present: pd.Series, numbers: np.ndarray, base: MixedColumn) -> int | None:
     """Decimals that all numbers are written with, or None."""
-    if _whole(present):
+    if base.holds == "decimal":
+        return max(0, *(-int(value.as_tuple().exponent) for value in present))
+    if base.holds == "int" or _whole(present):
         return 0
+    if np.abs(numbers).max() >= 2**53:
+        return None
     single = str(present.dtype).lower() == "float32"
-    for digits in range(MOST_DECIMALS + 1):
+    for digits in range(1, MOST_DECIMALS + 1):
         rounded = np.round(numbers, digits)
         same = rounded.astype(np.float32) == numbers.astype(np.float32) if single else rounded == numbers
         if same.all():
@@ -285,9 +279,9 @@ def _bounds(numbers: np.ndarray) -> tuple[float, float, list[int]]:
     low, high = 0, len(values) - 1
     if len(values) >= LEAST_KEYS:
         for cut in range(1, few + 1):
-            if values[-cut] - values[-cut - 1] > FAR * (values[-cut - 1] - values[0]) > 0:
+            if values[-cut] - values[-cut - 1] > FAR * (values[-cut - 1] - values[few]) > 0:
                 high = len(values) - 1 - cut
-            if values[cut] - values[cut - 1] > FAR * (values[-1] - values[cut]) > 0:
+            if values[cut] - values[cut - 1] > FAR * (values[-few - 1] - values[cut]) > 0:
                 low = cut
     far = [int(row) for row in (*order[:low], *order[high + 1 :])]
     return float(values[low]), float(values[high]), far
@@ -310,8 +304,10 @@ def _key(base: MixedColumn, kind: str, present: pd.Series) -> MixedColumn:
     count = len(present)
     if kind == IGNORED:
         return replace(base, kind=kind, count=count)
-    if pd.api.types.is_numeric_dtype(present.dtype) and count and _whole(present):
-        return replace(base, kind=kind, named="number", high=float(present.max()), count=count)
+    numeric = pd.api.types.is_numeric_dtype(present.dtype) and not pd.api.types.is_bool_dtype(present.dtype)
+    if numeric and count:
+        last = present.max()
+        return replace(base, kind=kind, named="number", offset=int(last) + int(last > int(last)), count=count)
     text = [str(value) for value in present]
     if text and all(re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value) for value in text):
         return replace(base, kind=kind, named="uuid", count=count)

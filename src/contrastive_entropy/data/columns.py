@@ -2,7 +2,6 @@
 
 import datetime
 import decimal
-import re
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from contrastive_entropy.data.column_types import (
+    DATES,
+    GAPS,
+    categories_of,
+    dtype_of,
+    familiar,
+    objects_of,
+    unit_of,
+    zone_of,
+)
 from contrastive_entropy.errors import InputError, suggestion
 
 NUMBER, COUNT, CATEGORY, DATE, KEY, CONSTANT, IGNORED = MIXED_KINDS = (
@@ -35,6 +44,9 @@ TICKS = {"D": 86_400_000_000_000, "h": 3_600_000_000_000, "min": 60_000_000_000,
 PANDAS_TICKS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 """Nanoseconds of the units in which pandas holds dates."""
 
+LENGTHS = ("timedelta", "duration")
+"""How the names of types of lengths of time begin."""
+
 Level = str | int | float | bool
 
 
@@ -45,15 +57,18 @@ class MixedColumn:
     Args:
         name: of the column.
         kind: of `MIXED_KINDS`.
-        dtype: of pandas, in which it is written back.
+        dtype: in which it is written back, as `column_types.name_of` names it.
         missing: whether values are missing in the data.
         levels: of a category, in order; of a constant, its value.
         ordered: whether pandas knows an order of the levels.
         low, high: the least and the largest number in the data, but for those left out as far from all others.
         decimals: that the numbers are written with; None: as many as there are.
-        offset: of whole numbers that float64 does not hold, or of dates: subtracted before anything else.
+        offset: of whole numbers that float64 does not hold, or of dates: subtracted before anything else; of keys that are
+            numbers, the largest.
         tick: of dates, the nanoseconds of a step in which they are counted from the offset.
-        holds: what Python objects a column of dtype object holds: text, date, decimal, bool.
+        holds: what Python objects a column of dtype object holds, of `column_types.OBJECTS`; of a category, the type of
+            its levels.
+        gap: of dtype object, what stands for a missing value, of `column_types.GAPS`.
         text: the format in which dates or times stand as text; "" where they are dates already.
         named: whether a key's new values continue numbers, follow a pattern or are UUIDs: number, text, uuid.
         count: of a key, how many rows it named.
@@ -71,6 +86,7 @@ class MixedColumn:
     offset: int = 0
     tick: int = 1
     holds: str = ""
+    gap: str = ""
     text: str = ""
     named: str = ""
     count: int = 0
@@ -134,136 +150,188 @@ class MixedColumn:
         """One value that somebody gives, such as text of the command line, as `encode` has it.
 
         Raises:
-            InputError: it is not of the column's kind.
+            InputError: it is not of the column's kind, or missing where no value was.
         """
-        if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
-            return float("nan")
         if self.kind in (KEY, IGNORED):
             raise InputError(f"`given`: {self.name} is a column of kind {self.kind}, which is not learnt: leave it out")
+        if value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+            if not self.missing:
+                raise InputError(f"`given`: {self.name} cannot be missing, as no value of it was in the data")
+            return float("nan")
         if self.kind in (CATEGORY, CONSTANT):
+            exact = {key_of(level): index for index, level in enumerate(self.levels)}
             known = {str(level): index for index, level in enumerate(self.levels)}
-            if str(value) not in known:
+            if key_of(value) not in exact and str(value) not in known:
                 shown = ", ".join(list(known)[:20])
                 raise InputError(
                     f"`given`: {self.name} has no value {str(value)!r}{suggestion(str(value), list(known))} "
                     f"(known: {shown})"
                 )
-            return float(known[str(value)])
+            return float(exact.get(key_of(value), known.get(str(value), 0)))
         if self.kind == DATE:
             return float(self.encode(pd.Series([self._parsed(value)]))[0])
         try:
-            return float(value) - self.offset
-        except (TypeError, ValueError):
+            number = float(int(value) - self.offset) if self.offset else float(value)
+        except (TypeError, ValueError, OverflowError):
             raise InputError(f"`given`: {self.name} must be a number, got {value!r}") from None
+        if not np.isfinite(number) or (self.kind == COUNT and number != round(number)):
+            kind = "a whole number" if self.kind == COUNT else "a finite number"
+            raise InputError(f"`given`: {self.name} must be {kind}, got {value!r}")
+        dtype = dtype_of(self.dtype)
+        if isinstance(dtype, np.dtype) and dtype.kind in "iu":
+            low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+            if not low <= number + self.offset <= high:
+                raise InputError(f"`given`: {self.name} is of type {self.dtype}, which does not hold {value!r}")
+        return number
 
     def _parsed(self, value: Any) -> Any:
         """One date in the form in which the column holds its dates."""
+        lengths = self.dtype.startswith(LENGTHS)
         try:
-            moment = pd.to_datetime(value, format=self.text.replace("%-", "%")) if self.text else pd.Timestamp(value)
+            if self.text:
+                pd.to_datetime(value, format=self.text.replace("%-", "%"))
+                return value
+            if lengths:
+                return pd.Timedelta(value)
+            moment = pd.Timestamp(str(value) if self.holds == "time" else value)
         except (TypeError, ValueError) as error:
             form = f"in the form {self.text}" if self.text else "such as 2024-05-31"
-            raise InputError(f"`given`: {self.name} must be a date {form}, got {value!r}") from error
-        if self.text:
-            return value
-        if "," in self.dtype and moment.tzinfo is None:
-            moment = moment.tz_localize(self.dtype.split(",")[1].strip(" ]"))
-        return moment.date() if self.holds == "date" else moment
+            expected = "a length of time such as '2 days 03:00:00'" if lengths else f"a date {form}"
+            raise InputError(f"`given`: {self.name} must be {expected}, got {value!r}") from error
+        if zone_of(self.dtype) and moment.tzinfo is None:
+            moment = moment.tz_localize(zone_of(self.dtype))
+        return {"date": moment.date, "time": moment.time}[self.holds]() if self.holds in ("date", "time") else moment
 
     def _numbers(self, values: pd.Series) -> np.ndarray:
         try:
             if self.offset:
-                whole = values.astype("Int64") - self.offset
-                return whole.to_numpy(dtype=np.float64, na_value=np.nan)
-            return pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
+                return whole_since(values, self.offset)
+            return pd.to_numeric(familiar(values)).to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError) as error:
             raise InputError(f"column {self.name!r} must hold numbers ({str(error)[:120]})") from error
 
     def _indices(self, values: pd.Series) -> np.ndarray:
-        known = {_key(level): float(index) for index, level in enumerate(self.levels)}
-        present = values.notna().to_numpy()
+        known = {key_of(level): float(index) for index, level in enumerate(self.levels)}
+        present, objects = values.notna().to_numpy(), familiar(values).astype(object).tolist()
         found = np.full(len(values), np.nan)
         for row in np.flatnonzero(present):
-            index = known.get(_key(values.iloc[row]))
+            index = known.get(key_of(objects[row]))
             if index is None:
                 shown = ", ".join(map(str, self.levels[:10]))
                 raise InputError(
-                    f"column {self.name!r} holds {str(values.iloc[row])[:60]!r} in row {row}, counted from 0, which is no "
+                    f"column {self.name!r} holds {str(objects[row])[:60]!r} in row {row}, counted from 0, which is no "
                     f"value of the data that were learnt ({shown}{', ...' if len(self.levels) > 10 else ''})"
                 )
             found[row] = index
         return found
 
     def _ticks(self, values: pd.Series) -> np.ndarray:
-        return self._counted(moments(values, self.text.replace("%-", "%")))
-
-    def _counted(self, index: pd.DatetimeIndex) -> np.ndarray:
+        index = moments(values, self.text.replace("%-", "%"))
         unit = PANDAS_TICKS[index.unit]
         since = np.asarray(index.asi8 - self.offset // unit, dtype=np.float64) * (unit / self.tick)
         return np.where(index.isna(), np.nan, since)
 
     def _levels(self, index: np.ndarray, absent: np.ndarray) -> pd.Series:
-        if self.dtype.startswith("category"):
+        if self.dtype == "category":
             codes = np.where(absent, -1, index)
-            return pd.Series(pd.Categorical.from_codes(codes, list(self.levels), ordered=self.ordered), name=self.name)
+            categories = categories_of(self.levels, self.holds)
+            return pd.Series(pd.Categorical.from_codes(codes, categories, ordered=self.ordered), name=self.name)
         levels = np.empty(max(len(self.levels), 1), dtype=object)
-        levels[: len(self.levels)] = self.levels
-        values = pd.Series(levels[index], name=self.name, dtype=object)
-        if absent.any() or not self.levels:
-            values = values.where(~absent, None if self.dtype == "object" else np.nan)
+        lengths = self.dtype.startswith(LENGTHS)
+        levels[: len(self.levels)] = objects_of(self.levels, "length" if lengths else self.holds)
+        return self._typed(pd.Series(levels[index], name=self.name, dtype=object), absent)
+
+    def _typed(self, values: pd.Series, absent: np.ndarray) -> pd.Series:
+        """Values in the type of the column, with its gaps."""
         if self.dtype == "object":
-            return values
-        if absent.all() and pd.api.types.is_float_dtype(self.dtype):
-            return pd.Series(np.full(len(index), np.nan), name=self.name).astype(self.dtype)
-        return values.astype(_nullable(self.dtype) if absent.any() else self.dtype)
+            objects = values.astype(object).to_numpy(copy=True)
+            objects[absent] = GAPS[self.gap or "None"]
+            return pd.Series(objects, name=self.name, dtype=object)
+        dtype = dtype_of(_nullable(self.dtype) if absent.any() else self.dtype)
+        if absent.all() and pd.api.types.is_float_dtype(dtype):
+            return pd.Series(np.full(len(values), np.nan), name=self.name).astype(dtype)
+        if absent.any():
+            gap = pd.NA if pd.api.types.is_extension_array_dtype(dtype) else None
+            values = values.astype(object).where(~absent, gap)
+        return values.astype(dtype)
 
     def _dates(self, ticks: np.ndarray, absent: np.ndarray) -> pd.Series:
-        since = np.round(ticks).astype(np.int64) * np.int64(self.tick)
-        if self.dtype.startswith("timedelta"):
-            unit = _unit(self.dtype)
-            lengths = (since + self.offset) // PANDAS_TICKS[unit]
-            values = pd.Series(lengths.astype(f"timedelta64[{unit}]"), name=self.name)
-            return values.where(~absent)
-        unit = _unit(self.dtype) if self.dtype.startswith("datetime") else "us" if self.tick % 1000 == 0 else "ns"
+        lengths = self.dtype.startswith(LENGTHS)
+        known = lengths or self.dtype.startswith(("datetime", "timestamp"))
+        unit = unit_of(self.dtype) if known else "us" if self.tick % 1000 == 0 else "ns"
         step = PANDAS_TICKS[unit]
-        index = pd.DatetimeIndex((since // step + self.offset // step).astype(f"datetime64[{unit}]"))
-        if "," in self.dtype:
-            index = index.tz_localize("UTC").tz_convert(self.dtype.split(",")[1].strip(" ]"))
-        values = pd.Series(index, name=self.name)
+        since = np.round(ticks).astype(np.int64) * np.int64(self.tick // step) + self.offset // step
+        if lengths:
+            return (
+                pd.Series(since.astype(f"timedelta64[{unit}]"), name=self.name)
+                .where(~absent)
+                .astype(dtype_of(self.dtype))
+            )
+        values = pd.Series(pd.DatetimeIndex(since.astype(f"datetime64[{unit}]")), name=self.name)
+        if zone := zone_of(self.dtype):
+            values = values.dt.tz_localize("UTC").dt.tz_convert(zone)
         if self.text:
-            values = values.dt.strftime(self.text)
-        elif self.holds == "date":
-            values = values.dt.date.astype(object)
-        if absent.any():
-            values = values.where(~absent, None if self.dtype == "object" else pd.NaT if not self.text else np.nan)
-        return values if self.dtype == "object" else values.astype(self.dtype)
+            return self._typed(values.dt.strftime(self.text), absent)
+        if self.holds in DATES:
+            return self._typed(_dates_as(values, self.holds), absent)
+        return values.where(~absent, pd.NaT).astype(dtype_of(self.dtype))
 
     def _as_dtype(self, numbers: np.ndarray, absent: np.ndarray) -> pd.Series:
-        whole = self.decimals == 0
-        values: Any = np.round(numbers).astype(np.int64) + self.offset if whole and self.offset else numbers
+        dtype = dtype_of(self.dtype)
+        whole = self.holds == "int" or (self.decimals == 0 and pd.api.types.is_integer_dtype(dtype))
         if self.holds == "decimal":
-            exact = [None if gone else decimal.Decimal(f"{value:.{self.decimals}f}") for value, gone in
-                     zip(numbers, absent, strict=True)]  # fmt: skip
-            return pd.Series(exact, name=self.name, dtype=object)
-        if not absent.any():
-            kept = np.round(values).astype(np.int64) if whole and pd.api.types.is_integer_dtype(self.dtype) else values
-            return pd.Series(kept, name=self.name).astype(self.dtype)
-        column = pd.Series(values, name=self.name).astype(_nullable(self.dtype))
-        column[absent] = pd.NA if pd.api.types.is_extension_array_dtype(column.dtype) else np.nan
-        return column
+            written = [decimal.Decimal(f"{value:.{self.decimals or 0}f}") for value in numbers]
+            return self._typed(pd.Series(written, name=self.name, dtype=object), absent)
+        if whole and (self.offset or np.abs(numbers).max(initial=0) >= 2**53):
+            exact = [int(value) + self.offset for value in np.round(numbers)]
+            if isinstance(dtype, np.dtype) and dtype.kind in "iu":
+                exact = [min(max(value, int(np.iinfo(dtype).min)), int(np.iinfo(dtype).max)) for value in exact]
+            return self._typed(pd.Series(exact, name=self.name, dtype=object), absent)
+        values = np.round(numbers).astype(np.int64) if whole else numbers
+        if absent.any() and isinstance(dtype, np.dtype) and dtype.kind == "f":
+            values = np.where(absent, np.nan, values)
+            return pd.Series(values, name=self.name).astype(dtype)
+        return self._typed(pd.Series(values, name=self.name), absent)
 
     def _new_keys(self, count: int, seed: int) -> pd.Series:
         if self.kind == IGNORED:
             return pd.Series([None] * count, name=self.name, dtype=object)
+        dtype = dtype_of(self.dtype)
         if self.named == "number":
-            return pd.Series(np.arange(count) + int(self.high) + 1, name=self.name).astype(self.dtype)
+            numbers = pd.Series([self.offset + 1 + row for row in range(count)], name=self.name)
+            if isinstance(dtype, np.dtype) and dtype.kind in "iu":
+                return numbers.astype(dtype) if self.offset + count <= np.iinfo(dtype).max else numbers
+            if isinstance(dtype, np.dtype) and dtype.kind == "f" and self.offset + count >= 2 ** np.finfo(dtype).nmant:
+                return numbers
+            return numbers.astype(dtype)
         if self.named == "uuid":
             generator = np.random.default_rng(seed)
             keys = [str(uuid.UUID(bytes=generator.bytes(16), version=4)) for _ in range(count)]
         else:
-            start, width = (int(self.high) + 1, int(self.low)) if self.text else (1, 0)
-            keys = [f"{self.text or self.name + '-'}{start + row:0{width}d}" for row in range(count)]
+            start, width = (int(self.high) + 1, int(self.low)) if self.high else (1, 0)
+            prefix = self.text if self.high else f"{self.name}-"
+            keys = [f"{prefix}{start + row:0{width}d}" for row in range(count)]
         values = pd.Series(keys, name=self.name, dtype=object)
-        return values if self.dtype == "object" else values.astype(self.dtype)
+        text = pd.api.types.is_string_dtype(dtype) or isinstance(dtype, pd.CategoricalDtype)
+        return values.astype(dtype) if text else values
+
+
+def _dates_as(values: pd.Series, holds: str) -> pd.Series:
+    """Dates of pandas as Python's objects."""
+    if holds in ("date", "time"):
+        found: pd.Series = getattr(values.dt, holds)
+        return found
+    objects = np.empty(len(values), dtype=object)
+    objects[:] = [one if holds == "timestamp" else one.to_pydatetime(warn=False) for one in values]
+    return pd.Series(objects, name=values.name, dtype=object)
+
+
+def whole_since(values: pd.Series, offset: int) -> np.ndarray:
+    """Whole numbers (n,) that float64 does not hold less an offset, NaN where missing."""
+    known = values.notna().to_numpy()
+    found = np.full(len(values), np.nan)
+    found[known] = [int(value) - offset for value in values[known]]
+    return found
 
 
 def moments(values: pd.Series, text: str) -> pd.DatetimeIndex:
@@ -272,16 +340,21 @@ def moments(values: pd.Series, text: str) -> pd.DatetimeIndex:
     Raises:
         InputError: text that is not of the format.
     """
+    values = familiar(values)
     if pd.api.types.is_timedelta64_dtype(values.dtype):
         return pd.DatetimeIndex(values.to_numpy() + np.datetime64(0, pd.TimedeltaIndex(values).unit))
     try:
+        if values.dtype == object and any(type(value) is datetime.time for value in values):
+            values = values.map(lambda time: f"1970-01-01T{time.isoformat()}", na_action="ignore")
+        if not text and any(isinstance(value, str) for value in values.head(1000)):
+            text = "ISO8601"
         index = pd.DatetimeIndex(pd.to_datetime(values, format=text or None))
     except (TypeError, ValueError) as error:
-        raise InputError(f"column {values.name!r} must hold dates ({str(error)[:120]})") from error
+        raise InputError(f"column {values.name!r} must hold dates ({' '.join(str(error).split())[:90]})") from error
     return index if index.tz is None else index.tz_convert("UTC").tz_localize(None)
 
 
-def _key(level: Any) -> tuple[bool, Any]:
+def key_of(level: Any) -> tuple[bool, Any]:
     """A level as a key: True and 1 differ, numpy's and Python's numbers do not."""
     value = level.item() if isinstance(level, np.generic) else level
     plain = value if isinstance(value, str | int | float | bool) else str(value)
@@ -293,13 +366,3 @@ def _nullable(dtype: str) -> str:
     plain = {"bool": "boolean", **{f"{sign}int{bits}": f"{sign.upper()}Int{bits}" for sign in ("", "u")
                                    for bits in (8, 16, 32, 64)}}  # fmt: skip
     return plain.get(dtype, dtype)
-
-
-def _unit(dtype: str) -> str:
-    found = re.search(r"\[(\w+)", dtype)
-    return found[1] if found else "ns"
-
-
-def date_types() -> tuple[type, ...]:
-    """Python's own dates."""
-    return (datetime.date, datetime.datetime)

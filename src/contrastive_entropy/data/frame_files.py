@@ -56,4 +56,5 @@ def _excel(table: "pd.DataFrame") -> "pd.DataFrame":
     import pandas as pd
 
     zoned = [name for name in table.columns if isinstance(table[name].dtype, pd.DatetimeTZDtype)]
-    return table.assign(**{name: table[name].astype(str) for name in zoned})
+    texts = {name: table[name].astype(object).where(table[name].isna(), table[name].astype(str)) for name in zoned}
+    return table.assign(**texts)

@@ -10,12 +10,13 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_feature_names, _check_sample_weight, check_array, check_is_fitted
 
+from contrastive_entropy.data.columns import IGNORED, KEY
 from contrastive_entropy.data.dataset import Dataset, Part
 from contrastive_entropy.data.mixed import MixedTable
 from contrastive_entropy.data.mixed_dataset import LEAST_ROWS
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.estimators.fitting import asked, fitted, seed_of
-from contrastive_entropy.estimators.forms import ARRAY, as_pandas, form_of, in_form
+from contrastive_entropy.estimators.forms import ARRAY, PANDAS, POLARS, as_pandas, form_of, in_form
 from contrastive_entropy.models.table import TABLE, TableSettings
 from contrastive_entropy.models.table import sample as sample_rows
 from contrastive_entropy.models.table.imputing import best_guess, imputations
@@ -139,7 +140,7 @@ class TableGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         points = sample_rows(
             self.network_, self._no_data, n_samples, generator=torch.Generator().manual_seed(seed), given=rows
         )
-        return in_form(self.schema_.frame(points, seed=seed), self._form)
+        return self._out(self.schema_.frame(points, seed=seed))
 
     def impute(
         self,
@@ -164,11 +165,13 @@ class TableGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             NotFittedError: before `fit`.
         """
         check_is_fitted(self, "network_")
+        if n_imputations is not None and n_imputations < 1:
+            raise InputError(f"n_imputations must be at least 1, got {n_imputations}")
         table = self._table(X, reset=False)
         if n_imputations is None:
-            return in_form(best_guess(self.network_, table), self._form)
+            return self._out(best_guess(self.network_, table))
         completed = imputations(self.network_, table, n_imputations, seed=self._seed(random_state))
-        return [in_form(one, self._form) for one in completed]
+        return [self._out(one) for one in completed]
 
     def score(self, X: Any, y: None = None) -> float:  # noqa: N803
         """Mean log-likelihood of the rows, nats a row: probabilities of the cells into which each column is divided.
@@ -194,12 +197,14 @@ class TableGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         if not reset:
             check_is_fitted(self, "network_")
         form = form_of(X)
+        types = dict(X.schema) if form == POLARS else {}
         X = as_pandas(X)
         if form == ARRAY:
             X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan", estimator=self, input_name="X")
         _check_feature_names(self, X, reset=reset)
         if reset:
-            self.n_features_in_, self._form = X.shape[1], form
+            self.n_features_in_, self._form, self._types = X.shape[1], form, types
+            self._names = {str(name): name for name in X.columns} if form == "pandas" else {}
         elif X.shape[1] != self.n_features_in_:
             raise ValueError(
                 f"X has {X.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} features as "
@@ -212,6 +217,18 @@ class TableGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         if form == ARRAY:
             X = pd.DataFrame(X, columns=[f"x{index}" for index in range(X.shape[1])])
         return X.rename(columns=str)
+
+    def _out(self, table: pd.DataFrame) -> Any:
+        """A table in the form in which X was given, with its names and types."""
+        if self._form == ARRAY:
+            return in_form(table, self._form)
+        if self._form == PANDAS:
+            return table.rename(columns=self._names)
+        found = in_form(table, self._form)
+        same = [
+            name for name in found.columns if self.schema_.kinds[name] not in (KEY, IGNORED)
+        ]  # new keys may not fit
+        return found.with_columns(found[name].cast(self._types[name], strict=False) for name in same)
 
     @staticmethod
     def _no_data() -> Dataset:

@@ -14,10 +14,11 @@ from contrastive_entropy.objectives.bound import Bound
 def discrete_hoelder(laws: Sequence[Tensor], cells: Tensor, asked: Tensor, *, gamma: float = 0.0) -> Bound:
     """Sum over columns of ((1 + g) / g) log E (q(y|x) / ||q(.|x)||_(1+g))^g, g = gamma  (E22); g = 0: E log q(y|x)  (E16).
 
-    The mean runs over the rows in which a column is asked for; a row in which few are weighs as much as one in which many
-    are, so that over random sets of columns the likelihood is that of whole rows: the mean over all orders in which
-    columns may follow each other. At g = 1 the share is the normalised inner product of q with the value that came: a
-    value that nearly never comes then counts for little, where log q counts it for much.
+    The mean runs over the rows in which a column is asked for, and a column counts as much as it is asked for; a row
+    in which few are weighs as much as one in which many are, so that over random sets of columns the likelihood is
+    that of whole rows: the mean over all orders in which columns may follow each other. At g = 1 the share is the
+    normalised inner product of q with the value that came: a value that nearly never comes then counts for little,
+    where log q counts it for much.
 
     Args:
         laws: logits (n, k) of each of c columns.
@@ -51,7 +52,10 @@ def discrete_hoelder(laws: Sequence[Tensor], cells: Tensor, asked: Tensor, *, ga
             values.append((weight * chosen).mean())
             continue
         norms = torch.logsumexp((1 + gamma) * log_q, 1) / (1 + gamma)
-        scored = torch.logsumexp(gamma * (chosen - norms) + weight.log(), 0) - weight.sum().clamp_min(1e-12).log()
-        values.append((1 + gamma) / gamma * torch.where(weight.sum() > 0, scored, 0.0))
+        log_weight = torch.where(
+            weight.sum() > 0, weight, 1.0
+        ).log()  # of a column that no row asks for, nothing counts
+        scored = torch.logsumexp(gamma * (chosen - norms) + log_weight, 0) - torch.logsumexp(log_weight, 0)
+        values.append((1 + gamma) / gamma * weight.mean() * scored)
     value = torch.stack(values).sum()
     return Bound(value, lambda: torch.zeros_like(value))

@@ -87,13 +87,18 @@ def _knots(present: np.ndarray) -> np.ndarray:
     rest = np.repeat(values[~heavy], counts[~heavy])
     blocks = [_single(values[heavy])]
     if len(rest):
-        blocks.append(_intervals(rest))
+        blocks.append(_intervals(rest, np.searchsorted(rest, values[heavy])))
     knots = np.concatenate(blocks)
-    return knots[np.argsort(knots.mean(1), kind="stable")]
+    return knots[np.argsort(knots[:, 0], kind="stable")]
 
 
-def _intervals(rest: np.ndarray) -> np.ndarray:
-    """Knots of intervals of like counts between sorted values, whose edges move to where a gap is wide."""
+def _intervals(rest: np.ndarray, parted: np.ndarray) -> np.ndarray:
+    """Knots of intervals of like counts between sorted values, whose edges move to where a gap is wide.
+
+    Args:
+        rest: sorted values.
+        parted: positions before which a single value lies that has a cell of its own: no interval holds it.
+    """
     count = min(max(len(rest) // ROWS_EACH, 1), MOST_INTERVALS)
     edges = np.unique(np.round(np.linspace(0, len(rest), count + 1)).astype(np.int64))
     for gap in _gaps(rest, edges):
@@ -107,8 +112,9 @@ def _intervals(rest: np.ndarray) -> np.ndarray:
             edges[after] = gap
         elif gap - left >= ATOM_ROWS and right - gap >= ATOM_ROWS:
             edges = np.insert(edges, after, gap)
-    # neighbours share a knot, so that no value lies between them, but across a wide gap
-    wide = set(_gaps(rest, edges)) | set(edges[[0, -1]].tolist())
+    edges = np.union1d(edges, parted)
+    # neighbours share a knot, so that no value lies between them, but across a wide gap or a single value
+    wide = {*_gaps(rest, edges), *edges[[0, -1]].tolist(), *parted.tolist()}
     knots = []
     for low, high in itertools.pairwise(edges):
         top = rest[high] if high < len(rest) and high not in wide else rest[high - 1]

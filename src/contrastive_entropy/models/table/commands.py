@@ -33,7 +33,7 @@ def impute(
     check_seed(seed)
     check_output(out, overwrite=overwrite, suffixes=WRITABLE)
     network = Run.open(run, [TABLE]).network()
-    table = read_frame(data).table
+    table = read_frame(data).table.rename(columns=str)
     try:
         if draws is None:
             filled = best_guess(network, table)
@@ -46,4 +46,5 @@ def impute(
         raise InputError(f"{data}: {error}") from error
     with writing(out):
         write_atomically(out, frame_bytes(filled, out))
-    typer.echo(f"{int(table.isna().sum().sum()):,} empty cells filled, written to {out}")
+    learnt = [column.name for column in network.schema.mixed if column.learnt]
+    typer.echo(f"{int(table[learnt].isna().to_numpy().sum()):,} empty cells filled, written to {out}")

@@ -12,6 +12,9 @@ from contrastive_entropy.errors import InputError
 from contrastive_entropy.models.table.network import ColumnNetwork
 from contrastive_entropy.models.table.sampling import ROWS, draw
 
+FEW = 20
+"""Cells of a number up to which its best value is one of its values: the mean of two codes is no code."""
+
 
 def gaps_of(network: ColumnNetwork, table: pd.DataFrame) -> tuple[Tensor, Tensor]:
     """Rows as numbers with the missing values to be drawn, and where these are.
@@ -47,10 +50,10 @@ def imputations(network: ColumnNetwork, table: pd.DataFrame, count: int, *, seed
         seed: of the draws.
 
     Raises:
-        InputError: as `gaps_of`, or count < 1.
+        InputError: as `gaps_of`, or count < 1, which the command line calls `draws`.
     """
     if count < 1:
-        raise InputError(f"`imputations` must be at least 1, got {count}")
+        raise InputError(f"`draws` must be at least 1, got {count}")
     given, gaps = gaps_of(network, table)
     generator = torch.Generator().manual_seed(seed)
     return [_completed(network, table, _drawn(network, given, generator), gaps) for _ in range(count)]
@@ -61,6 +64,7 @@ def best_guess(network: ColumnNetwork, table: pd.DataFrame) -> pd.DataFrame:
     """The table with the single best value in each missing cell, given what is known of its row.
 
     Of numbers and dates the mean of their law, which has the least squared error, of categories the most probable level.
+    A number of few values has the median, which is one of them.
 
     Args:
         network: of the table.
@@ -89,7 +93,12 @@ def _best(network: ColumnNetwork, given: Tensor) -> Tensor:
         law = (law[:, :-1] if table.missing[index] else law).softmax(1)
         start = table.starts[index]
         middles = table.knots[start : start + law.shape[1]].unfold(1, 2, 1).mean((1, 2))
-        found[rows, column] = law @ middles if table.ordered[index] else middles[law.argmax(1)]
+        if not table.ordered[index]:
+            found[rows, column] = middles[law.argmax(1)]
+        elif len(middles) <= FEW:
+            found[rows, column] = middles[(law.cumsum(1) < 0.5).sum(1).clamp_max(len(middles) - 1)]
+        else:
+            found[rows, column] = law @ middles
     return found
 
 

@@ -21,7 +21,8 @@ def draw(network: ColumnNetwork, given: Tensor, *, generator: torch.Generator, c
         complete: never draw a missing value.
 
     Returns:
-        (n, d) float64 in the data's bounds and decimals; NaN is a missing value. Keys are 0.
+        (n, d) float64: what was given as it is, what was drawn in the data's bounds and decimals; NaN is a missing value.
+        Keys are 0.
     """
     return torch.cat([_draw(network, part, generator, complete) for part in given.split(ROWS)])
 
@@ -44,7 +45,8 @@ def _draw(network: ColumnNetwork, given: Tensor, generator: torch.Generator, com
         value, score = table.values(index, cell, generator=generator)
         cells[drawn, index], scores[drawn, index], values[drawn, index] = cell, score, value
         known[:, index] = True
-    return network.schema.tidy(whole(network, values, given))
+    found = whole(network, values, given)
+    return torch.where(given == NOT_GIVEN, network.schema.tidy(found), found)
 
 
 def whole(network: ColumnNetwork, values: Tensor, given: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.mixed import MixedTable
 from contrastive_entropy.data.schema import Schema
+from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.contract import Answer, Batch, Now, Outcome
 from contrastive_entropy.fitting.plan import Plan
 from contrastive_entropy.models.table.cells import CellTable, cells_of
@@ -107,7 +108,17 @@ def log_likelihood(network: ColumnNetwork, points: Tensor) -> Tensor:
     Args:
         network: of the table.
         points: (n, d) float64 as `MixedTable.numbers`.
+
+    Raises:
+        InputError: a value is missing in a column where none was in the data that were learnt.
     """
+    for index, column in enumerate(network.schema.mixed):
+        if column.learnt and not column.missing and bool(points[:, index].isnan().any()):
+            row = int(points[:, index].isnan().nonzero()[0, 0])
+            raise InputError(
+                f"column {column.name!r} has no value in row {row}, counted from 0, where none was missing in the data "
+                "that were learnt: fill it first"
+            )
     found = []
     for part in points.split(4096):
         cells, scores = network.cells.find(part[:, network.learnt])
