@@ -128,7 +128,7 @@ SAMPLE_METRICS: tuple[Metric[Side], ...] = (
     ),
     Metric(
         "missed",
-        "data that samples miss, more than data do",
+        "data without a sample near",
         lambda side: side.missed(),
         goal=AS_REAL,
     ),
