@@ -187,7 +187,7 @@ def test_a_stopped_fit_is_resumed_to_the_same_rows(csv, run, tmp_path, monkeypat
         changed.setattr(loop.Fit, "finish", stop)
         result = call("fit", "table", "--data", csv, "--out", tmp_path / "run", *SMALL)
     assert result.exit_code != 0
-    result = call("fit", "resume", tmp_path / "run")
+    result = call("fit", "table", "--resume", "--out", tmp_path / "run")
     assert result.exit_code == 0, result.output
     for folder, name in ((run[0], "whole"), (tmp_path / "run", "resumed")):
         assert call("sample", folder, "-n", 30, "--out", tmp_path / f"{name}.csv").exit_code == 0
