@@ -9,8 +9,8 @@ import pytest
 
 from contrastive_entropy.estimators import TableGenerator
 
-ROWS = 1000
-SHORT = {"steps": 300, "width": 48, "batch_size": 256, "depth": 1, "learning_rate": 4e-3, "dropout": 0.1}
+ROWS = 800
+SHORT = {"steps": 240, "width": 32, "batch_size": 256, "depth": 1, "learning_rate": 4e-3, "dropout": 0.1}
 
 
 def cases(names, first, *others):
@@ -54,8 +54,8 @@ def test_a_mark_for_a_missing_value_keeps_its_share_and_is_named(mark, part, cen
 @cases("part,place", (0.0113, 8), (0.02, 20), (0.0113, -5))
 def test_a_rare_mode_is_not_missed(part, place, how):
     rng = np.random.default_rng(1)
-    rows = rng.normal(size=(3000, 2))
-    rare = rng.random(3000) < part
+    rows = rng.normal(size=(2000, 2))
+    rare = rng.random(2000) < part
     rows[rare] = place + 0.3 * rng.normal(size=(rare.sum(), 2))
     samples, _ = sampled(pd.DataFrame(rows, columns=["x", "y"]), how, 10_000)
     near = (np.abs(samples - place) < 1.5).all(axis=1)

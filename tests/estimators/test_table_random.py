@@ -39,20 +39,21 @@ def check(seed):
     assert samples[[name for name in learnt if complete[name]]].notna().all().all()
     again = schema.numbers(samples)
     np.testing.assert_allclose(schema.tidy(again), again, rtol=1e-3)  # the digits of float16
-    if frame[learnt].isna().any().any() and any(column.learnt and column.missing for column in schema.mixed):
+    modelled = [column.name for column in schema.mixed if column.learnt]
+    frame = frame.head(100)
+    if frame[modelled].isna().any().any():
         filled = model.impute(frame)
         pd.testing.assert_frame_equal(filled.where(frame.notna()), frame.where(frame.notna()))
-        modelled = [column.name for column in schema.mixed if column.learnt]
         assert filled[modelled].notna().all().all()
     assert np.isfinite(model.score(frame))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_few_random_tables(seed):
     check(seed)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4, 204))
+@pytest.mark.parametrize("seed", range(2, 202))
 def test_many_random_tables(seed):
     check(seed)

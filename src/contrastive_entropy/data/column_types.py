@@ -145,8 +145,8 @@ def _refuse_object(name: Any, row: int, value: Any) -> None:
 
 def gap_of(values: pd.Series) -> str:
     """Of `GAPS`, what stands for a missing value in a column of dtype object; "" where there is none."""
-    absent = values[values.isna().to_numpy()] if values.dtype == object else ()
-    if not len(absent):
+    absent = values[values.isna().to_numpy()]
+    if values.dtype != object or absent.empty:
         return ""
     first = absent.iloc[0]
     return next((name for name, gap in GAPS.items() if gap is first), "nan")
