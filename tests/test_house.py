@@ -18,7 +18,10 @@ LONG = {name for name in OBJECTIVES if len(name) >= 12}
 """Names that no sentence holds by chance."""
 
 MAY_NAME = ("__init__.py", "objectives/catalog.py")
-DEFAULTS = ("settings.py", "estimators/generator.py", "estimators/conditional_generator.py", "estimators/regressor.py")
+DEFAULTS = (
+    "settings.py",
+    *(f"estimators/{name}.py" for name in ("generator", "conditional_generator", "regressor", "table")),
+)
 """Where objectives may be named: the catalogue, what is exported, and defaults."""
 
 OTHER_MEANINGS = {"energy", "mmd", "sinkhorn", "trace", "projection", "parzen_log_likelihood"}
