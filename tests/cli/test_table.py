@@ -172,6 +172,28 @@ def test_kinds_are_overridden_and_bad_ones_refused(csv, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+def test_a_stopped_fit_is_resumed_to_the_same_rows(csv, run, tmp_path, monkeypatch):
+    import contrastive_entropy.fitting.loop as loop
+
+    finish, steps = loop.Fit.finish, []
+
+    def stop(self, *arguments):
+        finish(self, *arguments)
+        steps.append(1)
+        if len(steps) == 20:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as changed:
+        changed.setattr(loop.Fit, "finish", stop)
+        result = call("fit", "table", "--data", csv, "--out", tmp_path / "run", *SMALL)
+    assert result.exit_code != 0
+    result = call("fit", "table", "--resume", "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    for folder, name in ((run[0], "whole"), (tmp_path / "run", "resumed")):
+        assert call("sample", folder, "-n", 30, "--out", tmp_path / f"{name}.csv").exit_code == 0
+    assert (tmp_path / "whole.csv").read_bytes() == (tmp_path / "resumed.csv").read_bytes()
+
+
 def test_times_with_zones_and_gaps_are_written_to_excel(tmp_path):
     days = pd.Series(pd.date_range("2024-01-01", periods=60, freq="5h", tz="UTC"))
     frame = pd.DataFrame({"at": days.where(days.index % 4 > 0), "x": np.random.default_rng(0).normal(size=60)})

@@ -54,6 +54,7 @@ def test_the_name_of_a_column_of_numbers_that_never_repeat_says_whether_it_is_a_
     ("values", "first", "second"),
     [
         ([f"C{row:04}" for row in range(1, 31)], "C0031", "C0032"),
+        ([f"2024-{row:06}" for row in range(30)], "2024-000030", "2024-000031"),
         ([f"row {row}" for row in range(30)], "row 30", "row 31"),
         ([f"{row:03}" for row in range(970, 1000)], "1000", "1001"),
         (list(range(5, 35)), 35, 36),

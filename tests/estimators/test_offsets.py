@@ -23,6 +23,7 @@ def test_generators(standardize):
     assert far.schema_.shifted != standardize
 
 
+@pytest.mark.slow
 def test_conditional_generators():
     t, v = TWIN[:, :1], TWIN[:, 1:]
     for given, values, start in ((t, v, 0), (v, t, START[0])):

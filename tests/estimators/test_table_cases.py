@@ -1,4 +1,7 @@
-"""Tables of kinds that people have and earlier versions failed on: what must hold of the samples of a default fit."""
+"""Tables of kinds that people have and earlier versions failed on: what must hold of samples.
+
+The slow tests are of default fits, the first of each kind also of a short one.
+"""
 
 import numpy as np
 import pandas as pd
@@ -6,16 +9,22 @@ import pytest
 
 from contrastive_entropy.estimators import TableGenerator
 
-ROWS = 1000
-slow = pytest.mark.slow
+ROWS = 800
+SHORT = {"steps": 240, "width": 32, "batch_size": 256, "depth": 1, "learning_rate": 4e-3, "dropout": 0.1}
 
 
-def fit(frame, **changed):
-    return TableGenerator(random_state=0, accelerator="cpu", **changed).fit(frame)
+def cases(names, first, *others):
+    """The parameters of a test: a short fit of the first, and default fits of all."""
+    slow = [pytest.param(*(case if "," in names else (case,)), {}, marks=pytest.mark.slow) for case in (first, *others)]
+    return pytest.mark.parametrize(f"{names},how", [(*(first if "," in names else (first,)), SHORT), *slow])
 
 
-def sampled(frame, count=4000, **changed):
-    model = fit(frame, **changed)
+def fit(frame, how):
+    return TableGenerator(random_state=0, accelerator="cpu", **how).fit(frame)
+
+
+def sampled(frame, how, count=4000):
+    model = fit(frame, how)
     samples = model.sample(count)
     pd.testing.assert_series_equal(samples.dtypes, frame.dtypes)
     return samples, " ".join(model.notes_)
@@ -25,47 +34,42 @@ def share(values):
     return np.mean(np.asarray(values))
 
 
-@pytest.mark.parametrize(
-    ("mark", "part", "center"),
-    [(-200.0, 0.069, 20), pytest.param(9999.0, 0.03, 500, marks=slow), pytest.param(-1e3, 0.15, 3, marks=slow)],
-)
-def test_a_mark_for_a_missing_value_keeps_its_share_and_is_named(mark, part, center):
+@cases("mark,part,center", (-200.0, 0.069, 20), (9999.0, 0.03, 500), (-1e3, 0.15, 3))
+def test_a_mark_for_a_missing_value_keeps_its_share_and_is_named(mark, part, center, how):
     rng = np.random.default_rng(0)
     co = rng.normal(center, center / 4, ROWS)
     nox = 2 * co + rng.normal(size=ROWS)
     co[rng.random(ROWS) < part] = mark
     frame = pd.DataFrame({"co": co, "nox": nox})
-    samples, notes = sampled(frame)
+    samples, notes = sampled(frame, how)
     assert share(samples["co"] == mark) == pytest.approx(share(co == mark), abs=0.02)
     assert f"of the values are {mark:g}, apart from all others, and look like a mark" in notes
     true, found = (part.corr().iloc[0, 1] for part in (frame, samples))
     assert found == pytest.approx(true, abs=0.15)
-    good = samples[samples["co"] != mark]
-    assert good.corr().iloc[0, 1] > 0.9
+    good, real = (part[part["co"] != mark].corr().iloc[0, 1] for part in (samples, frame))
+    assert good == pytest.approx(real, abs=0.07)
     assert samples["co"].std() == pytest.approx(frame["co"].std(), rel=0.15)
 
 
-@pytest.mark.parametrize(
-    ("part", "place"), [(0.0113, 8), pytest.param(0.02, 20, marks=slow), pytest.param(0.0113, -5, marks=slow)]
-)
-def test_a_rare_mode_is_not_missed(part, place):
+@cases("part,place", (0.0113, 8), (0.02, 20), (0.0113, -5))
+def test_a_rare_mode_is_not_missed(part, place, how):
     rng = np.random.default_rng(1)
-    rows = rng.normal(size=(3000, 2))
-    rare = rng.random(3000) < part
+    rows = rng.normal(size=(2000, 2))
+    rare = rng.random(2000) < part
     rows[rare] = place + 0.3 * rng.normal(size=(rare.sum(), 2))
-    samples, _ = sampled(pd.DataFrame(rows, columns=["x", "y"]), 10_000)
+    samples, _ = sampled(pd.DataFrame(rows, columns=["x", "y"]), how, 10_000)
     near = (np.abs(samples - place) < 1.5).all(axis=1)
     assert rare.mean() / 2 < near.mean() < 2 * rare.mean()
     apart = (np.abs(samples - place) < 1.5).any(axis=1) & ~near & (np.abs(samples).max(axis=1) > 4.5)
     assert apart.mean() < rare.mean()
 
 
-@pytest.mark.parametrize("zeros", [0.698, pytest.param(0.2, marks=slow), pytest.param(0.95, marks=slow)])
-def test_amounts_that_are_often_zero_stay_so_and_are_cents(zeros):
+@cases("zeros", 0.698, 0.2, 0.95)
+def test_amounts_that_are_often_zero_stay_so_and_are_cents(zeros, how):
     rng = np.random.default_rng(2)
     amount = np.round(rng.lognormal(3, 1, ROWS), 2) * (rng.random(ROWS) >= zeros)
     frame = pd.DataFrame({"amount": amount, "visits": rng.poisson(2, ROWS)})
-    samples, _ = sampled(frame)
+    samples, _ = sampled(frame, how)
     assert share(samples["amount"] == 0) == pytest.approx(share(amount == 0), abs=0.03)
     assert samples["amount"].min() == 0
     assert (samples["amount"].round(2) == samples["amount"]).all()
@@ -73,16 +77,14 @@ def test_amounts_that_are_often_zero_stay_so_and_are_cents(zeros):
     assert some.mean() == pytest.approx(real.mean(), abs=0.2)
 
 
-@pytest.mark.parametrize(
-    ("low", "high"), [(0, 100), pytest.param(-1.0, 1.0, marks=slow), pytest.param(0.0, 0.001, marks=slow)]
-)
-def test_values_at_the_ends_of_a_range_stay_there_and_none_lies_beyond(low, high):
+@cases("low,high", (0, 100), (-1.0, 1.0), (0.0, 0.001))
+def test_values_at_the_ends_of_a_range_stay_there_and_none_lies_beyond(low, high, how):
     rng = np.random.default_rng(3)
     where = rng.random(ROWS)
     percent = rng.uniform(low, high, ROWS)
     percent[where < 0.2], percent[where > 0.8] = low, high
     frame = pd.DataFrame({"percent": percent, "score": np.minimum(rng.normal(4, 1, ROWS), 5)})
-    samples, _ = sampled(frame)
+    samples, _ = sampled(frame, how)
     for name in frame:
         assert samples[name].between(frame[name].min(), frame[name].max()).all()
     for end in (low, high):
@@ -95,41 +97,38 @@ def dates(rng, form=None):
     return days.dt.strftime(form) if form else days
 
 
-@pytest.mark.parametrize("form", [None, pytest.param("%d.%m.%Y", marks=slow), pytest.param("%m/%d/%Y", marks=slow)])
-def test_dates_and_text_are_written_back_as_what_they_were(form):
+@cases("form", None, "%d.%m.%Y", "%m/%d/%Y")
+def test_dates_and_text_are_written_back_as_what_they_were(form, how):
     rng = np.random.default_rng(4)
     frame = pd.DataFrame({"day": dates(rng, form), "city": rng.choice(["Ulm", "Jena"], ROWS, p=[0.8, 0.2])})
-    samples, _ = sampled(frame)
+    samples, _ = sampled(frame, how)
     days = pd.to_datetime(samples["day"], format=form)
     assert days.between("2023-01-01", "2023-12-31").all()
     assert days.dt.dayofyear.mean() == pytest.approx(183, abs=8)
     assert share(samples["city"] == "Ulm") == pytest.approx(0.8, abs=0.04)
 
 
-@pytest.mark.parametrize("levels", [3, pytest.param(60, marks=slow), pytest.param(400, marks=slow)])
-def test_categories_keep_their_levels_and_shares(levels):
+@cases("levels", 3, 60, 400)
+def test_categories_keep_their_levels_and_shares(levels, how):
     rng = np.random.default_rng(5)
     names = np.array([f"level {index}" for index in range(levels)])
     chosen = rng.zipf(1.5, ROWS) % levels
     frame = pd.DataFrame({"a": pd.Categorical(names[chosen]), "b": np.where(chosen % 2 == 0, "even", "odd")})
-    samples, _ = sampled(frame)
+    samples, _ = sampled(frame, how)
     real, found = (part["a"].value_counts(normalize=True) for part in (frame, samples))
     assert (found - real).abs().sum() / 2 < 0.08
     follows = samples["a"].astype(str).str[6:].astype(int) % 2 == (samples["b"] == "odd")
     assert follows.mean() > 0.9
 
 
-@pytest.mark.parametrize(
-    ("dtype", "part"),
-    [("float64", 0.001), pytest.param("Int64", 0.2, marks=slow), pytest.param("boolean", 0.4, marks=slow)],
-)
-def test_missing_values_are_learnt_with_their_share(dtype, part):
+@cases("dtype,part", ("float64", 0.001), ("Int64", 0.2), ("boolean", 0.4))
+def test_missing_values_are_learnt_with_their_share(dtype, part, how):
     rng = np.random.default_rng(6)
     values = pd.Series(rng.integers(0, 2, ROWS)).astype(dtype)
     gone = rng.random(ROWS) < part
     gone[7] = True
     frame = pd.DataFrame({"v": values.where(~gone), "w": rng.normal(size=ROWS) + 3 * gone})
-    samples, _ = sampled(frame)
+    samples, _ = sampled(frame, how)
     assert share(samples["v"].isna()) == pytest.approx(share(gone), abs=0.03)
     assert samples["w"].notna().all()
     if part > 0.1:
@@ -137,44 +136,38 @@ def test_missing_values_are_learnt_with_their_share(dtype, part):
         assert means[True] - means[False] == pytest.approx(3, abs=0.5)
 
 
-@pytest.mark.parametrize(
-    ("name", "keys"),
-    [
-        ("id", np.arange(1, ROWS + 1)),
-        pytest.param("order", [f"2024-{row:06}" for row in range(ROWS)], marks=slow),
-        pytest.param("customer_id", np.random.default_rng(0).permutation(10**6)[:ROWS], marks=slow),
-    ],
+@cases(
+    "name,keys",
+    ("id", np.arange(1, ROWS + 1)),
+    ("order", [f"2024-{row:06}" for row in range(ROWS)]),
+    ("customer_id", np.random.default_rng(0).permutation(10**6)[:ROWS]),
 )
-def test_keys_are_said_and_new_ones_written(name, keys):
+def test_keys_are_said_and_new_ones_written(name, keys, how):
     rng = np.random.default_rng(7)
     frame = pd.DataFrame({name: keys, "x": rng.normal(size=ROWS)})
-    samples, notes = sampled(frame)
+    samples, notes = sampled(frame, how)
     assert f"{name}: no value repeats, so it is taken for a key" in notes
     assert samples[name].is_unique
     assert not set(samples[name]) & set(frame[name])
 
 
-@pytest.mark.parametrize(
-    ("value", "deviation"), [(1e6, 1), pytest.param(-1e9, 1, marks=slow), pytest.param(50.0, 0.01, marks=slow)]
-)
-def test_one_far_value_is_named_and_the_others_are_modelled(value, deviation):
+@cases("value,deviation", (1e6, 1), (-1e9, 1), (50.0, 0.01))
+def test_one_far_value_is_named_and_the_others_are_modelled(value, deviation, how):
     rng = np.random.default_rng(8)
     x = deviation * rng.normal(size=1500)
     x[17] = value
     frame = pd.DataFrame({"x": x, "y": rng.normal(size=1500) + x.clip(-3, 3)})
-    samples, notes = sampled(frame)
+    samples, notes = sampled(frame, how)
     assert f"x: row 17, counted from 0, holds {value:g}, far from all others" in notes
     assert samples["x"].std() == pytest.approx(deviation, rel=0.1)
 
 
-@pytest.mark.parametrize(
-    "offset", [1_700_000_000_000, pytest.param(2**53 + 1, marks=slow), pytest.param(-(10**15), marks=slow)]
-)
-def test_whole_numbers_far_from_zero_are_modelled_as_those_near_it(offset):
+@cases("offset", 1_700_000_000_000, 2**53 + 1, -(10**15))
+def test_whole_numbers_far_from_zero_are_modelled_as_those_near_it(offset, how):
     rng = np.random.default_rng(9)
     since = rng.integers(0, 10_000, ROWS)
     frame = pd.DataFrame({"t": offset + since, "v": rng.normal(size=ROWS) + since / 5000})
-    model, twin = fit(frame), fit(frame.assign(t=since))
+    model, twin = fit(frame, how), fit(frame.assign(t=since), how)
     samples, same = model.sample(3000), twin.sample(3000)
     assert samples["t"].dtype == np.int64
     np.testing.assert_array_equal(samples["t"] - offset, same["t"])

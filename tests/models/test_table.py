@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from contrastive_entropy import InputError
 from contrastive_entropy.data.columns import NOT_GIVEN
 from contrastive_entropy.estimators import TableGenerator
 from contrastive_entropy.models.table.cells import CellTable, cells_of
@@ -210,6 +211,15 @@ def test_only_gaps_change_and_several_imputations_differ(fitted):
     assert not tables[0].equals(tables[1])
     pd.testing.assert_frame_equal(imputations(fitted.network_, frame, 3, seed=0)[2], tables[2])
     assert not imputations(fitted.network_, frame, 1, seed=1)[0].equals(tables[0])
+
+
+def test_gaps_of_what_is_not_learnt_stay(fitted):
+    frame = every_kind(50, seed=5)
+    frame.loc[[1, 4], ["unit", "code"]] = None
+    best = best_guess(fitted.network_, frame)
+    pd.testing.assert_frame_equal(best[["unit", "code"]], frame[["unit", "code"]])
+    with pytest.raises(InputError, match="no value is missing"):
+        best_guess(fitted.network_, best)
 
 
 def test_columns_in_another_order_and_more_of_them_are_taken(fitted):

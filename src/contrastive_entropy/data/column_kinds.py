@@ -311,7 +311,7 @@ def _key(base: MixedColumn, kind: str, present: pd.Series) -> MixedColumn:
     text = [str(value) for value in present]
     if text and all(re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value) for value in text):
         return replace(base, kind=kind, named="uuid", count=count)
-    found = [re.fullmatch(r"(\D*)(\d{1,15})", value) for value in text]
+    found = [re.fullmatch(r"(.*\D|)(\d{1,15})", value) for value in text]
     if found and all(found) and len({one[1] for one in found if one}) == 1:
         digits = [one[2] for one in found if one]
         width = len(digits[0]) if len({len(one) for one in digits}) == 1 else 0

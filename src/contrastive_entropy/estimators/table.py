@@ -203,7 +203,7 @@ class TableGenerator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan", estimator=self, input_name="X")
         _check_feature_names(self, X, reset=reset)
         if reset:
-            self.n_features_in_, self._form, self._types = X.shape[1], form, types
+            self.n_features_in_, self._form, self._types = X.shape[1], form, types or {}
             self._names = {str(name): name for name in X.columns} if form == "pandas" else {}
         elif X.shape[1] != self.n_features_in_:
             raise ValueError(

@@ -52,9 +52,8 @@ def discrete_hoelder(laws: Sequence[Tensor], cells: Tensor, asked: Tensor, *, ga
             values.append((weight * chosen).mean())
             continue
         norms = torch.logsumexp((1 + gamma) * log_q, 1) / (1 + gamma)
-        log_weight = torch.where(
-            weight.sum() > 0, weight, 1.0
-        ).log()  # of a column that no row asks for, nothing counts
+        # a column that no row asks for counts nothing, and its gradient is 0
+        log_weight = torch.where(weight.sum() > 0, weight, 1.0).log()
         scored = torch.logsumexp(gamma * (chosen - norms) + log_weight, 0) - torch.logsumexp(log_weight, 0)
         values.append((1 + gamma) / gamma * weight.mean() * scored)
     value = torch.stack(values).sum()
