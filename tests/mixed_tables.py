@@ -1,4 +1,4 @@
-"""Tables that the tests of `quality` draw, after /work/shared/cases or the folder CE_CASES."""
+"""Tables that the tests of `quality` draw."""
 
 import numpy as np
 import pandas as pd
