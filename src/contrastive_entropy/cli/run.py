@@ -10,6 +10,7 @@ import typer
 from contrastive_entropy.cli import options
 from contrastive_entropy.cli.report import page_of, pictures_of
 from contrastive_entropy.data.frame_files import WRITABLE, frame_bytes
+from contrastive_entropy.data.given import pairs_of
 from contrastive_entropy.data.mixed import MixedTable
 from contrastive_entropy.data.schema import Images, Table
 from contrastive_entropy.data.tables import csv_bytes
@@ -63,11 +64,9 @@ def sample(
 
 def _write_table(run: Run, out: Path, number: int, seed: int, from_density: bool, given: dict[str, str] | None) -> None:
     """Rows of `fit table` as a file."""
-    if from_density:
-        raise InputError(
-            "`from_density` is for generators of points; rows of a table are drawn as they are: leave it out"
-        )
-    table = run.table(number, seed=seed, given=given)
+    points = run.sample(number, seed=seed, from_density=from_density, given=given)
+    assert isinstance(run.schema, MixedTable)
+    table = run.schema.frame(points, seed=seed)
     with writing(out):
         write_atomically(out, frame_bytes(table, out))
     typer.echo(f"{number} rows written to {out}")
@@ -81,13 +80,7 @@ def values_of(text: str | None) -> dict[str, str] | None:
     """
     if text is None:
         return None
-    found: dict[str, str] = {}
-    for part in text.split(","):
-        name, equals, value = (piece.strip() for piece in part.partition("="))
-        if not (name and equals and value) or name in found:
-            raise InputError(f"`given` must be NAME=VALUE, each name once, with commas between; got {text!r}")
-        found[name] = value
-    return found
+    return pairs_of(text, "given", "VALUE")
 
 
 def _content(

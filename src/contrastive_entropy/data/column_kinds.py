@@ -301,22 +301,19 @@ def _mark(numbers: np.ndarray) -> float | None:
 
 
 def _key(base: MixedColumn, kind: str, present: pd.Series) -> MixedColumn:
-    count = len(present)
     if kind == IGNORED:
-        return replace(base, kind=kind, count=count)
+        return replace(base, kind=kind)
     numeric = pd.api.types.is_numeric_dtype(present.dtype) and not pd.api.types.is_bool_dtype(present.dtype)
-    if numeric and count:
+    if numeric and len(present):
         last = present.max()
-        return replace(base, kind=kind, named="number", offset=int(last) + int(last > int(last)), count=count)
+        return replace(base, kind=kind, named="number", offset=int(last) + int(last > int(last)))
     text = [str(value) for value in present]
     if text and all(re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value) for value in text):
-        return replace(base, kind=kind, named="uuid", count=count)
+        return replace(base, kind=kind, named="uuid")
     found = [re.fullmatch(r"(.*\D|)(\d{1,15})", value) for value in text]
     if found and all(found) and len({one[1] for one in found if one}) == 1:
         digits = [one[2] for one in found if one]
         width = len(digits[0]) if len({len(one) for one in digits}) == 1 else 0
         prefix = found[0][1] if found[0] else ""
-        return replace(
-            base, kind=kind, named="text", text=prefix, low=width, high=float(max(map(int, digits))), count=count
-        )
-    return replace(base, kind=kind, named="text", count=count)
+        return replace(base, kind=kind, named="text", text=prefix, low=width, high=float(max(map(int, digits))))
+    return replace(base, kind=kind, named="text")

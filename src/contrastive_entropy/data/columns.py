@@ -71,7 +71,6 @@ class MixedColumn:
         gap: of dtype object, what stands for a missing value, of `column_types.GAPS`.
         text: the format in which dates or times stand as text; "" where they are dates already.
         named: whether a key's new values continue numbers, follow a pattern or are UUIDs: number, text, uuid.
-        count: of a key, how many rows it named.
     """
 
     name: str
@@ -89,7 +88,6 @@ class MixedColumn:
     gap: str = ""
     text: str = ""
     named: str = ""
-    count: int = 0
 
     @property
     def learnt(self) -> bool:

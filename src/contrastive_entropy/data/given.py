@@ -66,6 +66,30 @@ def some_given(dataset: Dataset, count: int, *, generator: torch.Generator) -> T
     return given[torch.randint(len(given), (count,), generator=generator)]
 
 
+def pairs_of(text: str, setting: str, right: str, *, last: bool = False) -> dict[str, str]:
+    """NAME=VALUE with commas between, by name.
+
+    Args:
+        text: what was typed.
+        setting: by its name, for the message.
+        right: what stands on the right, for the message.
+        last: names may hold an equals sign, and the last one parts; else the first does.
+
+    Raises:
+        InputError: not of that form, or a name twice.
+
+    >>> pairs_of("class=cat, age=3", "given", "VALUE")
+    {'class': 'cat', 'age': '3'}
+    """
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        name, equals, value = (piece.strip() for piece in (part.rpartition("=") if last else part.partition("=")))
+        if not (name and equals and value) or name in found:
+            raise InputError(f"`{setting}` must be NAME={right}, each name once, with commas between; got {text!r}")
+        found[name] = value
+    return found
+
+
 def conditions_of(values: Mapping[str, float | str], schema: Table) -> Tensor:
     """One condition from values by name.
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from contrastive_entropy.data.column_kinds import column_of
 from contrastive_entropy.data.columns import CONSTANT, DATE, IGNORED, KEY, MIXED_KINDS, NOT_GIVEN, MixedColumn
+from contrastive_entropy.data.given import pairs_of
 from contrastive_entropy.errors import InputError, suggestion
 
 
@@ -20,11 +21,9 @@ class MixedTable:
 
     Args:
         mixed: the columns, in the order of the data.
-        named: whether their names come from the data.
     """
 
     mixed: tuple[MixedColumn, ...]
-    named: bool = True
 
     standardized: ClassVar[bool] = False
     shifted: ClassVar[bool] = False
@@ -81,6 +80,19 @@ class MixedTable:
     def kinds(self) -> dict[str, str]:
         """Kind of each column by name."""
         return {column.name: column.kind for column in self.mixed}
+
+    @property
+    def learnt(self) -> list[int]:
+        """Which columns are learnt."""
+        return [index for index, column in enumerate(self.mixed) if column.learnt]
+
+    def whole(self, values: Tensor) -> Tensor:
+        """Numbers (n, c) of the learnt columns among all (n, d): constants as they are, keys 0."""
+        found = torch.zeros(len(values), self.dimension, dtype=torch.float64)
+        empty = [index for index, one in enumerate(self.mixed) if one.kind == CONSTANT and not one.levels]
+        found[:, empty] = torch.nan
+        found[:, self.learnt] = values
+        return found
 
     def numbers(self, table: pd.DataFrame) -> Tensor:
         """Rows as numbers.
@@ -203,7 +215,7 @@ def mixed_from(value: dict[str, Any]) -> MixedTable:
         KeyError, TypeError: it is none.
     """
     columns = (MixedColumn(**{**column, "levels": tuple(column["levels"])}) for column in value["mixed"])
-    return MixedTable(tuple(columns), bool(value["named"]))
+    return MixedTable(tuple(columns))
 
 
 def asked_kinds(text: str | None) -> dict[str, str]:
@@ -212,10 +224,4 @@ def asked_kinds(text: str | None) -> dict[str, str]:
     Raises:
         InputError: not of that form, or a name twice.
     """
-    found: dict[str, str] = {}
-    for part in (text or "").split(",") if text else ():
-        name, equals, kind = (piece.strip() for piece in part.rpartition("="))
-        if not (name and equals and kind) or name in found:
-            raise InputError(f"`column` must be NAME=KIND, each name once, with commas between; got {text!r}")
-        found[name] = kind
-    return found
+    return pairs_of(text, "column", "KIND", last=True) if text else {}

@@ -203,7 +203,7 @@ def _schema(dataset: Dataset) -> MixedTable:
 
 def learnt(points: np.ndarray, schema: MixedTable) -> np.ndarray:
     """Rows (n, d) without the columns that are not learnt, (n, c)."""
-    return points[:, [index for index, column in enumerate(schema.mixed) if column.learnt]].astype(np.float64)
+    return points[:, schema.learnt].astype(np.float64)
 
 
 def invalid(values: np.ndarray, schema: MixedTable) -> float:
@@ -221,15 +221,14 @@ def invalid(values: np.ndarray, schema: MixedTable) -> float:
 
 def tidy(values: np.ndarray, schema: MixedTable) -> np.ndarray:
     """Rows (n, c) rounded and clipped to the data's decimals and bounds, as SDV does it for every model."""
-    columns = (column for column in schema.mixed if column.learnt)
-    return np.stack([column.tidy(own) for own, column in zip(values.T, columns, strict=True)], 1)
+    return learnt(schema.tidy(schema.whole(torch.from_numpy(values))).numpy(), schema)
 
 
 def _judged(values: np.ndarray, dataset: Dataset, fit: TableSettings) -> dict[str, dict[str, float]]:
     """What `quality` says of rows (n, c), `samples`, and of real ones in their place, `real`."""
     schema = _schema(dataset)
     train, held_out = (learnt(part.points.numpy(), schema) for part in (dataset.train, dataset.held_out))
-    samples, unseen, seen = (schema.plain(_whole(rows, schema)) for rows in (values, held_out, train))
+    samples, unseen, seen = (schema.plain(schema.whole(torch.from_numpy(rows))) for rows in (values, held_out, train))
     judgement = judge(
         samples, unseen, training=seen, kinds=schema.kinds_learnt, target=fit.target or target_of(schema), seed=fit.seed
     )
@@ -237,13 +236,6 @@ def _judged(values: np.ndarray, dataset: Dataset, fit: TableSettings) -> dict[st
         "samples": {**judgement.figures, "missing_error": missing_error(values, held_out)},
         "real": {**judgement.real, "missing_error": missing_error(train, held_out)},
     }
-
-
-def _whole(values: np.ndarray, schema: MixedTable) -> torch.Tensor:
-    """Rows (n, c) of the learnt columns among all (n, d)."""
-    found = np.zeros((len(values), schema.dimension))
-    found[:, [index for index, column in enumerate(schema.mixed) if column.learnt]] = values
-    return torch.from_numpy(found)
 
 
 def missing_error(values: np.ndarray, others: np.ndarray) -> float:

@@ -33,6 +33,12 @@ class Now:
     variance: float
     generator: torch.Generator
 
+    def rows(self, count: int, of: int, weights: Tensor | None = None) -> Tensor:
+        """(count,) of the rows 0 ... of - 1, drawn with replacement; by weight where rows have weights, (of,)."""
+        if weights is not None:
+            return torch.multinomial(weights, count, replacement=True, generator=self.generator)
+        return torch.randint(of, (count,), generator=self.generator)
+
     def farther(self, start: float) -> float:
         """How many times the variance of the moment a step from farther away sees: log-uniform, up to the start's."""
         return max(start / self.variance, 1.0) ** float(torch.rand((), generator=self.generator))

@@ -40,8 +40,34 @@ class Missed:
     @property
     def significant(self) -> bool:
         """Whether more is missed than chance explains: either side is equally likely to miss a point of the same law."""
-        lost, alone = (round(part * self.count) for part in (self.share, self.real))
-        return lost - alone > SURE * (lost + alone + 1) ** 0.5 and self.share - self.real >= 0.004
+        return beyond_chance(self.share, self.real, self.count)
+
+
+def beyond_chance(share: float, real: float, count: int) -> bool:
+    """Whether more is missed than chance explains: either side is equally likely to miss a point of the same law.
+
+    Args:
+        share: of real points that the samples miss.
+        real: of those that other real points miss in the samples' place.
+        count: of real points looked at.
+    """
+    lost, alone = (round(part * count) for part in (share, real))
+    return lost - alone > SURE * (lost + alone + 1) ** 0.5 and share - real >= 0.004
+
+
+def paired(sampled: Tensor, own: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Which real points the samples miss, and which the real points in the samples' place do.
+
+    Args:
+        sampled: (m,) distances of real points to the nearest sample.
+        own: (m,) to the nearest of as many other real points.
+
+    Returns:
+        (m,) booleans of both, and the distance from which on a point is far: that of 99% of the real points.
+    """
+    radius = float(own.quantile(QUANTILE))
+    lost = (sampled > radius) & (sampled > TIMES * own)
+    return lost, (own > radius) & (own > TIMES * sampled), radius
 
 
 def missed(samples: Tensor, *data: Tensor) -> Missed:
@@ -87,9 +113,7 @@ def missed_beside(data: Tensor, samples: Tensor, others: Tensor) -> Missed:
 
 def _paired(looked: Tensor, sampled: Tensor, own: Tensor) -> Missed:
     """From the distances (m,) of real points to the nearest sample, and to the nearest real point in its place."""
-    radius = own.quantile(QUANTILE)
-    lost = (sampled > radius) & (sampled > TIMES * own)
-    alone = (own > radius) & (own > TIMES * sampled)
+    lost, alone, _ = paired(sampled, own)
     which = lost.nonzero().squeeze(1)
     middle = which[sampled[which].argsort()][len(which) // 2] if len(which) else None
     example = None if middle is None else looked[middle]

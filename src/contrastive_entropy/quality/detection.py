@@ -1,5 +1,7 @@
 """Whether a classifier tells samples from real rows: .5 is a coin's toss, 1 is never wrong."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.metrics import roc_auc_score
@@ -60,15 +62,10 @@ def detection(real: Coded, samples: Coded, *, rng: np.random.Generator, rows: in
         return float("nan")
     kinds = boosted_features(first)[1]
     features = np.concatenate([boosted_features(side)[0] for side in (first, second)])
-    labels = np.repeat([0, 1], len(first))
-    found = []
-    for learn, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(features, labels):
-        trees = HistGradientBoostingClassifier(
-            categorical_features=kinds, early_stopping=False, random_state=seed, max_iter=60
-        )
-        trees.fit(features[learn], labels[learn])
-        found.append(roc_auc_score(labels[test], trees.predict_proba(features[test])[:, 1]))
-    return float(np.mean(found))
+    trees = HistGradientBoostingClassifier(
+        categorical_features=kinds, early_stopping=False, random_state=seed, max_iter=60
+    )
+    return _told_apart(trees, features, seed)
 
 
 def forest_detection(real: Coded, samples: Coded, *, rng: np.random.Generator, rows: int = FOREST_ROWS) -> float:
@@ -88,13 +85,17 @@ def forest_detection(real: Coded, samples: Coded, *, rng: np.random.Generator, r
     first, second, seed = _equal(real, samples, rows, rng)
     if len(first) < LEAST:
         return float("nan")
-    features = np.concatenate([forest_features(side) for side in (first, second)])
-    features = _single(features)
-    labels = np.repeat([0, 1], len(first))
+    features = _single(np.concatenate([forest_features(side) for side in (first, second)]))
+    return _told_apart(RandomForestClassifier(100, random_state=seed, n_jobs=-1), features, seed)
+
+
+def _told_apart(classifier: Any, features: np.ndarray, seed: int) -> float:
+    """Area under the ROC curve on rows not learnt from, mean over the folds; the second half of the rows are samples."""
+    labels = np.repeat([0, 1], len(features) // 2)
     found = []
     for learn, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(features, labels):
-        forest = RandomForestClassifier(100, random_state=seed, n_jobs=-1).fit(features[learn], labels[learn])
-        found.append(roc_auc_score(labels[test], forest.predict_proba(features[test])[:, 1]))
+        classifier.fit(features[learn], labels[learn])
+        found.append(roc_auc_score(labels[test], classifier.predict_proba(features[test])[:, 1]))
     return float(np.mean(found))
 
 

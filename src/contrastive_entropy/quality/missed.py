@@ -3,22 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from contrastive_entropy.metrics.missed import beyond_chance, paired
 from contrastive_entropy.quality.findings import Finding, Weighed, percent
 from contrastive_entropy.quality.kinds import Coded
 from contrastive_entropy.quality.nearest import nearest, scaled
 
 ROWS = 5000
 """Most rows a side."""
-
-QUANTILE = 0.99
-"""A row is far from others if it is farther than this share of real rows are from as many real ones."""
-
-SURE = 3.0
-"""Standard errors beyond which more is missed than chance explains."""
-
-TIMES = 3.0
-"""And if it is so many times as far from them as from the other side: a lone row, far from either side, is not missed."""
 
 LEAST = 20
 """Rows a side below which nothing is said."""
@@ -67,13 +60,11 @@ def missed(real: Coded, samples: Coded, *, rng: np.random.Generator) -> Missed |
     points, stand_in = scaled(real.take(looked), real), order[:known]
     sampled = nearest(points, scaled(samples.draw(known, rng), real))
     own = _to_others(points, looked, real, stand_in)
-    radius = float(np.quantile(own, QUANTILE))
-    lost = (sampled > radius) & (sampled > TIMES * own)
-    alone = (own > radius) & (own > TIMES * sampled)
-    which = np.flatnonzero(lost)
+    lost, alone, radius = paired(torch.from_numpy(sampled), torch.from_numpy(own))
+    which = np.flatnonzero(lost.numpy())
     which = which[np.argsort(-sampled[which], kind="stable")]
     farness = sampled[which] / max(radius, 1e-300)
-    return Missed(float(lost.mean()), float(alone.mean()), looked[which], farness, len(looked))
+    return Missed(float(lost.double().mean()), float(alone.double().mean()), looked[which], farness, len(looked))
 
 
 def _to_others(points: Coded, looked: np.ndarray, real: Coded, stand_in: np.ndarray) -> np.ndarray:
@@ -93,8 +84,7 @@ def missed_findings(found: Missed, real: Coded) -> list[Weighed]:
         found: of `missed`.
         real: the rows that it was told.
     """
-    lost, alone = (round(share * found.counts) for share in (found.share, found.real))
-    if lost - alone <= SURE * (lost + alone + 1) ** 0.5 or found.share - found.real < 0.004:
+    if not beyond_chance(found.share, found.real, found.counts):
         return []
     example = real.values[found.rows[len(found.rows) // 2]]
     words = ", ".join(f"{column.name} = {column.says(example[place])}" for place, column in enumerate(real.columns[:6]))

@@ -51,6 +51,25 @@ def training_figure(metrics: Path) -> Figure:
     return figure
 
 
+def objective_axis(metrics: Path) -> tuple[Figure, Axes, dict[str, np.ndarray]]:
+    """The objective of the batches over the steps, also smoothed, on an axis of its own, and all columns by name.
+
+    Args:
+        metrics: metrics.csv of a run.
+
+    Raises:
+        InputError: the file has no rows.
+    """
+    columns = read_columns(metrics)
+    figure = new_figure(6, 4)
+    axis = figure.subplots()
+    axis.plot(columns["step"], columns["objective"], color=MODEL_COLOR, alpha=0.25, linewidth=1)
+    axis.plot(columns["step"], smoothed(columns["objective"]), color=MODEL_COLOR)
+    axis.set(xlabel="step")
+    bare(axis)
+    return figure, axis, columns
+
+
 def read_columns(path: Path) -> dict[str, np.ndarray]:
     """The columns of a table of numbers by name.
 

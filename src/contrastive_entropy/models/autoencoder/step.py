@@ -90,7 +90,7 @@ class AutoencoderStep:
 
     def draw(self, now: Now) -> Tensor:
         """Rows of the batch, with replacement."""
-        return torch.randint(len(self.data), (self.plan.rows,), generator=now.generator)
+        return now.rows(self.plan.rows, len(self.data))
 
     def answer(self, batch: Batch, now: Now) -> Answer:
         """Features without and with noise, and the decoder's centers at these."""

@@ -12,7 +12,7 @@ from contrastive_entropy.fitting.run import METRICS, Run
 from contrastive_entropy.metrics.evaluation import Evaluation
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.report.drawing import DATA_COLOR, MODEL_COLOR, bare, draw_sheet, new_figure
-from contrastive_entropy.report.training import FALLING_COLOR, read_columns, smoothed
+from contrastive_entropy.report.training import FALLING_COLOR, objective_axis
 from contrastive_entropy.report.training import training_figure as falling_figure
 
 SHOWN_ROWS = 2000
@@ -196,17 +196,12 @@ def _square(axis: Axes) -> None:
 
 def training_figure(run: Run) -> Figure:
     """The batches' log-likelihood or energy score over the steps, also smoothed; where gamma falls they are shaded."""
-    columns = read_columns(run.folder / METRICS)
-    figure = new_figure(6, 4)
-    axis = figure.subplots()
-    axis.plot(columns["step"], columns["objective"], color=MODEL_COLOR, alpha=0.25, linewidth=1)
-    axis.plot(columns["step"], smoothed(columns["objective"]), color=MODEL_COLOR)
+    figure, axis, columns = objective_axis(run.folder / METRICS)
     if "gamma" in columns and (columns["gamma"] > 0).any():
         last = float(columns["step"][columns["gamma"] > 0].max())
         axis.axvspan(float(columns["step"][0]), last, color=FALLING_COLOR, label="gamma falls", zorder=0)
         axis.legend()
     units = "deviations of y" if isinstance(run.schema, Table) else "units of y"
     shown = ("-energy score", units) if run.plan.model.samples else ("log-likelihood", "nats per row")
-    axis.set(xlabel="step", ylabel=shown[1], title=f"{run.plan.objective}: {shown[0]} of batches")
-    bare(axis)
+    axis.set(ylabel=shown[1], title=f"{run.plan.objective}: {shown[0]} of batches")
     return figure

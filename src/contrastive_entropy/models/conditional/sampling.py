@@ -89,7 +89,7 @@ class SamplerStep:
     def draw(self, now: Now) -> Tensor:
         """Rows of the batch, with replacement; by class as many of each, of some classes where there are many."""
         if not self.by_class:
-            return torch.randint(len(self.data), (self.plan.rows,), generator=now.generator)
+            return now.rows(self.plan.rows, len(self.data))
         some = torch.randperm(len(self.members), generator=now.generator)[: self.model.classes].tolist()
         count = self.plan.rows // self.model.classes
         return torch.cat([_some_of(self.members[label], count, now.generator) for label in some])

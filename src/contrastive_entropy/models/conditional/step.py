@@ -60,9 +60,7 @@ class ConditionalStep:
 
     def draw(self, now: Now) -> Tensor:
         """Rows of every member's batch, one behind the other, with replacement; by weight where rows have weights."""
-        if self.weights is not None:
-            return torch.multinomial(self.weights, self.plan.rows, replacement=True, generator=now.generator)
-        return torch.randint(len(self.points), (self.plan.rows,), generator=now.generator)
+        return now.rows(self.plan.rows, len(self.points), self.weights)
 
     def answer(self, batch: Batch, now: Now) -> Answer:
         """The mixture of every row, by the member that it was drawn for."""

@@ -82,7 +82,7 @@ class GeneratorStep:
 
     def draw(self, now: Now) -> Tensor:
         """Rows of the batch, with replacement."""
-        return torch.randint(len(self.data), (self.plan.rows,), generator=now.generator)
+        return now.rows(self.plan.rows, len(self.data))
 
     def answer(self, batch: Batch, now: Now) -> Answer:
         """Fresh points, in the principal components if there are any."""

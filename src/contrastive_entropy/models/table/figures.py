@@ -12,7 +12,7 @@ from contrastive_entropy.data.mixed import MixedTable
 from contrastive_entropy.fitting.run import METRICS, Run
 from contrastive_entropy.metrics.evaluation import Evaluation
 from contrastive_entropy.report.drawing import DATA_COLOR, MODEL_COLOR, bare, new_figure
-from contrastive_entropy.report.training import read_columns, smoothed
+from contrastive_entropy.report.training import objective_axis
 
 SHOWN_COLUMNS, SHOWN_LEVELS = 24, 10
 """Columns that are shown at most, and levels of a category."""
@@ -47,7 +47,7 @@ def columns_figure(samples: np.ndarray, data: np.ndarray, schema: MixedTable) ->
         data: (n, d) likewise.
         schema: the columns.
     """
-    shown = [index for index, column in enumerate(schema.mixed) if column.learnt][:SHOWN_COLUMNS]
+    shown = schema.learnt[:SHOWN_COLUMNS]
     across = min(len(shown), 4)
     rows = math.ceil(len(shown) / across)
     figure = new_figure(3.4 * across, 2.6 * rows)
@@ -127,11 +127,6 @@ def pairs_figure(evaluation: Evaluation, schema: MixedTable) -> Figure:
 
 def training_figure(run: Run) -> Figure:
     """The objective over the steps, nats a row."""
-    columns = read_columns(run.folder / METRICS)
-    figure = new_figure(6, 4)
-    axis = figure.subplots()
-    axis.plot(columns["step"], columns["objective"], color=MODEL_COLOR, alpha=0.25, linewidth=1)
-    axis.plot(columns["step"], smoothed(columns["objective"]), color=MODEL_COLOR)
-    axis.set(xlabel="step", ylabel="nats a row", title=f"{run.plan.objective} of a batch (maximised)")
-    bare(axis)
+    figure, axis, _ = objective_axis(run.folder / METRICS)
+    axis.set(ylabel="nats a row", title=f"{run.plan.objective} of a batch (maximised)")
     return figure

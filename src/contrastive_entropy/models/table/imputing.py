@@ -56,7 +56,8 @@ def imputations(network: ColumnNetwork, table: pd.DataFrame, count: int, *, seed
         raise InputError(f"`draws` must be at least 1, got {count}")
     given, gaps = gaps_of(network, table)
     generator = torch.Generator().manual_seed(seed)
-    return [_completed(network, table, _drawn(network, given, generator), gaps) for _ in range(count)]
+    drawn = (draw(network, given, generator=generator, complete=True) for _ in range(count))
+    return [_completed(network, table, points, gaps) for points in drawn]
 
 
 @torch.no_grad()
@@ -100,12 +101,6 @@ def _best(network: ColumnNetwork, given: Tensor) -> Tensor:
         else:
             found[rows, column] = law @ middles
     return found
-
-
-def _drawn(network: ColumnNetwork, given: Tensor, generator: torch.Generator) -> Tensor:
-    """Like `draw`, and what stays missing, where missing values were learnt, is drawn until it is there."""
-    drawn = draw(network, given, generator=generator, complete=True)
-    return torch.where(given == NOT_GIVEN, drawn, given)
 
 
 def _completed(network: ColumnNetwork, table: pd.DataFrame, points: Tensor, gaps: Tensor) -> pd.DataFrame:

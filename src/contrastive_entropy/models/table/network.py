@@ -41,7 +41,7 @@ class ColumnNetwork(nn.Module):
         if width < 1 or depth < 1:
             raise ValueError(f"width and depth must be at least 1, got {width} and {depth}")
         self.cells, self.schema = cells, schema
-        self.learnt = [index for index, column in enumerate(schema.mixed) if column.learnt]
+        self.learnt = schema.learnt
         columns, total = len(cells.counts), sum(cells.counts)
         self.embedding = nn.Parameter(0.3 * torch.randn(total + columns, EMBEDDING))
         self.first = nn.Linear(columns * (EMBEDDING + 2), width)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from contrastive_entropy.data.columns import CONSTANT, NOT_GIVEN
+from contrastive_entropy.data.columns import NOT_GIVEN
 from contrastive_entropy.models.table.network import ColumnNetwork
 
 ROWS = 4096
@@ -45,15 +45,5 @@ def _draw(network: ColumnNetwork, given: Tensor, generator: torch.Generator, com
         value, score = table.values(index, cell, generator=generator)
         cells[drawn, index], scores[drawn, index], values[drawn, index] = cell, score, value
         known[:, index] = True
-    found = whole(network, values, given)
+    found = network.schema.whole(values)
     return torch.where(given == NOT_GIVEN, network.schema.tidy(found), found)
-
-
-def whole(network: ColumnNetwork, values: Tensor, given: Tensor) -> Tensor:
-    """Values (n, c) of the learnt columns among all (n, d): constants as they are, keys 0."""
-    found = torch.zeros(len(values), network.schema.dimension, dtype=torch.float64)
-    for index, column in enumerate(network.schema.mixed):
-        if column.kind == CONSTANT and not column.levels:
-            found[:, index] = torch.nan
-    found[:, network.learnt] = values
-    return found

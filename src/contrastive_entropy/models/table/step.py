@@ -13,6 +13,7 @@ from contrastive_entropy.fitting.contract import Answer, Batch, Now, Outcome
 from contrastive_entropy.fitting.plan import Plan
 from contrastive_entropy.models.table.cells import CellTable, cells_of
 from contrastive_entropy.models.table.network import ColumnNetwork
+from contrastive_entropy.models.table.sampling import ROWS
 from contrastive_entropy.models.table.settings import TablePlan
 from contrastive_entropy.objectives.catalog import CELL_OBJECTIVES, parse
 
@@ -69,9 +70,7 @@ class TableStep:
 
     def draw(self, now: Now) -> Tensor:
         """Rows of the batch, with replacement; by weight where rows have weights."""
-        if self.weights is not None:
-            return torch.multinomial(self.weights, self.plan.rows, replacement=True, generator=now.generator)
-        return torch.randint(len(self.data), (self.plan.rows,), generator=now.generator)
+        return now.rows(self.plan.rows, len(self.data), self.weights)
 
     def answer(self, batch: Batch, now: Now) -> Answer:
         """The law of all columns of every row, of which some are known."""
@@ -120,7 +119,7 @@ def log_likelihood(network: ColumnNetwork, points: Tensor) -> Tensor:
                 "that were learnt: fill it first"
             )
     found = []
-    for part in points.split(4096):
+    for part in points.split(ROWS):
         cells, scores = network.cells.find(part[:, network.learnt])
         total = torch.zeros(len(part), dtype=torch.float64)
         for index in range(network.columns):
