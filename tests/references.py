@@ -146,6 +146,37 @@ def paired_limit(p: Mixture, q: Mixture, smoothing: float = 1e-4) -> float:
     return float(np.log((1 + np.cos(of_model - of_data)) / 2) - log_fidelity(*halves(q), smoothing))
 
 
+def operator_roots(mixtures: list[Mixture], jitter: float) -> list[np.ndarray]:
+    """S (S + j)^(-1/2) of each, scaled to trace 1, as matrices in one basis of the span of all Gaussians."""
+    whole = tuple(np.concatenate(parts) for parts in zip(*mixtures, strict=True))
+    values, vectors = np.linalg.eigh(gram(whole, whole))
+    features = vectors * np.sqrt(values.clip(0))  # a row for each Gaussian
+    roots, first = [], 0
+    for mixture in mixtures:
+        own = features[first : first + len(mixture[0])]
+        first += len(own)
+        s, u = np.linalg.eigh(np.einsum("i,ia,ib->ab", mixture[2], own, own) / np.exp(log_trace(mixture)))
+        roots.append((u * (s.clip(0) / np.sqrt(s.clip(0) + jitter))) @ u.T)
+    return roots
+
+
+def log_affinities(mixtures: list[Mixture], jitter: float) -> np.ndarray:
+    """Logs of the inner products of all pairs of roots, (E24)."""
+    roots = operator_roots(mixtures, jitter)
+    return np.log([[np.sum(a * b) for b in roots] for a in roots])
+
+
+def affinity(p: Mixture, q: Mixture, jitter: float = 1e-9) -> float:
+    """Implements (E24)."""
+    return float(log_affinities([p, q], jitter)[0, 1] + 0.5 * (log_trace(p) + log_trace(q)))
+
+
+def debiased_affinity(p: Mixture, q: Mixture, jitter: float = 1e-3, *, paired: bool = False) -> float:
+    """Implements (E24)."""
+    logs = log_affinities([*(halves(p) if paired else (p, p)), *halves(q)], jitter)
+    return float(logs[0, 2] + logs[1, 3] - logs[2, 3])
+
+
 def trace(p: Mixture, q: Mixture) -> float:
     """Implements (E11)."""
     return float(np.log(np.trace(weighted_gram(p, q))))
@@ -166,6 +197,8 @@ def limit(name: str, p: Mixture, q: Mixture) -> float:
     if name == "debiased_nuclear_norm":
         z, y = halves(q)
         return float(np.log((1 + np.exp(log_fidelity(z, y, 0.0))) / 2) - log_fidelity(z, y, 1e-4))
+    if name == "debiased_affinity":
+        return float(log_affinities([p], 1e-3)[0, 0])
     return 0.5 * (log_trace(p) + log_trace(q))
 
 

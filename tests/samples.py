@@ -45,6 +45,8 @@ OBJECTIVES = {
         ce.schur_trace,
         ce.nuclear_norm,
         ce.debiased_nuclear_norm,
+        ce.affinity,
+        ce.debiased_affinity,
         ce.trace,
     )
 }

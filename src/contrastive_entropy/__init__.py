@@ -19,6 +19,7 @@ from contrastive_entropy.mixtures.streaming import (
     streamed_singular_values,
 )
 from contrastive_entropy.numerics.nuclear import effective_rank
+from contrastive_entropy.objectives.affinity import affinity, debiased_affinity
 from contrastive_entropy.objectives.bound import Bound
 from contrastive_entropy.objectives.conditional import (
     conditional_log_likelihood,
@@ -97,12 +98,14 @@ __all__ = [
     "TableSettings",
     "TrainingError",
     "__version__",
+    "affinity",
     "bures_distance",
     "cauchy_schwarz_divergence",
     "conditional_bound",
     "conditional_log_likelihood",
     "conditional_normalized_inner_product",
     "conditional_trace",
+    "debiased_affinity",
     "debiased_normalized_inner_product",
     "debiased_nuclear_norm",
     "decompose",

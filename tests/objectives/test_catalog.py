@@ -163,6 +163,8 @@ def test_a_step_along_the_gradient_raises_the_value(objective):
 def test_no_value_passes_a_limit_that_holds_on_the_batch(objective):
     if objective.name in ESTIMATED:
         pytest.skip("the limit is an estimate")
+    if objective.name == "debiased_affinity":
+        pytest.skip("the limit holds in expectation: test_affinity.py")
     for seed, moved in ((0, 0.0), (2, 0.5), (4, 5.0)):
         x, z = problem(objective, seed=seed, moved=moved)
         for model in (z, x.expand_as(z).clone()):  # also at the data themselves

@@ -29,8 +29,8 @@ def loss(text, x, z, start=1.0):
 @pytest.mark.parametrize("name", names(ALL))
 def test_peers_draw_as_many_data_as_the_debiased_norm(name):
     settings = ce.GeneratorSettings("moons", objective=name, batch_size=32)
-    ours = name in names(GENERATIVE) and name != "debiased_nuclear_norm"
-    assert plan(settings, load("moons")).rows == (32 if ours else 64)
+    halves = name in names(PEERS) or name in ("debiased_nuclear_norm", "debiased_affinity")
+    assert plan(settings, load("moons")).rows == (64 if halves else 32)
 
 
 def test_peers_do_not_look_from_farther_away_and_their_variance_falls_slowly():

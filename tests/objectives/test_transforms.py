@@ -13,8 +13,8 @@ NAMES = sorted(OBJECTIVES)
 PLAIN = ("schur_trace", "trace")
 """Objectives of torch's own operations alone."""
 
-SUMS = tuple(name for name in NAMES if name not in (*PLAIN, "nuclear_norm", "debiased_nuclear_norm"))
-NORMS = ("nuclear_norm", "debiased_nuclear_norm")
+NORMS = ("nuclear_norm", "debiased_nuclear_norm", "affinity", "debiased_affinity")
+SUMS = tuple(name for name in NAMES if name not in (*PLAIN, *NORMS))
 PAGE = Path(__file__).parents[2] / "docs" / "library.md"
 
 

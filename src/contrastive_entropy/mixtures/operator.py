@@ -6,6 +6,7 @@ from torch import Tensor
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.numerics.derivatives import link
 from contrastive_entropy.numerics.gaussian import log_kernel
+from contrastive_entropy.numerics.grams import gram
 from contrastive_entropy.numerics.nuclear import LogNuclearNorm, check_smoothing, matrix_nuclear_norm
 from contrastive_entropy.numerics.pairwise import flat_batches, shared_variance, standardized_for_matrix
 from contrastive_entropy.numerics.polar import TOLERANCE, check_options
@@ -36,18 +37,48 @@ def log_nuclear_norm(
     check_smoothing(smoothing)
     check_options(tolerance, method)
     if not shared_variance(p.variance, q.variance):
-        gram, log_scale = weighted_gram(p, q)
-        norm = matrix_nuclear_norm(gram, smoothing=smoothing, tolerance=tolerance, method=method)
+        matrix, log_scale = weighted_gram(p, q)
+        norm = matrix_nuclear_norm(matrix, smoothing=smoothing, tolerance=tolerance, method=method)
         return norm.double().log() + log_scale
+    entries, batch, precision, constant = _standardized(p, q)
+    options = (*precision, smoothing, tolerance, method)
+    values: Tensor = LogNuclearNorm.apply(*entries, link(*entries), options)
+    return values.reshape(batch) + constant
+
+
+def trace_gram(p: GaussianMixture, q: GaussianMixture) -> tuple[Tensor, Tensor]:
+    """The matrix of `weighted_gram`, with a log-scale for which the own Gram matrices of p and q have trace 1.
+
+    Args:
+        p: n components.
+        q: m components.
+
+    Returns:
+        As `weighted_gram`. With a variance that the components share it is once differentiable, and faster.
+
+    Raises:
+        ValueError: the dimensions differ.
+    """
+    log_trace = 0.5 * (p.log_trace() + q.log_trace())
+    if not shared_variance(p.variance, q.variance):
+        matrix, log_scale = weighted_gram(p, q)
+        return matrix, log_scale - log_trace
+    entries, batch, options, constant = _standardized(p, q)
+    matrix, shift = gram(*entries, differences=options[0], dtype=options[1])
+    return matrix.reshape(*batch, *matrix.shape[-2:]), shift.reshape(batch) + constant - log_trace
+
+
+def _standardized(
+    p: GaussianMixture, q: GaussianMixture
+) -> tuple[list[Tensor], torch.Size, tuple[bool, torch.dtype], Tensor]:
+    """Points in units of the kernel's deviation and halves of log-weights, flat; batch, (differences, dtype), constant."""
     if p.dimension != q.dimension:
         raise ValueError(f"dimensions differ: {p.dimension} coordinates on one side and {q.dimension} on the other")
     dtype = torch.promote_types(torch.promote_types(p.centers.dtype, q.centers.dtype), torch.float32)
     x, z, differences, constant = standardized_for_matrix(p.centers, q.centers, p.variance + q.variance)
     halves = [(0.5 * mixture.log_weights).to(x.dtype) for mixture in (p, q)]
     entries, batch = flat_batches([x, z], halves)
-    options = (differences, dtype, smoothing, tolerance, method)
-    values: Tensor = LogNuclearNorm.apply(*entries, link(*entries), options)
-    return values.reshape(batch) + constant
+    return entries, batch, (differences, dtype), constant
 
 
 def weighted_gram(p: GaussianMixture, q: GaussianMixture) -> tuple[Tensor, Tensor]:
@@ -83,6 +114,6 @@ def singular_values(p: GaussianMixture, q: GaussianMixture) -> Tensor:
     >>> singular_values(p, p)
     tensor([0.5000, 0.5000], dtype=torch.float64)
     """
-    gram, log_scale = weighted_gram(p, q)
+    matrix, log_scale = weighted_gram(p, q)
     log_trace = 0.5 * (p.log_trace() + q.log_trace())
-    return torch.linalg.svdvals(gram).double() * (log_scale - log_trace).exp().unsqueeze(-1)
+    return torch.linalg.svdvals(matrix).double() * (log_scale - log_trace).exp().unsqueeze(-1)

@@ -11,6 +11,7 @@ from contrastive_entropy.errors import NumericalWarning
 from contrastive_entropy.numerics.decompositions import smoothed_sum
 from contrastive_entropy.numerics.derivatives import link, once_differentiable
 from contrastive_entropy.numerics.gaussian import exact_products
+from contrastive_entropy.numerics.grams import contracted, unit_gram
 from contrastive_entropy.numerics.polar import TOLERANCE, check_options, smoothed_polar
 
 
@@ -124,17 +125,15 @@ class LogNuclearNorm(torch.autograd.Function):
         wanted = any(ctx.needs_input_grad)
         values, gradients = [], []
         with exact_products(x.device):
-            for entry in zip(x, z, a, b, strict=True):
-                kernel, shift = unit_gram(*entry, differences=differences, dtype=dtype)
-                if not wanted:
-                    values.append(_norms(kernel, smoothing).log() + shift)
-                    continue
+            kernels, shifts = unit_gram(x, z, a, b, differences=differences, dtype=dtype)
+            if not wanted:
+                return _norms(kernels, smoothing).log() + shifts
+            for kernel, shift, *points in zip(kernels, shifts, x, z, strict=True):
                 polar = smoothed_polar(kernel, smoothing, tolerance=tolerance, method=method)
                 values.append(polar.norm.log() + shift)
                 weights = polar.factor.mul_(kernel).div_(polar.norm.to(dtype))
-                gradients.append(_contracted(weights, *entry[:2]))
-        if wanted:
-            ctx.save_for_backward(*(torch.stack(parts) for parts in zip(*gradients, strict=True)), origin)
+                gradients.append(contracted(weights, *points))
+        ctx.save_for_backward(*(torch.stack(parts) for parts in zip(*gradients, strict=True)), origin)
         return torch.stack(values)
 
     @staticmethod
@@ -145,35 +144,3 @@ class LogNuclearNorm(torch.autograd.Function):
         x, z, a, b, _ = ctx.saved_tensors
         scaled = [(grad.to(g.dtype).reshape(-1, *(1,) * (g.ndim - 1)) * g) for g in (x, z, a, b)]
         return (*(g if needed else None for g, needed in zip(scaled, ctx.needs_input_grad, strict=False)), None, None)
-
-
-def unit_gram(
-    x: Tensor, z: Tensor, a: Tensor, b: Tensor, *, differences: bool, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """exp(a_i + b_j - |x_i - z_j|^2 / 2) / its largest entry, (n, m), and the log of that entry.
-
-    Entries below the root of the smallest normal number are 0: what a product of two of them yields is denormal, which
-    makes a CPU's products a hundred times slower, and lies far below the rounding error of the others. The exponential
-    is taken before, because one that underflows is twenty times slower than one that does not.
-    """
-    if differences:
-        exponent = torch.zeros((), dtype=x.dtype, device=x.device).expand(len(x), len(z))
-        for left, right in zip(x.unbind(1), z.unbind(1), strict=True):
-            exponent = torch.sub(left.unsqueeze(1), right).square_().add_(exponent)
-        exponent.mul_(-0.5).add_(a.unsqueeze(1)).add_(b)
-    else:
-        exponent = torch.addmm(b - z.square().sum(1) / 2, x, z.mT)
-        exponent.add_((a - x.square().sum(1) / 2).unsqueeze(1))
-    shift = exponent.amax()
-    cut = 0.5 * math.log(torch.finfo(dtype).tiny)
-    gram = exponent.sub_(shift).to(dtype).clamp_min_(cut).exp_()
-    return gram.mul_(gram > 1.001 * math.exp(cut)), shift.double()
-
-
-def _contracted(weights: Tensor, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients in x, z, a and b of a function whose gradient in the exponents is given, (n, m)."""
-    weights = weights.to(x.dtype)
-    by_x, by_z = (torch.cat([points, torch.ones_like(points[:, :1])], 1) for points in (x, z))
-    on_x, on_z = weights @ by_z, weights.mT @ by_x
-    rows, columns = on_x[:, -1], on_z[:, -1]
-    return on_x[:, :-1] - rows.unsqueeze(1) * x, on_z[:, :-1] - columns.unsqueeze(1) * z, rows, columns

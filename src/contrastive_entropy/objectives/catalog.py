@@ -15,7 +15,7 @@ from contrastive_entropy.errors import InputError, suggestion
 from contrastive_entropy.mixtures.joint import JointMixture
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.numerics.polar import TOLERANCE
-from contrastive_entropy.objectives import conditional, density, discrete, hoelder, peers
+from contrastive_entropy.objectives import affinity, conditional, density, discrete, hoelder, peers
 from contrastive_entropy.objectives.bound import Bound
 
 DENSITY, CONDITIONAL, GIVEN = "p(x)", "p(x|y)", "p(y|given x)"
@@ -92,6 +92,7 @@ class Objective:
 
 
 _SMOOTHING = "relative to the largest singular value; what lies below it in the spectrum is not asked for"
+_JITTER = "a share of the operators' trace; directions with less of it count less"
 _TOLERANCE = Option("tolerance", "relative error that the smoothed norm and its gradient may have", TOLERANCE)
 
 DENSITY_OBJECTIVES = (
@@ -132,6 +133,23 @@ DENSITY_OBJECTIVES = (
         "(E20)",
         partial(density.debiased_nuclear_norm, paired=True),
         options=(Option("smoothing", _SMOOTHING, 1e-4, least=0), _TOLERANCE),
+        draws=2,
+        debiased=True,
+        looks=True,
+    ),
+    Objective(
+        "affinity",
+        "the inner product of the operators' roots; on minibatches it blurs, as the nuclear norm does",
+        "(E24)",
+        affinity.affinity,
+        options=(Option("jitter", _JITTER, 1e-9),),
+    ),
+    Objective(
+        "debiased_affinity",
+        "the affinity without the bias of minibatches: its optimum is proved",
+        "(E24)",
+        partial(affinity.debiased_affinity, paired=True),
+        options=(Option("jitter", _JITTER, affinity.JITTER),),
         draws=2,
         debiased=True,
         looks=True,

@@ -229,9 +229,9 @@ def debiased_nuclear_norm(
     Raises:
         ValueError: what has halves has a single component, or smoothing is negative.
     """
-    halves = [_halves(q, debiased_nuclear_norm.__name__, "model")]
-    halves.insert(0, _halves(p, debiased_nuclear_norm.__name__, "data") if paired else (p, p))
-    parts = [half for pair in halves for half in pair]
+    pairs = [halves(q, debiased_nuclear_norm.__name__, "model")]
+    pairs.insert(0, halves(p, debiased_nuclear_norm.__name__, "data") if paired else (p, p))
+    parts = [half for pair in pairs for half in pair]
     traces = [part.log_trace() for part in parts]
 
     def log_fidelity(i: int, j: int) -> Tensor:
@@ -251,7 +251,8 @@ def debiased_nuclear_norm(
     return Bound(first + second - between, limit, terms)
 
 
-def _halves(mixture: GaussianMixture, function: str, name: str) -> tuple[GaussianMixture, GaussianMixture]:
+def halves(mixture: GaussianMixture, function: str, name: str) -> tuple[GaussianMixture, GaussianMixture]:
+    """The first and the second half of the components, of which a function needs two."""
     if mixture.components < 2:
         raise ValueError(f"{function} needs at least 2 {name} components to form two halves, got 1")
     half = mixture.components // 2
@@ -318,7 +319,7 @@ def tightness(p: GaussianMixture, q: GaussianMixture) -> Tensor:
     """
     require_mixtures(p=p, q=q)
     require_finite({}, p=p, q=q)
-    x, again, z, other = (*_halves(p, "tightness", "data"), *_halves(q, "tightness", "model"))
+    x, again, z, other = (*halves(p, "tightness", "data"), *halves(q, "tightness", "model"))
     pairs = ((x, z), (again, other), (x, again), (z, other))
     first, second, *own = (_log_fidelity(*pair, 0.0, TOLERANCE) for pair in pairs)
     return (0.5 * (first + second - sum(own))).exp()

@@ -1,0 +1,48 @@
+"""The root of a mixture's covariance operator, and the inner product of two roots: the affinity (E24)."""
+
+import functools
+import math
+
+import torch
+from torch import Tensor
+
+from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.mixtures.operator import trace_gram
+from contrastive_entropy.numerics.roots import inner_product_of_roots, inverse_root
+
+
+FINE = 1e-4
+"""Jitter below which float32 rounds what counts, so that float64 serves."""
+
+
+class OperatorRoot:
+    """S (S + j)^(-1/2) of the covariance operator S of a mixture's Gaussians, scaled to trace 1; at j = 0 its root.
+
+    The Gram matrix G of the weighted Gaussians Phi represents it: S = Phi Phi^T, and Phi (G + j)^(-1/2) Phi^T is what is
+    asked for. Its inverse root is computed once, for every other mixture that it meets.
+
+    Args:
+        mixture: n components.
+        jitter: j > 0, a share of S's trace.
+
+    Raises:
+        ValueError: jitter is not a positive number.
+    """
+
+    def __init__(self, mixture: GaussianMixture, jitter: float) -> None:
+        if not 0 < jitter < math.inf:
+            raise ValueError(f"jitter must be a positive number, got {jitter}")
+        self.mixture, self.jitter = mixture if jitter >= FINE else mixture.double(), jitter
+
+    @functools.cached_property
+    def inverse(self) -> Tensor:
+        """(G + j)^(-1/2), (..., n, n)."""
+        gram, log_scale = trace_gram(self.mixture, self.mixture)
+        return inverse_root(gram * log_scale.exp()[..., None, None].to(gram.dtype), self.jitter)
+
+    def log_affinity(self, other: "OperatorRoot") -> Tensor:
+        """Log of the inner product with another, (...), float64: at most 0, and 0 only between equal operators at j = 0."""
+        cross, log_scale = trace_gram(self.mixture, other.mixture)
+        parts = self.inverse, cross, other.inverse
+        dtype = functools.reduce(torch.promote_types, (part.dtype for part in parts))
+        return inner_product_of_roots(*(part.to(dtype) for part in parts)).double().log() + 2 * log_scale
