@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.mixtures.mixture import GaussianMixture
-from contrastive_entropy.mixtures.operator import trace_gram
-from contrastive_entropy.numerics.roots import inner_product_of_roots, inverse_root
+from contrastive_entropy.mixtures.operator import gram_of_points
+from contrastive_entropy.numerics.roots import inverse_root_factor, squared_norm_between
 
 
 FINE = 1e-4
@@ -19,7 +19,7 @@ class OperatorRoot:
     """S (S + j)^(-1/2) of the covariance operator S of a mixture's Gaussians, scaled to trace 1; at j = 0 its root.
 
     The Gram matrix G of the weighted Gaussians Phi represents it: S = Phi Phi^T, and Phi (G + j)^(-1/2) Phi^T is what is
-    asked for. Its inverse root is computed once, for every other mixture that it meets.
+    asked for. A factor of the inverse root is computed once, for every other mixture that it meets.
 
     Args:
         mixture: n components.
@@ -35,14 +35,21 @@ class OperatorRoot:
         self.mixture, self.jitter = mixture if jitter >= FINE else mixture.double(), jitter
 
     @functools.cached_property
-    def inverse(self) -> Tensor:
-        """(G + j)^(-1/2), (..., n, n)."""
-        gram, log_scale = trace_gram(self.mixture, self.mixture)
-        return inverse_root(gram * log_scale.exp()[..., None, None].to(gram.dtype), self.jitter)
+    def log_trace(self) -> Tensor:
+        """Of the operator before it is scaled, (...), float64."""
+        return self.mixture.log_trace()
+
+    @functools.cached_property
+    def factor(self) -> Tensor:
+        """H with H H^T = (G + j)^(-1/2), (..., n, n)."""
+        matrix, log_scale = gram_of_points(self.mixture, self.mixture)
+        scale = (log_scale - self.log_trace).exp()[..., None, None].to(matrix.dtype)
+        return inverse_root_factor(matrix * scale, self.jitter)
 
     def log_affinity(self, other: "OperatorRoot") -> Tensor:
         """Log of the inner product with another, (...), float64: at most 0, and 0 only between equal operators at j = 0."""
-        cross, log_scale = trace_gram(self.mixture, other.mixture)
-        parts = self.inverse, cross, other.inverse
+        cross, log_scale = gram_of_points(self.mixture, other.mixture)
+        parts = self.factor, cross, other.factor
         dtype = functools.reduce(torch.promote_types, (part.dtype for part in parts))
-        return inner_product_of_roots(*(part.to(dtype) for part in parts)).double().log() + 2 * log_scale
+        value = squared_norm_between(*(part.to(dtype) for part in parts)).double().log()
+        return value + 2 * log_scale - self.log_trace - other.log_trace
