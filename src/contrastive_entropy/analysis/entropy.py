@@ -89,12 +89,7 @@ def measure(
     Raises:
         InputError: data, variance or file that cannot be used.
     """
-    if variance is not None and not 0 < variance < float("inf"):
-        raise InputError(f"variance must be a positive number, got {variance}")
-    if batch_size < 1:
-        raise InputError(f"batch must be at least 1, got {batch_size}")
-    if fidelity and against is None:
-        raise InputError("`fidelity` compares two data sets: give the second one with `against`")
+    _check(variance, batch_size, fidelity=fidelity, alone=against is None)
     start = time.monotonic()
     p, q, _ = load_pair(
         data, against, seed=seed, data_root=data_root, standardize=standardize, header=header, images=reading
@@ -122,6 +117,16 @@ def measure(
     figures |= {"loading_seconds": loaded - start, "seconds": time.monotonic() - loaded}
     sums.finish(figures)
     return figures
+
+
+def _check(variance: float | None, batch_size: int, *, fidelity: bool, alone: bool) -> None:
+    """Raise InputError for arguments of `measure` that cannot be used."""
+    if variance is not None and not 0 < variance < float("inf"):
+        raise InputError(f"variance must be a positive number, got {variance}")
+    if batch_size < 1:
+        raise InputError(f"batch must be at least 1, got {batch_size}")
+    if fidelity and alone:
+        raise InputError("`fidelity` compares two data sets: give the second one with `against`")
 
 
 def _figures(p: Points, q: Points | None, variance: float, batch_size: int, sums: "_Sums") -> dict[str, Any]:
