@@ -7,7 +7,10 @@ import torch
 
 from commands import call
 from contrastive_entropy import InputError
+from contrastive_entropy.analysis import samples as analysis
 from contrastive_entropy.analysis.samples import evaluate_files
+from contrastive_entropy.data import tables
+from contrastive_entropy.data.frames import read_frame
 from contrastive_entropy.data.toys import sample_toy
 from contrastive_entropy.quality.evaluation import is_numeric
 from mixed_tables import discrete, halves, mixed, oversampled, plain, rare_mode, rng, sentinel
@@ -61,6 +64,26 @@ def test_tables_of_numbers_are_compared_both_ways(evaluated):
     assert found.settings["points"] == 200  # all that is held out
     assert shown(found) >= COPYING
     assert not found.diagnoses
+
+
+def test_tables_are_read_once_and_their_notes_said_once(tmp_path, monkeypatch, caplog):
+    read = []
+    for module in (analysis, tables):
+        monkeypatch.setattr(module, "read_frame", lambda path, **how: read.append(path) or read_frame(path, **how))
+    data, training = tmp_path / "data.csv", tmp_path / "training.csv"
+    for seed, path in enumerate((data, training)):
+        plain(60, seed=seed).to_csv(path, sep=";", decimal=",", index=False)
+    evaluate_files(str(training), str(data), training=str(training))
+    assert read == [training, data]
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == len(set(said))
+    assert sum("were read as decimal marks" in text for text in said) == 2, said
+
+
+def test_notes_of_tables_that_are_no_points_are_said(tmp_path, caplog):
+    mixed(60).to_csv(tmp_path / "data.csv", sep=";", decimal=",", index=False)
+    evaluate_files(str(tmp_path / "data.csv"), str(tmp_path / "data.csv"))
+    assert len(caplog.records) == 2, caplog.text  # semicolons and commas, of the file that is given twice
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.001])

@@ -1,10 +1,12 @@
+import datetime
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from contrastive_entropy import InputError
 from contrastive_entropy.quality import judge
-from contrastive_entropy.quality.kinds import code, inferred_kind
+from contrastive_entropy.quality.kinds import code, kind_of
 from mixed_tables import mixed, plain
 
 
@@ -12,26 +14,55 @@ from mixed_tables import mixed, plain
     ("name", "values", "kind"),
     [
         ("x", [1.5, 2.5], "number"),
-        ("x", pd.array([1, None], dtype="Int64"), "number"),
+        ("x", pd.array([1, None, 2], dtype="Int64"), "count"),
         ("x", pd.Series([1, 2.5, None], dtype=object), "number"),
         ("x", [True, False], "category"),
-        ("x", pd.Series([True, None], dtype=object), "category"),
-        ("x", ["a", None], "category"),
+        ("x", pd.Series([True, False, None], dtype=object), "category"),
+        ("x", ["a", "b", None], "category"),
         ("x", pd.Categorical([1, 2]), "category"),
-        ("x", pd.to_datetime(["2024-01-01"]), "date"),
-        ("x", pd.to_datetime(["2024-01-01"], utc=True), "date"),
-        ("x", ["2024-01-01", "2024-01-02 12:00", None], "date"),
+        ("x", pd.to_datetime(["2024-01-01", "2024-01-02"]), "date"),
+        ("x", pd.to_datetime(["2024-01-01", "2024-01-02"], utc=True), "date"),
+        ("x", pd.to_timedelta([1, 2], unit="h"), "date"),
+        ("x", [datetime.time(1), datetime.time(2)], "date"),
+        ("x", ["2024-01-01 10:00:00", "2024-01-02 12:00:00", None], "date"),
+        ("x", ["2024-01-01 10:00:00+00:00", "2024-01-02 12:00:00+00:00"], "date"),
+        ("x", ["31.12.2024", "1.1.2025", None], "date"),
+        ("x", ["31.12.2024", "01.01.2025", None], "date"),
+        ("x", ["12/31/2024", "01/01/2025"], "date"),
         ("x", ["2024-01-01", "never"], "category"),
         ("x", range(7, 107), "key"),
+        ("x", np.random.default_rng(0).permutation(range(7, 107)), "key"),  # a split keeps no order
         ("user_id", range(0, 700, 7), "key"),
-        ("x", range(0, 700, 7), "number"),
-        ("id", range(10), "number"),  # few rows say little
+        ("id", np.random.default_rng(0).permutation(range(0, 700, 7)), "key"),
+        ("x", range(0, 700, 7), "count"),
+        ("id", range(0, 70, 7), "count"),  # few rows say little
         ("x", [f"name {row}" for row in range(100)], "key"),
         ("x", [f"name {row % 50}" for row in range(100)], "category"),
+        ("x", [f"{row} words and {row // 2} more" for row in range(3000)] * 2, "category"),
+        ("x", [f"{row} words and more" for row in range(3000)] + ["none"] * 9, "key"),  # free text
+        ("x", [3, 3], "number"),  # constants, by their type
+        ("x", [True, True], "category"),
+        ("x", ["a", "a"], "category"),
+        ("x", pd.to_datetime(["2024-01-01"]), "date"),
+        ("x", [None, np.nan], "number"),
+        ("x", pd.Series([None, None], dtype=object), "category"),
     ],
 )
-def test_kinds_are_inferred(name, values, kind):
-    assert inferred_kind(name, pd.Series(values)) == kind
+def test_kinds_are_those_that_a_model_finds(name, values, kind):
+    assert kind_of(name, [pd.Series(values)])[0] == kind
+
+
+def test_a_column_of_two_types_is_what_both_tables_say():
+    text, dates = pd.Series(["31.12.2024", "01.02.2025"]), pd.Series(pd.to_datetime(["2024-01-01", "2024-01-02"]))
+    assert kind_of("x", [dates, text]) == ("date", "%d.%m.%Y")
+    assert kind_of("x", [dates, dates.dt.tz_localize("Europe/Berlin")]) == ("date", "")
+    with pytest.raises(InputError, match=r"column 'x' holds .* beside other types .* name its kind in `kinds`"):
+        kind_of("x", [dates, pd.Series(["a", "b"])])
+
+
+def test_values_that_no_kind_holds_are_refused():
+    with pytest.raises(InputError, match=r"column 'x' is of type period.* name its kind in `kinds`"):
+        kind_of("x", [pd.Series(pd.period_range("2024", periods=3, freq="M"))])
 
 
 def test_levels_are_the_same_however_a_file_was_read():
@@ -53,6 +84,29 @@ def test_dates_as_text_are_dates():
     table = mixed(300)
     text = table.assign(since=table["since"].dt.strftime("%Y-%m-%d"))
     assert judge(text, table, thorough=False).figures["shapes"] == 1
+
+
+def test_dates_are_read_in_the_form_of_the_real_rows():
+    table = mixed(300)
+    german, found = (table.assign(since=table["since"].dt.strftime(form)) for form in ("%d.%m.%Y", "%Y-%m-%d"))
+    for samples in (german, found, table):
+        judged = judge(samples, german, thorough=False)
+        assert judged.figures["shapes"] == 1
+        assert dict(zip(judged.columns["name"], judged.columns["kind"], strict=True))["since"] == "date"
+    late = german.assign(since="31.12.2999")
+    wrong = german.assign(since=["31.13.2024", *german["since"][1:]])
+    for samples, got in ((late, "31.12.2999"), (wrong, "31.13.2024")):
+        with pytest.raises(InputError, match=rf"'since' of the samples: expected dates as in 31\.03\.2024.*'{got}'"):
+            judge(samples, german, thorough=False)
+
+
+def test_missing_dates_and_lengths_of_time_are_coded():
+    real = pd.DataFrame({"day": ["31.12.2024", None], "length": pd.to_timedelta([1, 2], unit="s")})
+    samples = pd.DataFrame({"day": [np.nan, np.nan], "length": pd.to_timedelta([1, None], unit="s")})
+    coded, _ = code({"samples": samples, "held-out rows": real}, {"day": "date"})
+    assert np.isnan(coded["samples"].values[:, 0]).all()
+    assert coded["held-out rows"].values[0, 0] == pd.Timestamp("2024-12-31").value
+    assert coded["samples"].values[0, 1] == 1e9
 
 
 def test_keys_are_only_unique():
@@ -87,6 +141,11 @@ def test_missing_rows_are_shown_as_they_were():
         ({"kinds": {"a": "key", "b": "key"}}, "every column is a key"),
         ({"target": "c"}, "`target` is 'c'; expected one of the columns a, b"),
         ({"samples": plain(9).assign(a="x")}, "column 'a' of the samples: expected numbers"),
+        ({"samples": plain(9).assign(a=3.0), "kinds": {"a": "date"}}, "column 'a' of the samples: expected dates"),
+        (
+            {"held_out": plain(9).assign(a=np.inf)},
+            "column 'a' of the held-out rows: row 0, counted from 0, is infinite",
+        ),
         ({"samples": plain(9).assign(a=np.inf)}, "row 0, counted from 0, is infinite"),
         ({"samples": plain(9).assign(a="x"), "kinds": {"a": "date"}}, "column 'a' of the samples: expected dates"),
     ],

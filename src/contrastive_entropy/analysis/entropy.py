@@ -67,6 +67,7 @@ def measure(
     fidelity: bool = False,
     batch_size: int = 4096,
     data_root: Path | None = None,
+    header: bool | None = None,
     reading: ImageReading = AS_THEY_ARE,
     standardize: bool = False,
     seed: int = 0,
@@ -75,7 +76,7 @@ def measure(
     """Log <p,p> of a data set; with a second one, its norm, their inner product, D_CS and MMD, and the fidelity if wanted.
 
     Args:
-        data, against, data_root, standardize, seed: as in `data.load_pair`.
+        data, against, data_root, header, standardize, seed: as in `data.load_pair`.
         reading: how folders of images are read, as `images` of `data.load_pair`.
         variance: of the densities, in data units squared; None is what `fit` would anneal down to.
         fidelity: also F of the two sets, the second of which is held in memory, `MOST_COLUMNS` points at most.
@@ -88,14 +89,11 @@ def measure(
     Raises:
         InputError: data, variance or file that cannot be used.
     """
-    if variance is not None and not 0 < variance < float("inf"):
-        raise InputError(f"variance must be a positive number, got {variance}")
-    if batch_size < 1:
-        raise InputError(f"batch must be at least 1, got {batch_size}")
-    if fidelity and against is None:
-        raise InputError("`fidelity` compares two data sets: give the second one with `against`")
+    _check(variance, batch_size, fidelity=fidelity, alone=against is None)
     start = time.monotonic()
-    p, q, _ = load_pair(data, against, seed=seed, data_root=data_root, standardize=standardize, images=reading)
+    p, q, _ = load_pair(
+        data, against, seed=seed, data_root=data_root, standardize=standardize, header=header, images=reading
+    )
     if fidelity and q is not None and len(q) > MOST_COLUMNS:
         raise InputError(
             f"`fidelity` takes at most {MOST_COLUMNS:,} points of {against} in memory, and it has {len(q):,}: "
@@ -108,7 +106,7 @@ def measure(
     loaded = time.monotonic()
     settings = {"data": data, "against": against, "variance": variance, "batch_size": batch_size, "seed": seed}
     settings |= {name: True for name, given in {"fidelity": fidelity, "standardize": standardize}.items() if given}
-    settings |= reading.asked
+    settings |= reading.asked | ({} if header is None else {"header": header})
     sums = _Sums(settings | {"digest": [_digest(part) for part in (p, q) if part is not None and out is not None]}, out)
     try:
         figures = _figures(p, q, variance, batch_size, sums)
@@ -119,6 +117,16 @@ def measure(
     figures |= {"loading_seconds": loaded - start, "seconds": time.monotonic() - loaded}
     sums.finish(figures)
     return figures
+
+
+def _check(variance: float | None, batch_size: int, *, fidelity: bool, alone: bool) -> None:
+    """Raise InputError for arguments of `measure` that cannot be used."""
+    if variance is not None and not 0 < variance < float("inf"):
+        raise InputError(f"variance must be a positive number, got {variance}")
+    if batch_size < 1:
+        raise InputError(f"batch must be at least 1, got {batch_size}")
+    if fidelity and alone:
+        raise InputError("`fidelity` compares two data sets: give the second one with `against`")
 
 
 def _figures(p: Points, q: Points | None, variance: float, batch_size: int, sums: "_Sums") -> dict[str, Any]:

@@ -30,6 +30,7 @@ def decompose_data(
     points: int = 2000,
     functions: int = 12,
     data_root: Path | None = None,
+    header: bool | None = None,
     reading: ImageReading = AS_THEY_ARE,
     standardize: bool = False,
     seed: int = 0,
@@ -38,7 +39,7 @@ def decompose_data(
     """Decompose the operator between two data sets, or of one with itself, and write its spectrum and functions.
 
     Args:
-        data, against, data_root, standardize, seed: as in `data.load_pair`.
+        data, against, data_root, header, standardize, seed: as in `data.load_pair`.
         reading: how folders of images are read, as `images` of `data.load_pair`.
         out: folder, made if need be.
         variance: of both densities, in data units squared; None is what `fit` would anneal down to.
@@ -62,7 +63,7 @@ def decompose_data(
     if not overwrite and (there := [path for path in paths if path.exists()]):
         raise InputError(f"{there[0]} exists; replace it with `overwrite`, or choose another `out`")
     whole, other, schema = load_pair(
-        data, against, seed=seed, data_root=data_root, standardize=standardize, images=reading
+        data, against, seed=seed, data_root=data_root, standardize=standardize, header=header, images=reading
     )
     x = _subset(whole, points, seed)
     z = x if other is None else _subset(other, points, seed)

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.data.dataset import HELD_OUT, Dataset
-from contrastive_entropy.data.frames import is_table, read_frame
+from contrastive_entropy.data.frames import Frame, headers_of, is_table, read_frame
 from contrastive_entropy.data.load import load, load_points, names, readings_of, refuse_unlike, roots_of
 from contrastive_entropy.data.reading import AS_THEY_ARE, ImageReading
 from contrastive_entropy.data.scales import Points, default_variance, unevenness
 from contrastive_entropy.data.schema import Table
+from contrastive_entropy.data.tables import say
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.metrics.evaluation import Evaluation, evaluate_comparison
 from contrastive_entropy.metrics.neighborhoods import require_enough
@@ -74,6 +75,7 @@ def evaluate_files(
     training: str | None = None,
     variance: float | None = None,
     data_root: Path | None = None,
+    header: bool | None = None,
     reading: ImageReading = AS_THEY_ARE,
     standardize: bool = False,
     held_out: float | None = None,
@@ -86,6 +88,7 @@ def evaluate_files(
         samples: as in `data.load_points`, in any order; of a mapped .npy file only the rows that are drawn are looked at.
             Tables may hold text, dates and missing values: then `quality.judge` alone is said of them.
         data, data_root, standardize: as in `data.load`; samples are in the units of the data before they are standardized.
+        header: of all tables, as in `data.load`.
         reading: how folders of images are read, of both; the subfolders are those of the data.
         training: what the samples were made from; then all of `data` is held out. A data set that comes with held-out
             points may be named twice. None: nothing is said on copying.
@@ -107,13 +110,15 @@ def evaluate_files(
         why = f"{data} comes with held-out points" if data in names() else f"all of {data} is held out with `training`"
         raise InputError(f"`held_out` would be ignored: {why}; leave it out")
     given = {"samples": samples, "data": data, "training": training, "seed": seed, "held_out": held_out}
-    given["standardize"] = standardize
+    given |= {"standardize": standardize} | ({} if header is None else {"header": header})
     title = f"{Path(samples).name} beside {Path(data).name}"
-    tables = _tables(samples, data, training)
+    sources = [samples, data, *([] if training is None else [training])]
+    frames = _frames(sources, header)
+    tables = _tables(sources, frames)
     if tables is not None and not all(map(_is_points, tables)):
         found = _judged(tables, seed)
         return dataclasses.replace(evaluation(found, title, given), notes=(*found.notes, *_unsaid(training)))
-    asked = _Asked(title, variance, data_root, reading, standardize, seed, feature_weights)
+    asked = _Asked(title, variance, data_root, reading, standardize, seed, feature_weights, frames)
     dataset = _dataset(data, training, asked, held_out)
     compared = _compared(samples, data, dataset, asked, training is not None)
     if tables is not None:
@@ -126,14 +131,24 @@ def _unsaid(training: str | None) -> list[str]:
     return [] if training is not None else ["What the samples were made from is not known: give it as `training`."]
 
 
-def _tables(samples: str, data: str, training: str | None) -> list[tuple[str, pd.DataFrame]] | None:
+def _frames(sources: list[str], header: bool | None) -> dict[str, Frame | None]:
+    """The table of each source that is a file of one, read once; None of others."""
+    found: dict[str, Frame | None] = {}
+    for source, own in zip(sources, headers_of(header, *sources), strict=True):
+        if source not in found:
+            is_file = is_table(source) and Path(source).is_file()
+            found[source] = read_frame(Path(source), header=own) if is_file else None
+    say(tuple(dict.fromkeys(note for frame in found.values() if frame is not None for note in frame.notes)))
+    return found
+
+
+def _tables(sources: list[str], frames: dict[str, Frame | None]) -> list[tuple[str, pd.DataFrame]] | None:
     """Samples, held-out rows and training rows where all are files of tables, else None."""
-    sources = [samples, data, *([] if training is None else [training])]
-    if not all(is_table(source) and Path(source).is_file() for source in sources):
+    known = [(source, frame) for source in sources if (frame := frames[source]) is not None]
+    if len(known) < len(sources):
         return None
-    frames = [(source, read_frame(Path(source))) for source in sources]
     return [(source, frame.table if frame.named else frame.table.set_axis(range(frame.table.shape[1]), axis=1))
-            for source, frame in frames]  # fmt: skip
+            for source, frame in known]  # fmt: skip
 
 
 def _is_points(table: tuple[str, pd.DataFrame]) -> bool:
@@ -185,6 +200,7 @@ class _Asked:
     standardize: bool
     seed: int
     feature_weights: Path | None
+    frames: dict[str, Frame | None]
 
 
 def _compared(samples: str, data: str, dataset: Dataset, asked: _Asked, trained: bool) -> Evaluation:
@@ -192,7 +208,9 @@ def _compared(samples: str, data: str, dataset: Dataset, asked: _Asked, trained:
     root = roots_of(asked.data_root, data, samples)[1]
     images = readings_of(asked.reading, data, samples)[1]
     double = dataset.schema.standardized or dataset.schema.shifted
-    points, schema = load_points(samples, seed=asked.seed, data_root=root, double=double, images=images)
+    points, schema = load_points(
+        samples, seed=asked.seed, data_root=root, double=double, images=images, frame=asked.frames[samples]
+    )
     chosen = _chosen(samples, points, dataset, asked.seed)
     refuse_unlike(chosen, schema, dataset.schema, names=(samples, data))
     if (uneven := unevenness(dataset)) is not None:
@@ -213,7 +231,8 @@ def _dataset(data: str, training: str | None, asked: _Asked, held_out: float | N
         root, images = roots_of(asked.data_root, data)[0], readings_of(asked.reading, data)[0]
         share = HELD_OUT if held_out is None else held_out
         return load(
-            data, seed=asked.seed, data_root=root, held_out=share, standardize=asked.standardize, images=images
+            data, seed=asked.seed, data_root=root, held_out=share, standardize=asked.standardize, images=images,
+            frame=asked.frames[data],
         )  # fmt: skip
     return _given_parts(training, data, asked)
 
@@ -222,13 +241,16 @@ def _given_parts(training: str, data: str, asked: _Asked) -> Dataset:
     """Training points, and all of other points held out."""
     roots, readings = roots_of(asked.data_root, training, data), readings_of(asked.reading, training, data)
     seed, double = asked.seed, asked.standardize
-    train, schema = load_points(training, seed=seed, data_root=roots[0], double=double, images=readings[0])
+    frames = asked.frames[training], asked.frames[data]
+    train, schema = load_points(
+        training, seed=seed, data_root=roots[0], double=double, images=readings[0], frame=frames[0]
+    )
     if isinstance(schema, Table):
         schema = schema.standardizing(torch.as_tensor(train)) if asked.standardize else schema.shifting(train)
     elif asked.standardize:
         raise InputError(f"{data} holds images, whose pixels share one scale; leave `standardize` out")
     double = schema.standardized or schema.shifted
-    rest, other = load_points(data, seed=seed, data_root=roots[1], double=double, images=readings[1])
+    rest, other = load_points(data, seed=seed, data_root=roots[1], double=double, images=readings[1], frame=frames[1])
     refuse_unlike(rest, other, schema, names=(data, training))
     known, held_out = (part if isinstance(part, Tensor) else torch.as_tensor(np.array(part)) for part in (train, rest))
     name = data if data in names() else Path(data).name

@@ -22,6 +22,7 @@ def evaluate_samples(
     ] = None,
     variance: options.Variance = None,
     data_root: options.DataRoot = None,
+    header: options.Header = None,
     reading: ImageReading = AS_THEY_ARE,
     standardize: options.Standardize = False,
     held_out: Annotated[
@@ -41,8 +42,8 @@ def evaluate_samples(
     from contrastive_entropy.analysis.samples import evaluate_files
 
     evaluation = evaluate_files(
-        samples, data, training=training, variance=variance, data_root=data_root, reading=reading, standardize=standardize,
-        held_out=held_out, seed=seed, feature_weights=feature_weights,
+        samples, data, training=training, variance=variance, data_root=data_root, header=header, reading=reading,
+        standardize=standardize, held_out=held_out, seed=seed, feature_weights=feature_weights,
     )  # fmt: skip
     if out is not None:
         with writing(out):
@@ -61,6 +62,7 @@ def bound(
     ] = False,
     batch: Annotated[int, typer.Option(help="Points read at once from either side.")] = 4096,
     data_root: options.DataRoot = None,
+    header: options.Header = None,
     reading: ImageReading = AS_THEY_ARE,
     standardize: options.Standardize = False,
     seed: Annotated[int, typer.Option(help="Of a toy's draw.")] = 0,
@@ -82,6 +84,7 @@ def bound(
             fidelity=fidelity,
             batch_size=batch,
             data_root=data_root,
+            header=header,
             reading=reading,
             standardize=standardize,
             seed=seed,
@@ -109,6 +112,7 @@ def variance(
         ),
     ] = 256,
     data_root: options.DataRoot = None,
+    header: options.Header = None,
     reading: ImageReading = AS_THEY_ARE,
     standardize: options.Standardize = False,
     seed: Annotated[int, typer.Option(help="Of the batches, and of a toy's draw.")] = 0,
@@ -122,7 +126,7 @@ def variance(
     from contrastive_entropy.data.scales import unevenness
     from contrastive_entropy.variance import METHODS, median_pair_variance, select
 
-    dataset = load(data, seed=seed, data_root=data_root, standardize=standardize, images=reading)
+    dataset = load(data, seed=seed, data_root=data_root, standardize=standardize, header=header, images=reading)
     points = dataset.train.points
     if (uneven := unevenness(dataset)) is not None:
         typer.echo(f"warning: {options.with_flags(uneven)}", err=True)
@@ -155,6 +159,7 @@ def decompose(
     points: Annotated[int, typer.Option(help="Most points of either side, drawn at random.")] = 2000,
     functions: Annotated[int, typer.Option(help="How many functions to show and to write.")] = 12,
     data_root: options.DataRoot = None,
+    header: options.Header = None,
     reading: ImageReading = AS_THEY_ARE,
     standardize: options.Standardize = False,
     seed: Annotated[int, typer.Option(help="Of a toy's draw and of the points taken.")] = 0,
@@ -165,7 +170,7 @@ def decompose(
 
     chosen, paths = decompose_data(
         data, out, against=against, variance=variance, points=points, functions=functions, data_root=data_root,
-        reading=reading, standardize=standardize, seed=seed, overwrite=overwrite,
+        header=header, reading=reading, standardize=standardize, seed=seed, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(f"variance {chosen:.4g} of the density{', chosen from the data' if variance is None else ''}")
     for path in paths:

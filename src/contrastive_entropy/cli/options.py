@@ -36,6 +36,7 @@ DATA_HELP = (
 
 DataRoot = Annotated[Path | None, typer.Option(help=SHARED["data_root"].says)]
 Standardize = Annotated[bool, typer.Option("--standardize", help=SHARED["standardize"].says)]
+Header = Annotated[bool | None, typer.Option("--header/--no-header", help=SHARED["header"].says)]
 ReplaceFile = Annotated[bool, typer.Option("--overwrite", help="Replace the file.")]
 FromDensity = Annotated[
     bool, typer.Option("--from-density", help="Add noise of the density's variance to the centers.")
@@ -167,8 +168,14 @@ def _known_options() -> dict[str, str]:
         command = pending.pop()
         pending += getattr(command, "commands", {}).values()
         options = [option for option in command.params if option.param_type_name == "option"]
-        found |= {option.name: max(option.opts, key=len) for option in options}
+        found |= {option.name: _spelling(option) for option in options}
     return found
+
+
+def _spelling(option: Any) -> str:
+    """An option as it is typed: --NAME, or --NAME/--no-NAME where neither is what happens by itself."""
+    longest = max(option.opts, key=len)
+    return "/".join([longest, *option.secondary_opts]) if option.default is None else longest
 
 
 @contextmanager

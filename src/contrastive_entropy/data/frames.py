@@ -55,6 +55,30 @@ def suffix_of(path: str | Path) -> str | None:
     return max((suffix for suffix in SUFFIXES if name.endswith(suffix)), key=len, default=None)
 
 
+def ignored_header(name: str) -> str | None:
+    """Why it would do nothing to say whether the first line of a data set names its columns, or None.
+
+    >>> ignored_header("people.csv") is None, ignored_header("people.parquet"), ignored_header("moons")
+    (True, 'people.parquet names its columns by itself', 'moons is no table')
+    """
+    suffix = suffix_of(name)
+    if suffix is None:
+        return f"{name} is no table"
+    return f"{name} names its columns by itself" if suffix in (".parquet", ".feather") else None
+
+
+def headers_of(header: bool | None, *names: str) -> list[bool | None]:
+    """What each of several data sets can take of a `header`.
+
+    Raises:
+        InputError: it would be ignored by all of them.
+    """
+    reasons = [ignored_header(name) for name in names]
+    if header is not None and all(reasons):
+        raise InputError(f"`header` would be ignored: {' and '.join(map(str, reasons))}; leave it out")
+    return [header if reason is None else None for reason in reasons]
+
+
 def read_frame(
     path: Path,
     *,

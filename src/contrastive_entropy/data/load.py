@@ -2,30 +2,27 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from contrastive_entropy.data.arrays import as_points, map_points, read_npy, read_npz, reason
+from contrastive_entropy.data.arrays import map_points
 from contrastive_entropy.data.builtin import embedded_digits, stacked_digits
 from contrastive_entropy.data.dataset import HELD_OUT, MOST_HELD_OUT, Dataset, split
-from contrastive_entropy.data.frames import SUFFIXES, is_table
+from contrastive_entropy.data.frames import Frame, headers_of
 from contrastive_entropy.data.hub import HUB, PREFIX, load_images
-from contrastive_entropy.data.images import read_images
 from contrastive_entropy.data.laws import LAWS, ROWS
-from contrastive_entropy.data.reading import AS_THEY_ARE, ImageReading, holds_pictures, ignored, shared_out
+from contrastive_entropy.data.points import read_points
+from contrastive_entropy.data.reading import AS_THEY_ARE, ImageReading, ignored, shared_out
 from contrastive_entropy.data.scales import Points
 from contrastive_entropy.data.schema import Images, Schema, Table, difference
-from contrastive_entropy.data.tables import LEARNS, read_numbers
 from contrastive_entropy.data.toys import TOYS, sample_toy
 from contrastive_entropy.errors import InputError, suggestion
 
 STACKED = "stacked_mnist"
 """Three digits of MNIST, one per colour."""
-
-READERS = {".npy": read_npy, ".npz": read_npz}
-"""What reads a file that is no table, by its suffix."""
 
 
 def load(
@@ -38,6 +35,7 @@ def load(
     standardize: bool = False,
     header: bool | None = None,
     images: ImageReading = AS_THEY_ARE,
+    frame: Frame | None = None,
 ) -> Dataset:
     """Load a data set by name or path.
 
@@ -53,14 +51,15 @@ def load(
             columns become 0.
         header: whether the first line of a table holds the columns' names; None tells from the lines.
         images: how a folder of images is read.
+        frame: the table in the file, where it was read already.
 
     Returns:
         Dataset. Toys have 10,000 + 5,000 points in the plane (modes1200: in 1,200 dimensions), digits 1,297 + 500 images of
         8 x 8, mnist its own two parts.
 
     Raises:
-        InputError: no such name or file, a file whose content cannot be used, a `data_root` or a way to read images that
-            would be ignored, or images to standardize: their pixels share one scale.
+        InputError: no such name or file, a file whose content cannot be used, a `data_root`, a `header` or a way to read
+            images that would be ignored, or images to standardize: their pixels share one scale.
 
     >>> load("moons").train.points.shape
     torch.Size([10000, 2])
@@ -75,25 +74,19 @@ def load(
         _refuse_images(name)
     _refuse_root(data_root, name)
     readings_of(images, name)
-    dataset = _loaded(name, seed, held_out, data_root, points, images, double=standardize, header=header)
+    headers_of(header, name)
+    if name not in names() and not name.startswith(PREFIX):
+        dataset = _read(name, seed, held_out, frame=frame, double=standardize, header=header, images=images)
+    else:
+        dataset = _known(name, seed, held_out, data_root, points)
     if points is not None and points < len(dataset.train):
         order = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(seed))
         dataset = dataclasses.replace(dataset, train=dataset.train.rows(order[:points].sort().values))
     return _standardized(dataset) if standardize else _shifted(dataset)
 
 
-def _loaded(
-    name: str,
-    seed: int,
-    held_out: float,
-    data_root: str | Path | None,
-    points: int | None,
-    images: ImageReading,
-    *,
-    double: bool,
-    header: bool | None,
-) -> Dataset:
-    """A data set as it comes; of the hub's images, only so many points are read, and of the stacked ones drawn."""
+def _known(name: str, seed: int, held_out: float, data_root: str | Path | None, points: int | None) -> Dataset:
+    """A data set that needs no file; of the hub's images, only so many points are read, and of the stacked ones drawn."""
     if name == "digits":
         return embedded_digits()
     if name in TOYS:
@@ -104,13 +97,16 @@ def _loaded(
             torch.cat(LAWS[name].draw(count, seed=2 * seed + part), 1).float() for part, count in enumerate(ROWS)
         )
         return Dataset.of(name, train, test, Table.of(train.shape[1], LAWS[name].names))
-    if name in HUB or name.startswith(PREFIX):
-        return _hub(name, data_root, seed, held_out, points)
     if name == STACKED:
         return stacked_digits(_hub("mnist", data_root, seed, HELD_OUT, None), STACKED, seed, points)
+    return _hub(name, data_root, seed, held_out, points)
+
+
+def _read(name: str, seed: int, held_out: float, **how: Any) -> Dataset:
+    """A file, split; the keywords are those of `read_points`."""
     if not _exists(name):
         raise InputError(_not_found(name))
-    rows, schema = read_points(Path(name), double=double, header=header, images=images)
+    rows, schema = read_points(Path(name), **how)
     train, test = (rows[index] for index in split(name, len(rows), held_out=held_out, most=MOST_HELD_OUT, seed=seed))
     return Dataset.of(name, train, test, schema)
 
@@ -135,78 +131,20 @@ def _encoded(dataset: Dataset, schema: Table) -> Dataset:
     return dataclasses.replace(dataset, train=train, held_out=held_out, schema=schema)
 
 
-def read_points(
-    path: Path, *, double: bool = False, header: bool | None = None, images: ImageReading = AS_THEY_ARE
-) -> tuple[Tensor, Schema]:
-    """Read one point per row.
-
-    Args:
-        path: .npy; .npz with one array, or one named `samples`; a table as `frames.read_frame` reads it: .csv, .tsv or
-            .txt, compressed or not, with or without a line of names, .parquet, .feather or .xlsx; a folder of images,
-            looked through with its subfolders; or one image. Arrays of shape (n, height, width),
-            (n, channels, height, width) or, failing that, (n, height, width, channels) are images: unsigned integers,
-            whose range becomes [0, 1], or floats in [0, 1].
-        double: points as float64.
-        header: as in `load`.
-        images: how image files are read.
-
-    Returns:
-        (n, d) float32, or float64 where it was asked for or float32 would blur a column, and their schema: columns as they
-        are. Images are flattened channels first.
-
-    Raises:
-        InputError: content that cannot be used; the message says where and why.
-    """
-    if (path / "config.json").is_file() and (path / "metrics.csv").is_file():
-        raise InputError(
-            f"{path} is a run folder; draw points from it with `contrastive-entropy sample`, and give that file"
-        )
-    names, table = None, is_table(path) and not path.is_dir()
-    if table:
-        array, names = read_numbers(path, header=header)
-    else:
-        array = read_images(path, images) if holds_pictures(path) else _read_array(path)
-    points, pictures = as_points(array, path)
-    bad = ~np.isfinite(points).all(1)
-    if bad.any():
-        where = np.flatnonzero(bad)
-        shown = ", ".join(str(row) for row in where[:5]) + (", ..." if len(where) > 5 else "")
-        raise InputError(
-            f"{path}: {len(where)} of {len(points)} rows hold NaN or infinite values (rows {shown}, counted from 0); "
-            f"remove or fill them{f'; {LEARNS}' if table else ''}"
-        )
-    if np.abs(points).max() > np.finfo(np.float32).max:
-        raise InputError(f"{path}: holds values beyond the range of float32 (3.4e38); rescale the columns")
-    schema = pictures or Table.of(points.shape[1], names)
-    double = double or (isinstance(schema, Table) and schema.shifting(points).shifted)
-    return torch.from_numpy(points.astype(np.float64 if double else np.float32)), schema
-
-
-def _read_array(path: Path) -> np.ndarray:
-    suffix = path.suffix.lower()
-    if suffix not in READERS:
-        known = ", ".join([*READERS, *(s for s in SUFFIXES if s.count(".") == 1)])
-        raise InputError(f"{path}: cannot read files of type {suffix or '(none)'}; expected {known}")
-    try:
-        return READERS[suffix](path)
-    except InputError:
-        raise
-    except Exception as error:  # damaged files make the readers raise nearly any type
-        raise InputError(f"{path}: not a readable {suffix} file ({reason(error)})") from error
-
-
 def load_points(
     source: str | Path,
     *,
     seed: int = 0,
     data_root: str | Path | None = None,
     double: bool = False,
+    header: bool | None = None,
     images: ImageReading = AS_THEY_ARE,
+    frame: Frame | None = None,
 ) -> tuple[Points, Schema]:
     """All points of a file, or the training part of a named data set, to be read in slices.
 
     Args:
-        source, seed, data_root, images: as in `load`.
+        source, seed, data_root, header, images, frame: as in `load`.
         double: points of a file as float64, which they are in any case where float32 would blur a column.
 
     Returns:
@@ -217,15 +155,16 @@ def load_points(
     """
     name = str(source)
     if name in names() or name.startswith(PREFIX) or not _exists(name):
-        dataset = load(source, seed=seed, data_root=data_root, images=images)
+        dataset = load(source, seed=seed, data_root=data_root, header=header, images=images)
         return dataset.train.points, dataset.schema
     _check_seed(seed)
     _refuse_root(data_root, name)
     readings_of(images, name)
+    headers_of(header, name)
     mapped = None if double else map_points(Path(source))
     if mapped is not None:
         return mapped, Table.of(mapped.shape[1])
-    return read_points(Path(source), double=double, images=images)
+    return read_points(Path(source), double=double, header=header, images=images, frame=frame)
 
 
 def load_pair(
@@ -235,6 +174,7 @@ def load_pair(
     seed: int = 0,
     data_root: str | Path | None = None,
     standardize: bool = False,
+    header: bool | None = None,
     images: ImageReading = AS_THEY_ARE,
 ) -> tuple[Points, Points | None, Schema]:
     """All points of a data set and of another one to compare it with, and the schema of the first.
@@ -243,6 +183,7 @@ def load_pair(
         source, against, seed, data_root: as in `load_points`; None compares with nothing.
         standardize: both to mean 0 and deviation 1 of the first one's columns; else its offsets are taken off both, where
             float32 would blur a column.
+        header: of both, as in `load`.
         images: how folders of images are read; the subfolders are those of the first.
 
     Raises:
@@ -251,8 +192,12 @@ def load_pair(
     if standardize:
         _refuse_images(source)
     sources = [source] if against is None else [source, against]
-    roots, readings = roots_of(data_root, *sources), readings_of(images, *sources)
-    p, schema = load_points(source, seed=seed, data_root=roots[0], double=standardize, images=readings[0])
+    roots, readings, headers = (
+        roots_of(data_root, *sources), readings_of(images, *sources), headers_of(header, *sources)
+    )  # fmt: skip
+    p, schema = load_points(
+        source, seed=seed, data_root=roots[0], double=standardize, header=headers[0], images=readings[0]
+    )
     if standardize and isinstance(schema, Images):
         raise _images_refused(source)
     if isinstance(schema, Table):
@@ -260,7 +205,9 @@ def load_pair(
     double = schema.standardized or schema.shifted
     q = None
     if against is not None:
-        q, other = load_points(against, seed=seed, data_root=roots[-1], double=double, images=readings[-1])
+        q, other = load_points(
+            against, seed=seed, data_root=roots[-1], double=double, header=headers[-1], images=readings[-1]
+        )
         if isinstance(schema, Images) and isinstance(other, Table) and schema.dimension == other.dimension:
             refuse_unlike(q, other, schema, names=(against, source))  # rows of numbers may be the pixels of images
         else:

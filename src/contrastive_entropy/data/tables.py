@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.data.dialects import is_number
-from contrastive_entropy.data.frames import read_frame
+from contrastive_entropy.data.frames import Frame, read_frame
 from contrastive_entropy.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ logger = logging.getLogger("contrastive_entropy")
 
 LEARNS = "`fit table` learns tables with text, dates and missing values"
 """Where to go with what is no number."""
-
-_said: set[str] = set()
 
 
 def csv_bytes(points: Tensor, columns: tuple[str, ...] | None) -> bytes:
@@ -43,7 +41,7 @@ def csv_bytes(points: Tensor, columns: tuple[str, ...] | None) -> bytes:
 def read_numbers(path: Path, *, header: bool | None = None) -> tuple[np.ndarray, tuple[str, ...] | None]:
     """The rows of a table of numbers, and the names of its columns.
 
-    What was guessed is said by the logger, of each file once.
+    What was guessed is said by the logger.
 
     Args:
         path, header: as in `read_frame`.
@@ -56,16 +54,30 @@ def read_numbers(path: Path, *, header: bool | None = None) -> tuple[np.ndarray,
     """
     frame = read_frame(path, header=header)
     say(frame.notes)
+    return numbers_of(frame, path)
+
+
+def numbers_of(frame: Frame, path: Path) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    """The rows of a table that was read, and the names of its columns.
+
+    Args:
+        frame: of numbers.
+        path: for messages.
+
+    Returns:
+        As `read_numbers`.
+
+    Raises:
+        InputError: a column that holds no numbers.
+    """
     numbers = [_numbers(values, column, path) for column, values in frame.table.items()]
     return np.stack(numbers, 1), frame.names
 
 
 def say(notes: tuple[str, ...]) -> None:
-    """Log what was guessed of a file, once."""
+    """Log what was guessed of a file."""
     for note in notes:
-        if note not in _said:
-            _said.add(note)
-            logger.warning(note)
+        logger.warning(note)
 
 
 def _numbers(values: "pd.Series[Any]", name: Hashable, path: Path) -> np.ndarray:

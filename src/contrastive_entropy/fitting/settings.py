@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.frames import ignored_header
 from contrastive_entropy.data.load import ignored_reading, load, names
 from contrastive_entropy.data.reading import MODES, NOT, ImageReading
 from contrastive_entropy.data.schema import Schema, image_shape_of
@@ -86,6 +87,11 @@ SHARED: dict[str, Option] = {
         "Bring every column of a table to mean 0 and deviation 1. Variances, figures and pictures are of these columns; "
         "files of samples are in the data's own units.",
         DATA,
+    ),
+    "header": Option(
+        "Of a table as text or Excel: whether the first line names the columns; else it is a row as all others.",
+        RARE,
+        chosen="told from the lines",
     ),
     "image_size": Option(
         "Of a folder of images: resize all to so many pixels, 64 or 64x48 (width x height). Nothing is cut off; other "
@@ -203,6 +209,7 @@ def load_for(settings: Any) -> Dataset:
         data_root=settings.data_root,
         points=settings.points,
         standardize=getattr(settings, "standardize", False),
+        header=settings.header,
         images=reading_of(settings),
     )
 
@@ -220,7 +227,8 @@ def reading_of(settings: Any) -> ImageReading:
 def useless_for(data: str) -> dict[str, str]:
     """Settings that would do nothing for a data set, and why."""
     held_out = {"held_out": f"{data} comes with held-out points"} if data in names() else {}
-    return held_out | ignored_reading(data)
+    header = ignored_header(data)
+    return held_out | ({} if header is None else {"header": header}) | ignored_reading(data)
 
 
 def changed(settings: Any) -> dict[str, Any]:

@@ -1,28 +1,17 @@
 """What the columns of a table are, and tables as numbers: categories by their codes, missing values as NaN."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from contrastive_entropy.data.column_kinds import column_of
+from contrastive_entropy.data.columns import CATEGORY, CONSTANT, COUNT, DATE, KEY, NUMBER, moments
 from contrastive_entropy.errors import InputError
 
-KINDS = NUMBER, COUNT, CATEGORY, DATE, KEY = ("number", "count", "category", "date", "key")
+KINDS = (NUMBER, COUNT, CATEGORY, DATE, KEY)
 """What a column can be; keys only name the rows."""
-
-FEW = 20
-"""Rows below which no column is taken for a key."""
-
-ALL_DIFFERENT = 0.95
-"""A text column with a larger share of distinct values names its rows."""
-
-KEY_NAMES = re.compile(r"(?i)(.*[_ .-])?(id|uuid|guid|index|key)")
-"""Names of columns of distinct integers that only name the rows."""
-
-DATE_TEXT = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
-"""How text that is a date looks: ISO 8601."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,11 +106,11 @@ def code(tables: Mapping[str, pd.DataFrame], kinds: Mapping[str, str] | None) ->
     parts: dict[str, list[np.ndarray]] = {name: [] for name in tables}
     keys = []
     for name in names:
-        kind = kinds.get(name) or inferred_kind(name, pd.concat([table[name] for table in real.values()]))
+        kind, text = kind_of(name, [table[name] for table in real.values()], kinds.get(name))
         if kind == KEY:
             keys.append(name)
             continue
-        column, coded = _coded_column(name, kind, {label: table[name] for label, table in tables.items()})
+        column, coded = _coded_column(name, kind, text, {label: table[name] for label, table in tables.items()})
         columns.append(column)
         for label, values in coded.items():
             parts[label].append(values)
@@ -158,52 +147,61 @@ def _checked_kinds(names: Sequence[str], kinds: Mapping[str, str] | None) -> Map
     return kinds
 
 
-def inferred_kind(name: str, values: pd.Series) -> str:
-    """What a column is, from its type, values and name.
+def kind_of(name: str, real: Sequence[pd.Series], asked: str | None = None) -> tuple[str, str]:
+    """What a column is, by the rules of `data.column_kinds.column_of`, and the format of its dates.
 
     Args:
         name: of the column.
-        values: of all real rows.
+        real: its values in all real rows, table by table.
+        asked: of `KINDS`, if somebody says so.
 
     Returns:
-        date: dates, or text that is one in ISO 8601; key: integers, all distinct, that fill their range or are named like a
-        key, or text of which nearly every row has its own; category: other text, booleans, categories; else number.
+        Of `KINDS`, and the format of dates that are text, else "". A constant is a date or a number where
+        its type is, else a category.
 
-    >>> inferred_kind("colour", pd.Series(["red", "blue", None]))
-    'category'
+    Raises:
+        InputError: values that no kind holds.
+
+    >>> kind_of("since", [pd.Series(["31.12.2024", "1.2.2025"]), pd.Series(["01.03.2024", None])])
+    ('category', '')
+    >>> kind_of("since", [pd.Series(["31.12.2024", "01.02.2025"]), pd.Series(["01.03.2024", None])])
+    ('date', '%d.%m.%Y')
     """
-    if pd.api.types.is_datetime64_any_dtype(values):
-        return DATE
-    if pd.api.types.is_bool_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype):
-        return CATEGORY
-    present = values.dropna()
-    if pd.api.types.is_numeric_dtype(values):
-        return KEY if _names_rows(name, present, whole=len(present) == len(values)) else NUMBER
-    if len(present) and all(isinstance(value, bool | np.bool_) for value in present.unique()):
-        return CATEGORY
-    if pd.api.types.infer_dtype(present) in ("integer", "floating", "mixed-integer-float", "decimal"):
-        return NUMBER
-    text = present.astype(str)
-    if len(text) and text.iloc[:100].str.fullmatch(DATE_TEXT).all() and text.str.fullmatch(DATE_TEXT).all():
-        return DATE
-    return KEY if len(text) >= FEW and text.nunique() > ALL_DIFFERENT * len(text) else CATEGORY
+    if asked is not None and asked != DATE:
+        return asked, ""
+    values = pd.concat(real).rename(name)
+    is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    try:
+        # rows of a file that was split keep no order: numbers that fill their range still count them
+        column, _ = column_of(values.sort_values() if is_number else values, asked)
+        found = {(column.kind, column.text)}
+    except InputError as error:
+        if asked == DATE:
+            return DATE, ""  # what cannot be read is refused with the name of its table
+        if is_number and not pd.api.types.is_complex_dtype(values):
+            return NUMBER, ""  # likewise
+        if len(real) < 2:
+            raise InputError(f"{error}; or name its kind in `kinds`") from error
+        found = {kind_of(name, [part]) for part in real}  # dates as text and as such
+        if len({kind for kind, _ in found}) > 1:
+            raise InputError(f"{error}; or name its kind in `kinds`") from error
+    kind, text = max(found)
+    if kind != CONSTANT:
+        return kind, text
+    dates = pd.api.types.is_datetime64_any_dtype(values) or pd.api.types.is_timedelta64_dtype(values)
+    return DATE if dates else NUMBER if is_number or column.holds in ("int", "float", "decimal") else CATEGORY, ""
 
 
-def _names_rows(name: str, present: pd.Series, *, whole: bool) -> bool:
-    """Whether integers only name the rows."""
-    numbers = present.to_numpy(float)
-    if not whole or len(numbers) < FEW or (numbers != np.round(numbers)).any() or not present.is_unique:
-        return False
-    return bool(numbers.max() - numbers.min() + 1 == len(numbers) or KEY_NAMES.fullmatch(str(name)))
-
-
-def _coded_column(name: str, kind: str, series: Mapping[str, pd.Series]) -> tuple[Column, dict[str, np.ndarray]]:
+def _coded_column(
+    name: str, kind: str, text: str, series: Mapping[str, pd.Series]
+) -> tuple[Column, dict[str, np.ndarray]]:
     if kind == CATEGORY:
         return _coded_category(name, series)
-    convert = _dates if kind == DATE else _numbers
-    found = {label: convert(name, values, label) for label, values in series.items()}
+    if kind == DATE:
+        return Column(name, kind), {label: _dates(name, values, label, text) for label, values in series.items()}
+    found = {label: _numbers(name, values, label) for label, values in series.items()}
     samples = found.get("samples")
-    if kind != DATE and samples is not None and _single(samples):
+    if samples is not None and _single(samples):
         found = {label: _as_single(values) for label, values in found.items()}
     return Column(name, kind), found
 
@@ -254,14 +252,24 @@ def _numbers(name: str, values: pd.Series, label: str) -> np.ndarray:
     return numbers + 0.0  # -0 becomes 0
 
 
-def _dates(name: str, values: pd.Series, label: str) -> np.ndarray:
-    try:
-        iso = {} if pd.api.types.is_datetime64_any_dtype(values) else {"format": "ISO8601"}
-        dates = pd.to_datetime(values, utc=True, **iso)
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"column {name!r} of the {label}: expected dates as in 2024-03-31 or 2024-03-31 12:00, got "
-            f"{values.dropna().iloc[0]!r} or others that are none; name another kind in `kinds`, or mend the values"
-        ) from error
-    stamps = dates.dt.tz_localize(None).astype("datetime64[ns]").to_numpy()
-    return np.where(np.isnat(stamps), np.nan, stamps.astype("int64").astype(float))
+def _dates(name: str, values: pd.Series, label: str, text: str) -> np.ndarray:
+    """(n,) nanoseconds since 1970 of dates in a format, or in ISO 8601."""
+    present = values.dropna()
+    for form in dict.fromkeys((text.replace("%-", "%"), "")):
+        try:
+            if len(present) and pd.api.types.is_numeric_dtype(present):
+                break
+            stamps = moments(values, form).as_unit("ns").to_numpy()
+            return np.where(np.isnat(stamps), np.nan, stamps.astype("int64").astype(float))
+        except (InputError, ValueError):  # dates that nanoseconds do not hold are a ValueError
+            continue
+    known = f"{_for_people(text)}, " if text else ""
+    raise InputError(
+        f"column {name!r} of the {label}: expected dates as in {known}2024-03-31 or 2024-03-31 12:00, from 1678 to 2261, "
+        f"got {present.iloc[0]!r} or others that are none; name another kind in `kinds`, or mend the values"
+    )
+
+
+def _for_people(text: str) -> str:
+    """A date in a format, such as 31.3.2024."""
+    return pd.Timestamp(2024, 3, 31, 12).strftime(text)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from contrastive_entropy.data.load import read_points
+from contrastive_entropy.data.points import read_points
 from contrastive_entropy.data.reading import AS_THEY_ARE, ImageReading, holds_pictures
-from contrastive_entropy.data.schema import Schema, image_shape_of
+from contrastive_entropy.data.schema import image_shape_of
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.fitting.settings import reading_of
@@ -29,7 +29,7 @@ def read_inputs(run: Run, source: Path | None, index: list[int] | None) -> Tenso
     """
     if source is not None:
         reading = dataclasses.replace(reading_of(run.settings), subfolders=None)
-        return _read(source, run.schema, reading if holds_pictures(source) else AS_THEY_ARE)
+        return _read(source, run, reading if holds_pictures(source) else AS_THEY_ARE)
     held_out = run.dataset().held_out.points
     if index is None:
         return held_out[:10]
@@ -39,8 +39,10 @@ def read_inputs(run: Run, source: Path | None, index: list[int] | None) -> Tenso
     return held_out[index]
 
 
-def _read(source: Path, schema: Schema, reading: ImageReading) -> Tensor:
-    points, found = read_points(source, double=schema.standardized or schema.shifted, images=reading)
+def _read(source: Path, run: Run, reading: ImageReading) -> Tensor:
+    schema = run.schema
+    double = schema.standardized or schema.shifted
+    points, found = read_points(source, double=double, header=run.settings.header, images=reading)
     shape, expected = (image_shape_of(known) or (known.dimension,) for known in (found, schema))
     if shape != expected:
         raise InputError(f"{source}: expected inputs of shape {expected}, got {shape}")

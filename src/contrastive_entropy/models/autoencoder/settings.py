@@ -57,6 +57,7 @@ class AutoencoderSettings:
     image_range: str | None = shared("image_range", None)
     subfolders: str | None = shared("subfolders", None)
     skip_unreadable: bool = shared("skip_unreadable", False)
+    header: bool | None = shared("header", None)
     held_out: float = shared("held_out", HELD_OUT)
     objective: str = option(
         "normalized_inner_product", f"One of: {', '.join(objective_names(CONDITIONAL_OBJECTIVES))}.", panel=OBJECTIVE

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from contrastive_entropy.data.load import read_points
+from contrastive_entropy.data.points import read_points
 from contrastive_entropy.data.schema import Table
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.run import Run
@@ -35,7 +35,7 @@ def rows_of(run: Run, path: Path) -> Tensor:
         raise InputError(f"no such file: {path}")
     given = run.given_schema
     assert given is not None
-    points, schema = read_points(path, double=given.shifted)
+    points, schema = read_points(path, double=given.shifted, header=run.settings.header)
     wanted = run.plan.model.given
     names = schema.names if isinstance(schema, Table) else None
     if names is not None and set(wanted) <= set(names):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from contrastive_entropy.data.dataset import HELD_OUT, Dataset
 from contrastive_entropy.data.given import CLASS, IMAGE, parted
-from contrastive_entropy.data.load import holds_images, names
+from contrastive_entropy.data.load import holds_images
 from contrastive_entropy.data.schema import Images, Table
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.plan import ADAPTIVE, OWN, Fall, Plan, falling_share
@@ -24,6 +24,7 @@ from contrastive_entropy.fitting.settings import (
     load_for,
     option,
     shared,
+    useless_for,
 )
 from contrastive_entropy.objectives.catalog import GIVEN_OBJECTIVES, SAMPLING_OBJECTIVES, Choice, parse
 from contrastive_entropy.objectives.catalog import names as objective_names
@@ -94,6 +95,7 @@ class ConditionalSettings:
     )
     data_root: str | None = shared("data_root", None)
     points: int | None = shared("points", None)
+    header: bool | None = shared("header", None)
     held_out: float = shared("held_out", HELD_OUT)
     objective: str | None = option(
         None,
@@ -199,9 +201,7 @@ class ConditionalSettings:
     @property
     def useless(self) -> dict[str, str]:
         """Settings that would do nothing beside the others, and why."""
-        found, objective = {}, self.choice.objective
-        if self.data in names():
-            found["held_out"] = f"{self.data} comes with held-out points"
+        found, objective = useless_for(self.data), self.choice.objective
         if not objective.anneals:
             found["gamma_fraction"] = f"gamma of {objective.name} does not fall"
         of_samples = ("variance_end", "variance_start", "anneal_fraction", "coarse_every")

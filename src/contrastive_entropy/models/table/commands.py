@@ -32,8 +32,9 @@ def impute(
 
     check_seed(seed)
     check_output(out, overwrite=overwrite, suffixes=WRITABLE)
-    network = Run.open(run, [TABLE]).network()
-    table = read_frame(data).table.rename(columns=str)
+    opened = Run.open(run, [TABLE])
+    network = opened.network()
+    table = read_frame(data, header=opened.settings.header).table.rename(columns=str)
     try:
         if draws is None:
             filled = best_guess(network, table)

@@ -16,7 +16,7 @@ from contrastive_entropy.data.mixed_dataset import mixed_dataset
 from contrastive_entropy.data.schema import Table
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.plan import OWN, Plan
-from contrastive_entropy.fitting.settings import DATA, MODEL, OBJECTIVE, TRAINING, check, option, shared
+from contrastive_entropy.fitting.settings import DATA, MODEL, OBJECTIVE, TRAINING, check, option, shared, useless_for
 from contrastive_entropy.models.table.cells import cells_of
 from contrastive_entropy.objectives.catalog import CELL_OBJECTIVES, Choice, parse
 from contrastive_entropy.objectives.catalog import names as objective_names
@@ -48,6 +48,7 @@ class TableSettings:
     )
     data_root: str | None = shared("data_root", None)
     points: int | None = shared("points", None, says="Train on so many of the rows.")
+    header: bool | None = shared("header", None)
     held_out: float = shared("held_out", HELD_OUT, says="Share of the rows to hold out.")
     column: str | None = option(
         None,
@@ -110,7 +111,7 @@ class TableSettings:
     @property
     def useless(self) -> dict[str, str]:
         """Settings that would do nothing beside the others, and why."""
-        return {"held_out": f"{self.data} comes with held-out points"} if self.data in names() else {}
+        return useless_for(self.data)
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def load(settings: TableSettings) -> Dataset:
     if settings.data in names():
         named = load_named(settings.data, seed=settings.seed, data_root=settings.data_root, points=settings.points)
         return of_numbers(named)
-    frame = read_frame(Path(settings.data))
+    frame = read_frame(Path(settings.data), header=settings.header)
     dataset = mixed_dataset(
         settings.data, frame.table, asked=kinds, held_out=settings.held_out, seed=settings.seed, points=settings.points
     )
