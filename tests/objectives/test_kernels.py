@@ -50,6 +50,19 @@ def test_the_norm_of_distances_is_their_mean_and_the_fidelity_that_it_should_not
     assert least <= nuclear(matrix) <= most
 
 
+@pytest.mark.parametrize("distance", DISTANCES.values(), ids=DISTANCES)
+def test_two_points_beat_the_data_where_the_norm_of_distances_is_minimised(distance):
+    axes = torch.eye(8, dtype=torch.float64)
+    data, pair = torch.cat([axes, -axes]), torch.stack([axes[0], -axes[0]])
+
+    def value(x, z):
+        return (
+            2 * (nuclear(distance(x, z)) / math.sqrt(len(x) * len(z))).log() - (nuclear(distance(z, z)) / len(z)).log()
+        )
+
+    assert value(data, pair) < value(data, data) - 0.5
+
+
 def test_the_kernel_of_the_energy_distance_is_positive_definite_and_unbounded(points):
     norms = points.norm(dim=1)
     gram = norms.unsqueeze(1) + norms - euclidean(points, points)
