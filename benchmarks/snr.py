@@ -27,10 +27,10 @@ from contrastive_entropy.objectives.density import debiased_nuclear_norm
 from contrastive_entropy.report.drawing import png_bytes
 from contrastive_entropy.variance import neighbor_variance
 
-FACTORS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+FACTORS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 SEEDS = [0, 1, 2]
 BATCHES, POINTS, CHANGE = 22, 512, 0.05
-SETS = ("normal", "moons", "ring8", "grid25", "digits", "friedman")
+SETS = ("normal", "moons", "ring8", "digits", "friedman")
 DEVIATIONS = (1.0, 0.3, 0.1)
 """Of `normal`, a Gaussian law whose signal is known: see `predicted`."""
 
