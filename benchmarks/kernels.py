@@ -112,7 +112,7 @@ def picture(sheets: dict[str, dict[str, Tensor]], shapes: dict[str, tuple[int, i
     grid = figure.subplots(len(sheets), len(columns), squeeze=False)
     for row, (data, found) in zip(grid, sheets.items(), strict=True):
         for axis, name in zip(row, columns, strict=True):
-            draw_sheet(axis, found[name], shapes[data], columns=7)
+            draw_sheet(axis, found[name][:49], shapes[data], columns=7)
             axis.set_title(f"{data}: {name}", fontsize=10)
             axis.set_axis_off()
     return figure
