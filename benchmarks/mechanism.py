@@ -1,6 +1,6 @@
 """What the kernel's variance does to samples of separate modes: results/mechanism.json and docs/images/mechanism.png.
 
-python benchmarks/mechanism.py     # about ten minutes on one core
+python benchmarks/mechanism.py     # about fifteen minutes on one core
 
 Eight Gaussians of deviation .05 on a circle of radius 1, in the plane and in the plane of two of ten coordinates. The
 variance is the kernel's, twice the density's, in absolute units. It falls to each value from half the median squared
@@ -34,7 +34,7 @@ OBJECTIVES = {
 DIMENSIONS = (2, 10)
 SEEDS = [0, 1, 2]
 DEVIATION, POINTS, SAMPLES = 0.05, 5000, 2500
-STEPS, BATCH = 300, 128
+STEPS, BATCH = 1200, 128
 FIGURES = {"share in a mode": 3, "modes found": 1, "spread in a mode / real": 2, "pair distances off by": 3}
 """With the digits that the table shows of each."""
 

@@ -132,7 +132,8 @@ def picture(result: dict) -> Figure:
                 own = [one[change] for one in found["predicted"].values()]
                 axis.plot(result["factors"], own, "--", linewidth=1, color=f"C{index}", label=f"{name}, predicted")
         axis.axvline(1, color="#777777", linestyle=":")
-        axis.set(xscale="log", xlabel="variance / choice", title=f"signal over noise, {change} by 5%", ylim=(0, None))
+        title = f"signal over noise, {change} by 5%"
+        axis.set(xscale="log", yscale="log", xlabel="variance / choice", title=title)
         axis.spines[["top", "right"]].set_visible(False)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
     return figure
