@@ -34,7 +34,7 @@ OBJECTIVES = {
 DIMENSIONS = (2, 10)
 SEEDS = [0, 1, 2]
 DEVIATION, POINTS, SAMPLES = 0.05, 5000, 2500
-STEPS, BATCH = 1200, 128
+STEPS, BATCH = 800, 128
 FIGURES = {"share in a mode": 3, "modes found": 1, "spread in a mode / real": 2, "pair distances off by": 3}
 """With the digits that the table shows of each."""
 
