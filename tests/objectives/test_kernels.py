@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 
+import contrastive_entropy as ce
+
 
 def euclidean(x, z):
     return torch.cdist(x, z, compute_mode="donot_use_mm_for_euclid_dist")
@@ -86,3 +88,19 @@ def test_the_fidelity_of_two_gaussians_is_that_of_the_theory(shift, deviation, v
     squared = ((1 + overlap) / (1 - overlap)) ** 0.5 / (1 + 2 * (1 + deviation**2) / variance) ** 0.5
     predicted = squared**0.5 * math.exp(-(shift**2) / 2 / (2 + 2 * deviation**2 + variance))
     assert float(measured) == pytest.approx(predicted, rel=1e-6)
+
+
+@pytest.mark.parametrize("variance", [1.0, 10.0])
+def test_a_step_sees_the_shift_of_a_gaussian_as_well_as_the_mean_of_its_batch_does(variance):
+    half, shift, batches = 64, 0.2, 150
+    generator = torch.Generator().manual_seed(0)
+    slopes = []
+    for _ in range(batches):
+        x, z = torch.randn(2, 2 * half, 1, generator=generator, dtype=torch.float64)
+        z = (z + shift).requires_grad_()
+        p, q = ce.GaussianMixture(x, variance), ce.GaussianMixture(z, variance)
+        ce.debiased_nuclear_norm(p, q, paired=True).backward()
+        slopes.append(float(z.grad.sum()))
+    slopes = torch.tensor(slopes)
+    signal = float(slopes.mean().abs() / slopes.std())
+    assert signal == pytest.approx(shift * math.sqrt(half), rel=0.25)
