@@ -3,7 +3,7 @@
 python benchmarks/mechanism.py     # about fifteen minutes on one core
 
 Eight Gaussians of deviation .05 on a circle of radius 1, in the plane and in the plane of two of ten coordinates. The
-variance is the kernel's, twice the density's, in absolute units. It falls to each value from half the median squared
+variance is the kernel's, twice the density's, in absolute units. It falls to each value from the median squared
 distance of two points, or stays at a larger one. All objectives have the same network, steps and batches.
 """
 
