@@ -24,7 +24,12 @@ from contrastive_entropy.objectives.bound import Bound
 from contrastive_entropy.objectives.catalog import DENSITY_OBJECTIVES, parse
 from contrastive_entropy.variance import neighbor_variance
 
-OBJECTIVES = ("debiased_nuclear_norm", "debiased_affinity", "debiased_affinity:jitter=0.01", "debiased_affinity:jitter=1e-4")
+OBJECTIVES = (
+    "debiased_nuclear_norm",
+    "debiased_affinity",
+    "debiased_affinity:jitter=0.01",
+    "debiased_affinity:jitter=1e-4",
+)
 HALVES = (256, 512)
 """Points in each half."""
 BATCHES = 200
@@ -70,7 +75,7 @@ def signal(objective: str, change: str, data: Tensor, variance: float, half: int
 
 
 def bias(data: Tensor, variance: float, half: int) -> dict[str, float]:
-    """Log of the mean affinity of the data's halves less the mean of its log, in nats, and the affinity's relative deviation."""
+    """Log of the mean affinity of the data's halves less the mean of its log, in nats; its relative deviation."""
     torch.manual_seed(0)
     batches = (drawn(data, 2 * half) for _ in range(BATCHES))
     logs = torch.stack([bound("debiased_affinity", x, x, variance).limit for x in batches])

@@ -41,7 +41,7 @@ SETS: dict[str, dict[str, tuple[Any, ...]]] = {
     # variances in units of the chosen one, steps, widths
     "moons": {"variances": (0.2, 1.0, 5.0), "steps": (150, 600), "widths": (64,)},
     "digits": {"variances": (0.3, 1.0, 3.0), "steps": (150, 600), "widths": (256,)},
-    "mnist": {"variances": (1.0, 2.0), "steps": (300,), "widths": (256,)},
+    "mnist": {"variances": (1.0, 3.0), "steps": (150, 400), "widths": (256,)},
 }
 POINTS = 1000
 """Held-out points and samples in a figure of tightness."""
@@ -107,7 +107,10 @@ def picture(sets: dict[str, dict]) -> Figure:
 
 def table(result: dict) -> str:
     """The markdown table that docs/questions/tightness.md shows."""
-    lines = ["| data | runs | figure | " + " | ".join(QUALITY).replace("_", " ") + " |", "|---" * (len(QUALITY) + 3) + "|"]
+    lines = [
+        "| data | runs | figure | " + " | ".join(QUALITY).replace("_", " ") + " |",
+        "|---" * (len(QUALITY) + 3) + "|",
+    ]
     for data, one in result["sets"].items():
         for name, label in TIGHTNESS.items():
             cells = ["{:.2f} ({:.2f} to {:.2f})".format(*one["correlations"][name][figure]) for figure in QUALITY]

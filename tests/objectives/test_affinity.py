@@ -176,7 +176,7 @@ def test_gradients_with_duplicates_and_near_singular_grams(paired, variance):
 
 
 @pytest.mark.parametrize("variance", [0.02, 0.5, 20.0])
-@pytest.mark.parametrize("jitter", [1e-6, 1e-4, 1e-2])
+@pytest.mark.parametrize("jitter", [1e-6, 1e-5, 1e-4, 1e-2])
 def test_float32_keeps_value_and_gradient(jitter, variance, device):
     x, z = (torch.randn(128, 8, generator=generator(k), dtype=torch.float64) for k in (0, 1))
     found = []
@@ -192,7 +192,8 @@ def test_float32_keeps_value_and_gradient(jitter, variance, device):
         found.append((bound.value.item(), gradient.double()))
     (exact, reference), (value, gradient) = found
     assert value == pytest.approx(exact, abs=1e-4)
-    assert (gradient - reference).norm() < 1e-3 * reference.norm()
+    tolerance = 3e-3 if jitter == 1e-5 else 1e-3  # float32 rounds eigenvalues by 1e-8 to 1e-7; below 1e-5 it is float64
+    assert (gradient - reference).norm() < tolerance * reference.norm()
 
 
 def test_a_jitter_that_float32_cannot_hold_is_computed_in_float64():

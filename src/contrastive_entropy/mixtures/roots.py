@@ -10,8 +10,7 @@ from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.mixtures.operator import gram_of_points
 from contrastive_entropy.numerics.roots import inverse_root_factor, squared_norm_between
 
-
-FINE = 1e-4
+FINE = 1e-5
 """Jitter below which float32 rounds what counts, so that float64 serves."""
 
 

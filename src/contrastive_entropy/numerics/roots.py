@@ -14,7 +14,7 @@ def inverse_root_factor(gram: Tensor, jitter: float) -> Tensor:
 
     Args:
         gram: (..., n, n), symmetric, positive semidefinite up to rounding.
-        jitter: j, positive where G has no inverse. float32 serves for j >= 1e-4 of the largest eigenvalue.
+        jitter: j, positive where G has no inverse. float32 serves for j >= 1e-5 of the largest eigenvalue.
 
     Returns:
         (..., n, n), with the gradient of functions of H H^T, once. O(n^3).

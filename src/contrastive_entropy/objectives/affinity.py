@@ -13,8 +13,8 @@ JITTER = 1e-3
 def affinity(p: GaussianMixture, q: GaussianMixture, *, jitter: float = 1e-9) -> Bound:
     """Log tr(sqrt(S_p) sqrt(S_q)) of the two kernel covariance operators  (E24).
 
-    Between the nuclear norm's square and the nuclear norm, relative to the limit that all three share: F^2 <= A <= F. Limit:
-    (log tr K_pp + log tr K_qq) / 2, reached iff the two sample measures are equal and the jitter tends to 0, which only
+    Relative to the limit, which both share, it lies between the nuclear norm and its square: F^2 <= A <= F. Limit:
+    (log tr K_pp + log tr K_qq) / 2, reached iff the two sample measures are equal and the jitter tends to 0. Jitter only
     lowers the value.
 
     Args:
