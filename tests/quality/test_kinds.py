@@ -109,6 +109,19 @@ def test_missing_dates_and_lengths_of_time_are_coded():
     assert coded["samples"].values[0, 1] == 1e9
 
 
+def test_keys_that_two_tables_share_are_keys():
+    held_out = pd.DataFrame({"id": [f"C{i:03d}" for i in range(60)], "x": np.arange(60) % 7 + 0.5})
+    training = pd.concat([held_out[30:], held_out[:30].assign(id=[f"D{i:03d}" for i in range(30)])])
+    _, keys = code({"samples": training, "held-out rows": held_out, "training rows": training}, None)
+    assert keys == ["id"]
+
+
+def test_training_rows_in_the_place_of_held_out_ones_are_refused():
+    rows = mixed(60, seed=0)
+    with pytest.raises(InputError, match="the training rows are the held-out rows"):
+        judge(mixed(60, seed=1), rows, training=rows.copy())
+
+
 def test_keys_are_only_unique():
     table = mixed(300)
     samples = table.assign(row_id=1)

@@ -95,10 +95,15 @@ def judge(
         Judgement. Seconds for 50,000 rows of 15 columns.
 
     Raises:
-        InputError: no rows, other columns, a kind that its values are not of, or a target that is no column.
+        InputError: no rows, other columns, training rows that are the held-out ones, a kind that its values are not of, or a target that is no column.
     """
     tables = {"samples": samples, "held-out rows": held_out}
     if training is not None:
+        if held_out.equals(training):
+            raise InputError(
+                "the training rows are the held-out rows: nothing tells a copy from a new row; "
+                "give rows that the samples were not made from, or leave out `training`"
+            )
         tables["training rows"] = training
     coded, keys = code(tables, kinds)
     names = [column.name for column in coded["samples"].columns]

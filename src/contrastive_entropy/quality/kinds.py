@@ -186,6 +186,8 @@ def kind_of(name: str, real: Sequence[pd.Series], asked: str | None = None) -> t
         if len({kind for kind, _ in found}) > 1:
             raise InputError(f"{error}; or name its kind in `kinds`") from error
     kind, text = max(found)
+    if kind not in (KEY, CONSTANT) and len(real) > 1 and all(kind_of(name, [part])[0] == KEY for part in real):
+        return KEY, ""  # rows that both tables hold repeat their keys
     if kind != CONSTANT:
         return kind, text
     dates = pd.api.types.is_datetime64_any_dtype(values) or pd.api.types.is_timedelta64_dtype(values)
