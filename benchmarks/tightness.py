@@ -118,6 +118,11 @@ def table(result: dict) -> str:
     return "\n".join(lines)
 
 
+def root_of(name: str, root: Path | None) -> str | None:
+    """Of the hub's data sets alone."""
+    return str(root) if root and name == "mnist" else None
+
+
 def settings_of(name: str, options: argparse.Namespace, found: dict) -> list[tuple[dict, GeneratorSettings]]:
     grid = SETS[name]
     keys = [
@@ -132,7 +137,7 @@ def settings_of(name: str, options: argparse.Namespace, found: dict) -> list[tup
             key,
             GeneratorSettings(
                 name,
-                data_root=options.data_root and str(options.data_root),
+                data_root=root_of(name, options.data_root),
                 objective=key["objective"],
                 steps=key["steps"],
                 width=key["width"],
@@ -154,7 +159,7 @@ def main() -> None:
     for name in SETS:
         if name == "mnist" and not options.data_root:
             continue
-        dataset = ce.load(name, data_root=options.data_root)
+        dataset = ce.load(name, data_root=root_of(name, options.data_root))
         judge = Judge(dataset)
         found = {"variance": neighbor_variance(dataset.train.points, points=256), "real": judge.real(), "rows": []}
         sets[name] = found
