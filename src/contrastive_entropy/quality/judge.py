@@ -95,8 +95,8 @@ def judge(
         Judgement. Seconds for 50,000 rows of 15 columns.
 
     Raises:
-        InputError: no rows, other columns, training rows that are the held-out ones, a kind that its values are not of, or a
-            target that is no column.
+        InputError: no rows, other columns, training rows that are the held-out ones, a kind that its values are not of, or
+            a target that is no column.
     """
     tables = {"samples": samples, "held-out rows": held_out}
     if training is not None:
