@@ -212,6 +212,27 @@ def test_half_precision_goes_through_float32(dtype):
     assert ce.debiased_affinity(*half).value.item() == pytest.approx(ce.debiased_affinity(p, q).value.item(), abs=0.05)
 
 
+def test_one_data_set_faces_a_batch_of_models():
+    p, z = mixture(6, 2), torch.randn(3, 4, 2, generator=generator(1), dtype=torch.float64).requires_grad_()
+    x = p.centers.clone().requires_grad_()
+    value = ce.debiased_affinity(ce.GaussianMixture(x, 0.5), ce.GaussianMixture(z, 0.5), paired=True).value
+    assert value.shape == (3,)
+    whole = torch.autograd.grad(value.sum(), (x, z))
+    for i in range(3):
+        single = ce.debiased_affinity(ce.GaussianMixture(x, 0.5), ce.GaussianMixture(z[i], 0.5), paired=True).value
+        assert single.item() == pytest.approx(value[i].item(), abs=1e-12)
+        torch.testing.assert_close(torch.autograd.grad(single, z, retain_graph=True)[0][i], whole[1][i])
+    torch.testing.assert_close(
+        whole[0],
+        sum(
+            torch.autograd.grad(
+                ce.debiased_affinity(ce.GaussianMixture(x, 0.5), ce.GaussianMixture(z[i], 0.5), paired=True).value, x
+            )[0]
+            for i in range(3)
+        ),
+    )
+
+
 def test_refusals():
     p, q = mixture(4, 2), mixture(4, 2, seed=1)
     for jitter in (0.0, -1.0, math.nan, math.inf):

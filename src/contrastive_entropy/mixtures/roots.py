@@ -50,5 +50,7 @@ class OperatorRoot:
         cross, log_scale = gram_of_points(self.mixture, other.mixture)
         parts = self.factor, cross, other.factor
         dtype = functools.reduce(torch.promote_types, (part.dtype for part in parts))
-        value = squared_norm_between(*(part.to(dtype) for part in parts)).double().log()
+        batch = torch.broadcast_shapes(*(part.shape[:-2] for part in parts))
+        left, middle, right = (part.to(dtype).expand(*batch, *part.shape[-2:]) for part in parts)
+        value = squared_norm_between(left, middle, right).double().log()
         return value + 2 * log_scale - self.log_trace - other.log_trace
