@@ -31,6 +31,7 @@ class ConstantSettings:
     data_root: str | None = shared("data_root", None)
     points: int | None = shared("points", None)
     standardize: bool = shared("standardize", False)
+    header: bool | None = shared("header", None)
     held_out: float = shared("held_out", HELD_OUT)
     objective: str = option("log_likelihood", "What the point maximises.")
     steps: int = shared("steps", 100)
