@@ -33,13 +33,35 @@ def unit_gram(
     return matrix.mul_(matrix > 1.001 * math.exp(cut)), shift[..., 0, 0].double()
 
 
-def contracted(weights: Tensor, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients in x, z, a and b of a function whose gradient in the exponents is given, (b, n, m)."""
+def contracted(
+    weights: Tensor, x: Tensor, z: Tensor, *, wanted: tuple[bool, bool] = (True, True)
+) -> tuple[Tensor | None, ...]:
+    """Gradients in x, z, a and b of a function whose gradient in the exponents is given, (b, n, m).
+
+    Args:
+        weights: that gradient.
+        x, z: the points, (b, n, d) and (b, m, d).
+        wanted: whether those of x and a, and those of z and b, are.
+
+    Returns:
+        Those of x, z, a and b; None where they are not wanted.
+    """
     weights = weights.to(x.dtype)
-    by_x, by_z = (torch.cat([points, torch.ones_like(points[..., :1])], -1) for points in (x, z))
-    on_x, on_z = weights @ by_z, weights.mT @ by_x
-    rows, columns = on_x[..., -1], on_z[..., -1]
-    return on_x[..., :-1] - rows.unsqueeze(-1) * x, on_z[..., :-1] - columns.unsqueeze(-1) * z, rows, columns
+    on_x = _side(weights, x, z) if wanted[0] else (None, None)
+    on_z = _side(weights.mT, z, x) if wanted[1] else (None, None)
+    return on_x[0], on_z[0], on_x[1], on_z[1]
+
+
+def _side(weights: Tensor, points: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    found = weights @ torch.cat([others, torch.ones_like(others[..., :1])], -1)
+    rows = found[..., -1]
+    return found[..., :-1] - rows.unsqueeze(-1) * points, rows
+
+
+def sides(ctx: Any) -> tuple[bool, bool]:
+    """Whether a function of (x, z, a, b, ...) needs gradients in x or a, and in z or b."""
+    needs = ctx.needs_input_grad
+    return needs[0] or needs[2], needs[1] or needs[3]
 
 
 def gram(x: Tensor, z: Tensor, a: Tensor, b: Tensor, *, differences: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -75,6 +97,4 @@ class _Gram(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, z, matrix, _ = ctx.saved_tensors
         with exact_products(x.device):
-            parts = contracted(grads[0] * matrix, x, z)
-        wanted = zip(parts, ctx.needs_input_grad, strict=False)
-        return (*(part if needed else None for part, needed in wanted), None, None, None)
+            return (*contracted(grads[0] * matrix, x, z, wanted=sides(ctx)), None, None, None)

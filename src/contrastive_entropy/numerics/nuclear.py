@@ -11,7 +11,7 @@ from contrastive_entropy.errors import NumericalWarning
 from contrastive_entropy.numerics.decompositions import smoothed_sum
 from contrastive_entropy.numerics.derivatives import link, once_differentiable
 from contrastive_entropy.numerics.gaussian import exact_products
-from contrastive_entropy.numerics.grams import contracted, unit_gram
+from contrastive_entropy.numerics.grams import contracted, sides, unit_gram
 from contrastive_entropy.numerics.polar import TOLERANCE, check_options, smoothed_polar
 
 
@@ -132,8 +132,9 @@ class LogNuclearNorm(torch.autograd.Function):
                 polar = smoothed_polar(kernel, smoothing, tolerance=tolerance, method=method)
                 values.append(polar.norm.log() + shift)
                 weights = polar.factor.mul_(kernel).div_(polar.norm.to(dtype))
-                gradients.append(contracted(weights, *points))
-        ctx.save_for_backward(*(torch.stack(parts) for parts in zip(*gradients, strict=True)), origin)
+                gradients.append(contracted(weights, *points, wanted=sides(ctx)))
+        stacked = (None if parts[0] is None else torch.stack(parts) for parts in zip(*gradients, strict=True))
+        ctx.save_for_backward(*stacked, origin)
         return torch.stack(values)
 
     @staticmethod
@@ -142,5 +143,7 @@ class LogNuclearNorm(torch.autograd.Function):
         """The contracted gradients, times what comes in."""
         (grad,) = grad_outputs
         x, z, a, b, _ = ctx.saved_tensors
-        scaled = [(grad.to(g.dtype).reshape(-1, *(1,) * (g.ndim - 1)) * g) for g in (x, z, a, b)]
-        return (*(g if needed else None for g, needed in zip(scaled, ctx.needs_input_grad, strict=False)), None, None)
+        scaled = (
+            None if g is None else grad.to(g.dtype).reshape(-1, *(1,) * (g.ndim - 1)) * g for g in (x, z, a, b)
+        )
+        return (*scaled, None, None)
