@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import contrastive_entropy as ce
+from contrastive_entropy import InputError
 from contrastive_entropy.objectives.catalog import (
     CONDITIONAL,
     CONDITIONAL_OBJECTIVES,
@@ -88,7 +89,9 @@ def test_option_defaults_are_those_of_the_functions(objective):
 def test_spellings_are_read_back(place):
     for objective in TUPLES[place]:
         assert parse(objective.name, TUPLES[place]) == Choice(objective)
-        given = tuple((option.name, 0.25 * (index + 1)) for index, option in enumerate(objective.options))
+        given = tuple(
+            (option.name, 0.0 if option.whole else 0.25 * (index + 1)) for index, option in enumerate(objective.options)
+        )
         for options in (given, given[::-1], given[:1]):
             choice = Choice(objective, options)
             assert parse(choice.spelling, TUPLES[place]) == choice
@@ -210,7 +213,7 @@ def test_every_option_changes_something(objective):
     for option in objective.options:
         if option.name == "tolerance":  # on so small a problem the result is exact
             continue
-        other = 0.3 if option.default != 0.3 else 0.5
+        other = 0 if option.whole else 0.3 if option.default != 0.3 else 0.5
         assert float(bound(objective, x, z, **{option.name: other}).value) != value
 
 
@@ -231,3 +234,10 @@ def test_limits_of_single_draws_belong_to_the_law_they_came_from(objective):
     blind = points(150, 20, 2, seed=3)
     informed = bound(objective, x, law.points[nearest], x_variance=0.3, z_variance=0.3).value
     assert bound(objective, x, blind, x_variance=0.3, z_variance=0.3).value < informed < limit + 0.1
+
+
+def test_whole_numbers_and_halves_of_one_size_are_asked_for():
+    with pytest.raises(InputError, match="log of 'debiased_affinity:log=0.5' must be a whole number, got 0.5"):
+        parse("debiased_affinity:log=0.5", DENSITY_OBJECTIVES)
+    with pytest.raises(InputError, match="expected components to be twice batch_size, 512, got 256"):
+        ce.GeneratorSettings("moons", objective="debiased_affinity", components=256)

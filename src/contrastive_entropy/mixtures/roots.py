@@ -46,7 +46,7 @@ class OperatorRoot:
         return inverse_root_factor(matrix * scale, self.jitter)
 
     def log_affinity(self, other: "OperatorRoot") -> Tensor:
-        """Log of the inner product with another, (...), float64: at most 0, and 0 only between equal operators at j = 0."""
+        """Log of the inner product with another, (...), float64: at most 0, and near it between equal operators."""
         cross, log_scale = gram_of_points(self.mixture, other.mixture)
         parts = self.factor, cross, other.factor
         dtype = functools.reduce(torch.promote_types, (part.dtype for part in parts))

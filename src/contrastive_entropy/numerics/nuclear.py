@@ -125,14 +125,16 @@ class LogNuclearNorm(torch.autograd.Function):
         wanted = any(ctx.needs_input_grad)
         values, gradients = [], []
         with exact_products(x.device):
-            kernels, shifts = unit_gram(x, z, a, b, differences=differences, dtype=dtype)
             if not wanted:
+                kernels, shifts = unit_gram(x, z, a, b, differences=differences, dtype=dtype)
                 return _norms(kernels, smoothing).log() + shifts
-            for kernel, shift, *points in zip(kernels, shifts, x, z, strict=True):
+            for entry in zip(x, z, a, b, strict=True):  # one matrix at a time: a batch's would not fit
+                found = unit_gram(*(part.unsqueeze(0) for part in entry), differences=differences, dtype=dtype)
+                kernel, shift = found[0][0], found[1][0]
                 polar = smoothed_polar(kernel, smoothing, tolerance=tolerance, method=method)
                 values.append(polar.norm.log() + shift)
                 weights = polar.factor.mul_(kernel).div_(polar.norm.to(dtype))
-                gradients.append(contracted(weights, *points, wanted=sides(ctx)))
+                gradients.append(contracted(weights, *entry[:2], wanted=sides(ctx)))
         stacked = (None if parts[0] is None else torch.stack(parts) for parts in zip(*gradients, strict=True))
         ctx.save_for_backward(*stacked, origin)
         return torch.stack(values)
@@ -143,7 +145,5 @@ class LogNuclearNorm(torch.autograd.Function):
         """The contracted gradients, times what comes in."""
         (grad,) = grad_outputs
         x, z, a, b, _ = ctx.saved_tensors
-        scaled = (
-            None if g is None else grad.to(g.dtype).reshape(-1, *(1,) * (g.ndim - 1)) * g for g in (x, z, a, b)
-        )
+        scaled = (None if g is None else grad.to(g.dtype).reshape(-1, *(1,) * (g.ndim - 1)) * g for g in (x, z, a, b))
         return (*scaled, None, None)

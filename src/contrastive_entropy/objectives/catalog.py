@@ -32,6 +32,7 @@ class Option:
         default: what it is where nothing is said.
         least: the smallest value; None: it must be positive.
         most: the largest value, beside a least one; None: there is none.
+        whole: takes whole numbers alone.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Option:
     default: float
     least: float | None = None
     most: float | None = None
+    whole: bool = False
 
     def check(self, value: float, spelling: str) -> None:
         """Raise InputError for a value that cannot be used."""
@@ -48,6 +50,8 @@ class Option:
             raise InputError(f"{self.name} of {spelling!r} must lie in [{self.least:g}, {self.most:g}], got {value:g}")
         if self.least is not None and not self.least <= value < math.inf:
             raise InputError(f"{self.name} of {spelling!r} must be a number >= {self.least:g}, got {value:g}")
+        if self.whole and value != int(value):
+            raise InputError(f"{self.name} of {spelling!r} must be a whole number, got {value:g}")
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class Objective:
         debiased: has the optimum of the whole law on minibatches, too.
         looks: so much so that some steps may look from farther away, or at a part of the coordinates, and that the variance
             may fall fast. Measured for one objective; the others keep to one look.
+        equal_halves: needs halves of one size: twice as many points of the model as the batch has.
         sees_variance: depends on the mixtures' variance.
         scaled: also takes `start`, the variance at which the fit starts, as its unit of length squared.
         anneals: also takes `gamma`, which falls from 1 to 0 while a fit goes on.
@@ -84,6 +89,7 @@ class Objective:
     one_to_one: bool = False
     debiased: bool = False
     looks: bool = False
+    equal_halves: bool = False
     sees_variance: bool = True
     scaled: bool = False
     anneals: bool = False
@@ -146,10 +152,21 @@ DENSITY_OBJECTIVES = (
     ),
     Objective(
         "debiased_affinity",
-        "the affinity without the bias of minibatches: its optimum is proved",
+        "the affinity without the bias of minibatches: with log=0 its optimum is proved",
         "(E24)",
         partial(affinity.debiased_affinity, paired=True),
-        options=(Option("jitter", _JITTER, affinity.JITTER),),
+        options=(
+            Option("jitter", _JITTER, affinity.JITTER),
+            Option(
+                "log",
+                "1: logs, whose steps keep one size while the variance falls; 0: plain numbers",
+                1,
+                least=0,
+                most=1,
+                whole=True,
+            ),
+        ),
+        equal_halves=True,
         draws=2,
         debiased=True,
         looks=True,

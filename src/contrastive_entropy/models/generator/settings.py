@@ -135,6 +135,11 @@ class GeneratorSettings:
                 f"{self.choice.objective.name} pairs each center with its own data point, which a network on noise has "
                 f"not; take one of {', '.join(objective_names(GENERATIVE))}"
             )
+        if self.choice.objective.equal_halves and self.components != 2 * self.batch_size:
+            raise InputError(
+                f"{self.choice.objective.name} compares halves of one size: expected components to be twice batch_size, "
+                f"{2 * self.batch_size}, got {self.components}; set the one or the other"
+            )
         self._check_looks()
 
     def _check_looks(self) -> None:
