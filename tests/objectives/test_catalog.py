@@ -237,7 +237,7 @@ def test_limits_of_single_draws_belong_to_the_law_they_came_from(objective):
 
 
 def test_whole_numbers_and_halves_of_one_size_are_asked_for():
-    with pytest.raises(InputError, match="log of 'debiased_affinity:log=0.5' must be a whole number, got 0.5"):
+    with pytest.raises(InputError, match=r"log of 'debiased_affinity:log=0\.5' must be a whole number, got 0\.5"):
         parse("debiased_affinity:log=0.5", DENSITY_OBJECTIVES)
     with pytest.raises(InputError, match="expected components to be twice batch_size, 512, got 256"):
         ce.GeneratorSettings("moons", objective="debiased_affinity", components=256)

@@ -14,7 +14,7 @@ def affinity(p: GaussianMixture, q: GaussianMixture, *, jitter: float = 1e-9) ->
     """Log tr(sqrt(S_p) sqrt(S_q)) of the two kernel covariance operators  (E24).
 
     Relative to the limit, which both share, it lies between the nuclear norm and its square, up to the jitter, which only
-    lowers it: F^2 <= A <= F. Limit: (log tr K_pp + log tr K_qq) / 2, approached iff the two operators are equal and the jitter
+    lowers it: F^2 <= A <= F. Limit: (log tr K_pp + log tr K_qq) / 2, approached iff the operators are equal and the jitter
     tends to 0.
 
     Args:
