@@ -143,7 +143,5 @@ class LogNuclearNorm(torch.autograd.Function):
         """The contracted gradients, times what comes in."""
         (grad,) = grad_outputs
         x, z, a, b, _ = ctx.saved_tensors
-        scaled = (
-            None if g is None else grad.to(g.dtype).reshape(-1, *(1,) * (g.ndim - 1)) * g for g in (x, z, a, b)
-        )
+        scaled = (None if g is None else grad.to(g.dtype).reshape(-1, *(1,) * (g.ndim - 1)) * g for g in (x, z, a, b))
         return (*scaled, None, None)
