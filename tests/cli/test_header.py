@@ -8,6 +8,7 @@ import pytest
 
 import contrastive_entropy as ce
 from commands import SMALL, call, refused
+from contrastive_entropy.data.frames import read_frame
 
 TABLE = ["--steps", "20", "--batch-size", "32", "--width", "16", "--depth", "1", "--accelerator", "cpu"]
 
@@ -61,7 +62,30 @@ def test_text_that_is_a_row(cities, tmp_path):
     gaps.write_text("Ulm,,1\n,blue,2\n")
     result = call("impute", folder, gaps, "--out", out)  # read as the run's data
     assert "2 empty cells filled" in result.output, result.output
-    assert pd.read_csv(out).notna().to_numpy().all()
+    assert pd.read_csv(out, header=None).notna().to_numpy().all()
+    assert len(out.read_text().splitlines()) == 2  # no line of names
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
+def test_samples_of_a_table_without_names_have_none(cities, tmp_path, suffix):
+    folder, samples = tmp_path / "run", tmp_path / f"samples{suffix}"
+    assert call("fit", "table", "--data", cities, "--out", folder, "--no-header", *TABLE).exit_code == 0
+    assert call("sample", folder, "-n", "50", "--out", samples).exit_code == 0
+    table = read_frame(samples, header=False).table
+    assert len(table) == 50
+    assert set(table[0]) <= {"Ulm", "Jena"}
+    result = call("evaluate-samples", samples, cities, "--no-header")
+    assert result.exit_code == 0, result.output
+    assert {"0", "1", "2"} <= {line.split()[0] for line in result.output.splitlines() if line.strip()}, result.output
+
+
+def test_samples_of_numbers_that_were_read_as_points_have_no_names(tmp_path):
+    folder, points, samples = tmp_path / "run", tmp_path / "points.csv", tmp_path / "samples.csv"
+    np.savetxt(points, np.random.default_rng(0).integers(0, 9, (120, 2)), fmt="%d", delimiter=",")
+    assert call("fit", "table", "--data", points, "--out", folder, *TABLE).exit_code == 0
+    assert not ce.open_run(folder).schema.named
+    assert call("sample", folder, "-n", "50", "--out", samples).exit_code == 0
+    assert len(samples.read_text().splitlines()) == 50
 
 
 def test_a_resumed_run_keeps_it(years, tmp_path):
@@ -78,8 +102,10 @@ def test_commands_without_a_run(years, cities, tmp_path):
     out = tmp_path / "figures.json"
     assert call("bound", years, "--header", "--out", out).exit_code == 0
     assert json.loads(out.read_text())["header"] is True
+    others = tmp_path / "others.csv"
+    others.write_text("\n".join(cities.read_text().splitlines()[:60]))
     for header, names in (((), "Ulm"), (("--no-header",), "0")):
-        result = call("evaluate-samples", cities, cities, "--training", cities, *header)
+        result = call("evaluate-samples", cities, others, "--training", cities, *header)
         assert result.exit_code == 0, result.output
         assert any(line.split()[:1] == [names] for line in result.output.splitlines()), result.output
 
@@ -91,7 +117,8 @@ def test_what_would_be_ignored_is_refused(years, tmp_path):
         call("fit", "generator", "--data", tmp_path / "years.parquet", "--no-header"), "names its columns by itself"
     )
     refused(
-        call("bound", "moons", "--header"), "--header/--no-header would be ignored: moons is no table; leave it out"
+        call("bound", "moons", "--header"),
+        "--header/--no-header would be ignored: moons is no table as text or Excel; leave it out",
     )
     refused(call("variance", "moons", "--no-header"), "moons is no table")
     result = call("bound", years, "--header", "--against", tmp_path / "years.parquet")  # of one of them

@@ -29,9 +29,17 @@ from mixed_tables import mixed, plain
         ("x", ["31.12.2024", "1.1.2025", None], "date"),
         ("x", ["31.12.2024", "01.01.2025", None], "date"),
         ("x", ["12/31/2024", "01/01/2025"], "date"),
+        ("x", pd.date_range("2020", periods=30, tz="Europe/Berlin").astype(str), "date"),
+        ("x", pd.date_range("2020", periods=30, freq="20D", tz="Europe/Berlin").astype(str), "date"),  # two offsets
+        ("x", ["2020-01-01 00:00:00+01:00", "2020-01-02 00:00:00+01:00"], "date"),
+        ("x", ["2020-01-01 07:00:01.500+00:00", "2020-01-01 07:00:01+00:00", None], "date"),
+        ("x", ["2020-01-01", "2020-01-02 12:00"], "date"),
+        ("x", ["2020-01-01", "2020-01-32 12:00"], "category"),
+        ("x", pd.Categorical(["2020-01-01", "2020-01-02 12:00"]), "category"),
         ("x", ["2024-01-01", "never"], "category"),
         ("x", range(7, 107), "key"),
-        ("x", np.random.default_rng(0).permutation(range(7, 107)), "key"),  # a split keeps no order
+        ("x", np.random.default_rng(0).permutation(range(7, 107)), "count"),  # ranks
+        ("id", np.random.default_rng(0).permutation(range(7, 107)), "key"),
         ("user_id", range(0, 700, 7), "key"),
         ("id", np.random.default_rng(0).permutation(range(0, 700, 7)), "key"),
         ("x", range(0, 700, 7), "count"),
@@ -50,6 +58,53 @@ from mixed_tables import mixed, plain
 )
 def test_kinds_are_those_that_a_model_finds(name, values, kind):
     assert kind_of(name, [pd.Series(values)])[0] == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "held_out", "training", "kind"),
+    [
+        ("age", range(30), range(30), "count"),
+        ("age", range(10, 50), range(40), "count"),
+        ("user_id", range(10, 50), range(40), "key"),
+        ("user", [f"u{row}" for row in range(10, 50)], [f"u{row}" for row in range(40)], "key"),
+        ("x", [*range(0, 100, 5)], [row for row in range(100) if row % 5], "key"),  # a split that kept the order
+        ("x", np.random.default_rng(0).permutation(range(30)), range(30, 100), "key"),
+        ("rank", np.random.default_rng(0).permutation(range(30)), [*range(99, 29, -2), *range(30, 100, 2)], "count"),
+    ],
+)
+def test_kinds_of_two_tables(name, held_out, training, kind):
+    assert kind_of(name, [pd.Series(held_out), pd.Series(training)])[0] == kind
+
+
+def test_iso_dates_are_judged_as_moments():
+    days = pd.date_range("2020", periods=60, freq="10D", tz="Europe/Berlin")
+    real, samples = pd.DataFrame({"x": days.astype(str)}), pd.DataFrame({"x": days.tz_convert("UTC")})
+    coded, keys = code({"samples": samples, "held-out rows": real}, None)
+    assert keys == []
+    assert (coded["samples"].values == coded["held-out rows"].values).all()
+
+
+def test_times_and_lengths_of_time_are_said_as_such():
+    hours = [12.5, 7.0] * 20
+    times = ["12:30:00", "07:00:00"] * 20
+    table = pd.DataFrame(
+        {
+            "text": times,
+            "time": [datetime.time.fromisoformat(time) for time in times],
+            "length": pd.to_timedelta(hours, unit="h"),
+            "since": pd.to_datetime(["2024-05-31", "2024-06-01"] * 20),
+        }
+    )
+    coded, _ = code({"samples": table, "held-out rows": table}, None)
+    real = coded["held-out rows"]
+    said = [column.says(real.values[0, place]) for place, column in enumerate(real.columns)]
+    assert said == ["12:30:00", "12:30:00", "0 days 12:30:00", "2024-05-31 00:00:00"]
+    shown = [column.decoded(real.values[:1, place])[0] for place, column in enumerate(real.columns)]
+    assert list(map(str, shown)) == said
+    words = dict(zip(*[judge(table, table, thorough=False).columns[name] for name in ("name", "differs")], strict=True))
+    assert "to 0 days 12:30:00)" in words["length"]
+    assert "to 12:30:00)" in words["time"]
+    assert "to 2024-06-01)" in words["since"]
 
 
 def test_a_column_of_two_types_is_what_both_tables_say():
@@ -120,6 +175,10 @@ def test_training_rows_in_the_place_of_held_out_ones_are_refused():
     rows = mixed(60, seed=0)
     with pytest.raises(InputError, match="the training rows are the held-out rows"):
         judge(mixed(60, seed=1), rows, training=rows.copy())
+    shuffled = rows.sample(frac=1, random_state=0)[rows.columns[::-1]]
+    with pytest.raises(InputError, match="the training rows are the held-out rows"):
+        judge(mixed(60, seed=1), rows, training=shuffled)
+    judge(mixed(60, seed=1), rows, training=shuffled.assign(height=rows["height"] + 1), thorough=False)
 
 
 def test_keys_are_only_unique():
@@ -155,6 +214,7 @@ def test_missing_rows_are_shown_as_they_were():
         ({"target": "c"}, "`target` is 'c'; expected one of the columns a, b"),
         ({"samples": plain(9).assign(a="x")}, "column 'a' of the samples: expected numbers"),
         ({"samples": plain(9).assign(a=3.0), "kinds": {"a": "date"}}, "column 'a' of the samples: expected dates"),
+        ({"samples": plain(9).assign(a=3.5), "kinds": {"a": "date"}}, r"to 2261, got 3\.5 or others"),
         (
             {"held_out": plain(9).assign(a=np.inf)},
             "column 'a' of the held-out rows: row 0, counted from 0, is infinite",

@@ -68,7 +68,7 @@ def _write_table(run: Run, out: Path, number: int, seed: int, from_density: bool
     assert isinstance(run.schema, MixedTable)
     table = run.schema.frame(points, seed=seed)
     with writing(out):
-        write_atomically(out, frame_bytes(table, out))
+        write_atomically(out, frame_bytes(table, out, header=run.schema.named))
     typer.echo(f"{number} rows written to {out}")
 
 

@@ -346,7 +346,7 @@ def moments(values: pd.Series, text: str) -> pd.DatetimeIndex:
             values = values.map(lambda time: f"1970-01-01T{time.isoformat()}", na_action="ignore")
         if not text and any(isinstance(value, str) for value in values.head(1000)):
             text = "ISO8601"
-        index = pd.DatetimeIndex(pd.to_datetime(values, format=text or None))
+        index = pd.DatetimeIndex(pd.to_datetime(values, format=text or None, utc=text == "ISO8601"))
     except (TypeError, ValueError) as error:
         raise InputError(f"column {values.name!r} must hold dates ({' '.join(str(error).split())[:90]})") from error
     return index if index.tz is None else index.tz_convert("UTC").tz_localize(None)

@@ -59,11 +59,11 @@ def ignored_header(name: str) -> str | None:
     """Why it would do nothing to say whether the first line of a data set names its columns, or None.
 
     >>> ignored_header("people.csv") is None, ignored_header("people.parquet"), ignored_header("moons")
-    (True, 'people.parquet names its columns by itself', 'moons is no table')
+    (True, 'people.parquet names its columns by itself', 'moons is no table as text or Excel')
     """
     suffix = suffix_of(name)
     if suffix is None:
-        return f"{name} is no table"
+        return f"{name} is no table as text or Excel"
     return f"{name} names its columns by itself" if suffix in (".parquet", ".feather") else None
 
 

@@ -21,9 +21,11 @@ class MixedTable:
 
     Args:
         mixed: the columns, in the order of the data.
+        named: whether the data name their columns; else files of samples have no line of names, either.
     """
 
     mixed: tuple[MixedColumn, ...]
+    named: bool = True
 
     standardized: ClassVar[bool] = False
     shifted: ClassVar[bool] = False
@@ -215,7 +217,7 @@ def mixed_from(value: dict[str, Any]) -> MixedTable:
         KeyError, TypeError: it is none.
     """
     columns = (MixedColumn(**{**column, "levels": tuple(column["levels"])}) for column in value["mixed"])
-    return MixedTable(tuple(columns))
+    return MixedTable(tuple(columns), named=value.get("named", True))
 
 
 def asked_kinds(text: str | None) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from contrastive_entropy.quality.kinds import Coded, Column
+from contrastive_entropy.quality.kinds import MOMENT, Coded, Column
 
 DIGITS = 14
 """Decimals to which numbers are rounded before they are compared, as sdmetrics does."""
@@ -156,5 +156,7 @@ def _middle(column: Column, values: np.ndarray) -> str:
         return "all missing"
     low, middle, high = np.quantile(present, [0.05, 0.5, 0.95])
     if column.kind == "date":
-        return f"median {column.says(middle)[:10]} ({column.says(low)[:10]} to {column.says(high)[:10]})"
+        shown = [column.says(value) for value in (middle, low, high)]
+        middle, low, high = (one[:10] if column.dates == MOMENT else one.split(".")[0] for one in shown)
+        return f"median {middle} ({low} to {high})"
     return f"median {middle:.4g} ({low:.4g} to {high:.4g})"

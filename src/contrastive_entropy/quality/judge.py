@@ -100,13 +100,10 @@ def judge(
     """
     tables = {"samples": samples, "held-out rows": held_out}
     if training is not None:
-        if held_out.equals(training):
-            raise InputError(
-                "the training rows are the held-out rows: nothing tells a copy from a new row; "
-                "give rows that the samples were not made from, or leave out `training`"
-            )
         tables["training rows"] = training
     coded, keys = code(tables, kinds)
+    if training is not None:
+        _refuse_same_rows(coded, tables, keys)
     names = [column.name for column in coded["samples"].columns]
     if target is not None and target not in names:
         raise InputError(f"`target` is {target!r}; expected one of the columns {', '.join(map(str, names))}")
@@ -124,6 +121,21 @@ def judge(
     examples, more = _nearest_rows(sides, figures, real, rng)
     found += more + _keys(keys, samples, held_out, figures, real)
     return Judgement(_finite(figures), _finite(real), columns, pairs, worst_first(found), examples, _repeats(sides))
+
+
+def _refuse_same_rows(coded: Mapping[str, Coded], tables: Mapping[str, pd.DataFrame], keys: list[str]) -> None:
+    """Raise InputError where training rows are the held-out rows, in any order of rows and columns."""
+
+    def rows(name: str) -> np.ndarray:
+        text = tables[name][keys].astype(str).to_numpy(dtype=object)
+        whole = pd.concat([pd.DataFrame(text), pd.DataFrame(coded[name].values)], axis=1)
+        return np.sort(pd.util.hash_pandas_object(whole, index=False).to_numpy())
+
+    if np.array_equal(rows("held-out rows"), rows("training rows")):
+        raise InputError(
+            "the training rows are the held-out rows: nothing tells a copy from a new row; "
+            "give rows that the samples were not made from, or leave out `training`"
+        )
 
 
 def _nearest_rows(

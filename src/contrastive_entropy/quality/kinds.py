@@ -1,17 +1,26 @@
 """What the columns of a table are, and tables as numbers: categories by their codes, missing values as NaN."""
 
+import datetime
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from contrastive_entropy.data.column_kinds import column_of
+from contrastive_entropy.data.column_kinds import LEAST_KEYS, NAMES_A_KEY, column_of
+from contrastive_entropy.data.column_types import familiar
 from contrastive_entropy.data.columns import CATEGORY, CONSTANT, COUNT, DATE, KEY, NUMBER, moments
 from contrastive_entropy.errors import InputError
 
 KINDS = (NUMBER, COUNT, CATEGORY, DATE, KEY)
 """What a column can be; keys only name the rows."""
+
+MOMENT, TIME, LENGTH = "moment", "time", "length"
+"""What dates can be: days with or without a time, times of a day, lengths of time."""
+
+ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
+"""Text that may be a date in ISO 8601, with any time and time zone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +31,13 @@ class Column:
         name: of the column.
         kind: of `KINDS`, no key.
         levels: of a category, the most frequent first: the code of a level is its place.
+        dates: what the dates of a date are: `MOMENT`, `TIME` or `LENGTH`.
     """
 
     name: str
     kind: str
     levels: tuple[str, ...] = ()
+    dates: str = MOMENT
 
     @property
     def is_category(self) -> bool:
@@ -40,13 +51,19 @@ class Column:
         if self.is_category:
             return repr(self.levels[int(value)])
         if self.kind == DATE:
-            return str(pd.Timestamp(int(value)))
+            if self.dates == LENGTH:
+                return str(pd.Timedelta(int(value)))
+            moment = pd.Timestamp(int(value))
+            return str(moment.time() if self.dates == TIME else moment)
         return f"{value:.10g}"
 
     def decoded(self, values: np.ndarray) -> pd.Series:
-        """(n,) values of the coded table as numbers, dates or levels."""
+        """(n,) values of the coded table as numbers, dates, times, lengths of time or levels."""
         if self.kind == DATE:
-            return pd.to_datetime(pd.Series(values))
+            if self.dates == LENGTH:
+                return pd.to_timedelta(pd.Series(values))
+            dates = pd.to_datetime(pd.Series(values))
+            return dates.dt.time if self.dates == TIME else dates
         if self.is_category:
             return pd.Series([None if np.isnan(code) else self.levels[int(code)] for code in values], dtype=object)
         return pd.Series(values)
@@ -150,6 +167,9 @@ def _checked_kinds(names: Sequence[str], kinds: Mapping[str, str] | None) -> Map
 def kind_of(name: str, real: Sequence[pd.Series], asked: str | None = None) -> tuple[str, str]:
     """What a column is, by the rules of `data.column_kinds.column_of`, and the format of its dates.
 
+    Beyond these rules, text in ISO 8601 is dates whatever its times and time zones; columns whose rows keep no order, or
+    that two tables share, are keys if their names say so or their values are text.
+
     Args:
         name: of the column.
         real: its values in all real rows, table by table.
@@ -172,8 +192,8 @@ def kind_of(name: str, real: Sequence[pd.Series], asked: str | None = None) -> t
     values = pd.concat(real).rename(name)
     is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
     try:
-        # rows of a file that was split keep no order: numbers that fill their range still count them
-        column, _ = column_of(values.sort_values() if is_number else values, asked)
+        # of a file that was split: numbers that fill their range together still count its rows
+        column, _ = column_of(values.sort_values() if is_number and _in_order(name, real) else values, asked)
         found = {(column.kind, column.text)}
     except InputError as error:
         if asked == DATE:
@@ -186,12 +206,34 @@ def kind_of(name: str, real: Sequence[pd.Series], asked: str | None = None) -> t
         if len({kind for kind, _ in found}) > 1:
             raise InputError(f"{error}; or name its kind in `kinds`") from error
     kind, text = max(found)
-    if kind not in (KEY, CONSTANT) and len(real) > 1 and all(kind_of(name, [part])[0] == KEY for part in real):
+    if kind in (KEY, CATEGORY) and _is_iso(values):
+        return DATE, ""
+    may_name = kind == CATEGORY or (kind in (NUMBER, COUNT) and NAMES_A_KEY.search(str(name)))
+    if may_name and len(real) > 1 and all(kind_of(name, [part])[0] == KEY for part in real):
         return KEY, ""  # rows that both tables hold repeat their keys
     if kind != CONSTANT:
         return kind, text
     dates = pd.api.types.is_datetime64_any_dtype(values) or pd.api.types.is_timedelta64_dtype(values)
     return DATE if dates else NUMBER if is_number or column.holds in ("int", "float", "decimal") else CATEGORY, ""
+
+
+def _in_order(name: str, real: Sequence[pd.Series]) -> bool:
+    """Whether numbers may count the rows of a file: their name says so, or they increase in a table as it was given."""
+    increase = any(len(part) >= LEAST_KEYS // 2 and part.is_monotonic_increasing for part in real)
+    return increase or NAMES_A_KEY.search(str(name)) is not None
+
+
+def _is_iso(values: pd.Series) -> bool:
+    """Whether all values are text and dates in ISO 8601."""
+    present = values.dropna()
+    text = not isinstance(present.dtype, pd.CategoricalDtype) and len(present) > 0
+    if not text or not all(isinstance(value, str) and ISO.fullmatch(value) for value in present):
+        return False
+    try:
+        moments(present, "").as_unit("ns")
+    except (InputError, ValueError):
+        return False
+    return True
 
 
 def _coded_column(
@@ -200,12 +242,22 @@ def _coded_column(
     if kind == CATEGORY:
         return _coded_category(name, series)
     if kind == DATE:
-        return Column(name, kind), {label: _dates(name, values, label, text) for label, values in series.items()}
+        real = [values for label, values in series.items() if label != "samples"]
+        column = Column(name, kind, dates=_what_dates_are(real, text))
+        return column, {label: _dates(name, values, label, text) for label, values in series.items()}
     found = {label: _numbers(name, values, label) for label, values in series.items()}
     samples = found.get("samples")
     if samples is not None and _single(samples):
         found = {label: _as_single(values) for label, values in found.items()}
     return Column(name, kind), found
+
+
+def _what_dates_are(real: Sequence[pd.Series], text: str) -> str:
+    """Of `MOMENT`, `TIME` and `LENGTH`."""
+    if all(pd.api.types.is_timedelta64_dtype(familiar(values)) for values in real):
+        return LENGTH
+    objects = all(isinstance(value, datetime.time) for values in real for value in familiar(values).dropna())
+    return TIME if text.startswith("%H") or (objects and not text) else MOMENT
 
 
 def _single(values: np.ndarray) -> bool:
@@ -245,7 +297,7 @@ def _numbers(name: str, values: pd.Series, label: str) -> np.ndarray:
         numbers = pd.to_numeric(values).to_numpy(float, na_value=np.nan)
     except (ValueError, TypeError) as error:
         raise InputError(
-            f"column {name!r} of the {label}: expected numbers, as its kind says, got {values.dropna().iloc[0]!r} or "
+            f"column {name!r} of the {label}: expected numbers, as its kind says, got {_shown(values.dropna().iloc[0])} or "
             "others that are none; name another kind in `kinds`, or mend the values"
         ) from error
     bad = np.flatnonzero(np.isinf(numbers))
@@ -268,8 +320,13 @@ def _dates(name: str, values: pd.Series, label: str, text: str) -> np.ndarray:
     known = f"{_for_people(text)}, " if text else ""
     raise InputError(
         f"column {name!r} of the {label}: expected dates as in {known}2024-03-31 or 2024-03-31 12:00, from 1678 to 2261, "
-        f"got {present.iloc[0]!r} or others that are none; name another kind in `kinds`, or mend the values"
+        f"got {_shown(present.iloc[0])} or others that are none; name another kind in `kinds`, or mend the values"
     )
+
+
+def _shown(value: object) -> str:
+    """A value for people: text in quotes, 1.5 where numpy says np.float64(1.5)."""
+    return repr(value) if isinstance(value, str) else str(value)
 
 
 def _for_people(text: str) -> str:

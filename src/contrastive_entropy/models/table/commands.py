@@ -34,7 +34,8 @@ def impute(
     check_output(out, overwrite=overwrite, suffixes=WRITABLE)
     opened = Run.open(run, [TABLE])
     network = opened.network()
-    table = read_frame(data, header=opened.settings.header).table.rename(columns=str)
+    read = read_frame(data, header=opened.settings.header)
+    table = read.table.rename(columns=str)
     try:
         if draws is None:
             filled = best_guess(network, table)
@@ -46,6 +47,6 @@ def impute(
     except InputError as error:
         raise InputError(f"{data}: {error}") from error
     with writing(out):
-        write_atomically(out, frame_bytes(filled, out))
+        write_atomically(out, frame_bytes(filled, out, header=read.named))
     learnt = [column.name for column in network.schema.mixed if column.learnt]
     typer.echo(f"{int(table[learnt].isna().to_numpy().sum()):,} empty cells filled, written to {out}")

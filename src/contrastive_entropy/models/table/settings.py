@@ -149,7 +149,9 @@ def load(settings: TableSettings) -> Dataset:
     )
     if settings.target is not None and settings.target not in dataset.schema.names:  # type: ignore[operator]
         raise InputError(f"`target`: {settings.data} has no column {settings.target!r}")
-    return dataclasses.replace(dataset, notes=(*frame.notes, *dataset.notes))
+    assert isinstance(dataset.schema, MixedTable)
+    schema = dataclasses.replace(dataset.schema, named=frame.named)
+    return dataclasses.replace(dataset, schema=schema, notes=(*frame.notes, *dataset.notes))
 
 
 def of_numbers(dataset: Dataset) -> Dataset:
