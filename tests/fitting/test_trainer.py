@@ -35,7 +35,8 @@ def moons():
 
 @pytest.mark.parametrize("objective", [objective.name for objective in (*GENERATIVE, *PEERS)])
 def test_every_objective_trains(tmp_path, moons, objective):
-    run = fit(dataclasses.replace(SMALL, objective=objective), tmp_path / "run", moons)
+    settings = dataclasses.replace(SMALL, objective=objective, components=2 * SMALL.batch_size)
+    run = fit(settings, tmp_path / "run", moons)
     assert run.finished
     recorded = rows(tmp_path / "run")
     assert [int(row["step"]) for row in recorded] == [10, 20, 30]

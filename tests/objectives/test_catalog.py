@@ -10,18 +10,16 @@ import torch
 import contrastive_entropy as ce
 from contrastive_entropy import InputError
 from contrastive_entropy.objectives.catalog import (
-    CONDITIONAL,
     CONDITIONAL_OBJECTIVES,
-    DENSITY,
     DENSITY_OBJECTIVES,
     GENERATIVE,
-    GIVEN,
     GIVEN_OBJECTIVES,
     PEERS,
     Choice,
     names,
     parse,
 )
+from contrastive_entropy.objectives.entry import CONDITIONAL, DENSITY, GIVEN
 
 TUPLES = {
     "density": DENSITY_OBJECTIVES,
