@@ -25,7 +25,7 @@ from contrastive_entropy.metrics.distances import energy_distance
 from contrastive_entropy.metrics.neighborhoods import neighborhood_scores
 from contrastive_entropy.networks.bodies import MLP
 from contrastive_entropy.numerics.nuclear import effective_rank, matrix_nuclear_norm
-from contrastive_entropy.report.drawing import draw_sheet, png_bytes
+from contrastive_entropy.report.drawing import draw_sheet
 from contrastive_entropy.variance import geometric_schedule, median_pair_variance, neighbor_variance
 
 STEPS, BATCH, SMOOTHING, SAMPLES = 300, 256, 1e-3, 1000
@@ -170,7 +170,7 @@ def main() -> None:
         sets[data], sheets[data], shapes[data] = measured(data, root, SEEDS)
     result = {**origin, "steps": STEPS, "wall_seconds": round(time.monotonic() - start, 1), "sets": sets}
     record.write("kernels", result)
-    (record.ROOT / "docs" / "images" / "kernels.png").write_bytes(png_bytes(picture(sheets, shapes)))
+    record.write_picture("kernels", picture(sheets, shapes))
     print(table(result))
 
 

@@ -21,7 +21,6 @@ import contrastive_entropy as ce
 from contrastive_entropy.experiments.journal import markdown, mean_and_error, over_seeds
 from contrastive_entropy.metrics.modes import mode_scores
 from contrastive_entropy.networks.bodies import MLP
-from contrastive_entropy.report.drawing import png_bytes
 from contrastive_entropy.variance import geometric_schedule, median_pair_variance
 
 VARIANCES = (0.001, 0.01, 0.1, 1.0, 10.0)
@@ -146,7 +145,7 @@ def main() -> None:
     shared = {"steps": STEPS, "batch": BATCH, "variances": VARIANCES}
     result = {**origin, **shared, "wall_seconds": round(time.monotonic() - start, 1), "sets": sets}
     record.write("mechanism", result)
-    (record.ROOT / "docs" / "images" / "mechanism.png").write_bytes(png_bytes(picture(sheets, drawn(2, SAMPLES, 1000))))
+    record.write_picture("mechanism", picture(sheets, drawn(2, SAMPLES, 1000)))
     print(table(result))
 
 

@@ -1,4 +1,4 @@
-"""What every benchmark shares: where a result comes from, the option that prints it again, and its file."""
+"""What every benchmark shares: where a result comes from, the option that prints it again, its file and its picture."""
 
 import argparse
 import json
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 
 from contrastive_entropy.experiments.journal import commit
+from contrastive_entropy.report.drawing import png_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -49,3 +51,8 @@ def write(name: str, result: dict[str, Any]) -> Path:
     path = ROOT / "results" / f"{name}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     return path
+
+
+def write_picture(name: str, figure: Figure) -> None:
+    """Write docs/images/NAME.png."""
+    (ROOT / "docs" / "images" / f"{name}.png").write_bytes(png_bytes(figure))

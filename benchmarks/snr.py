@@ -24,7 +24,6 @@ from contrastive_entropy.data.load import load
 from contrastive_entropy.experiments.journal import markdown, mean_and_error
 from contrastive_entropy.experiments.variance_sweep import distance_of, highest_coverage, measured
 from contrastive_entropy.objectives.density import debiased_nuclear_norm
-from contrastive_entropy.report.drawing import png_bytes
 from contrastive_entropy.variance import neighbor_variance
 
 FACTORS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
@@ -160,7 +159,7 @@ def main() -> None:
     shared = {"factors": FACTORS, "batches": BATCHES, "points": POINTS, "change": CHANGE}
     result = {**origin, **shared, "wall_seconds": round(time.monotonic() - start, 1), "sets": sets}
     record.write("snr", result)
-    (record.ROOT / "docs" / "images" / "snr.png").write_bytes(png_bytes(picture(result)))
+    record.write_picture("snr", picture(result))
     print(table(result))
 
 

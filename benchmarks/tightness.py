@@ -25,7 +25,6 @@ from torch import Tensor
 import contrastive_entropy as ce
 from contrastive_entropy.experiments.comparison import Judge
 from contrastive_entropy.models.generator import GeneratorSettings
-from contrastive_entropy.report.drawing import png_bytes
 from contrastive_entropy.variance import neighbor_variance
 
 OBJECTIVES = (
@@ -43,6 +42,9 @@ SETS: dict[str, dict[str, tuple[Any, ...]]] = {
     "digits": {"variances": (0.3, 1.0, 3.0), "steps": (150, 600), "widths": (256,)},
     "mnist": {"variances": (1.0, 3.0), "steps": (150, 400), "widths": (256,)},
 }
+KEY = ("objective", "factor", "steps", "width")
+"""What tells a run of a data set from its others."""
+
 POINTS = 1000
 """Held-out points and samples in a figure of tightness."""
 
@@ -163,12 +165,12 @@ def main() -> None:
         judge = Judge(dataset)
         found = {"variance": neighbor_variance(dataset.train.points, points=256), "real": judge.real(), "rows": []}
         sets[name] = found
-        known = {json.dumps(row["key"]): row for row in before.get(name, {}).get("rows", [])}
+        known = {tuple(row[part] for part in KEY): row for row in before.get(name, {}).get("rows", [])}
         for key, settings in settings_of(name, options, found):
-            row = known.get(json.dumps(key))
+            row = known.get(tuple(key.values()))
             if row is None:
                 samples = fitted(settings)
-                row = {"key": key, **key, **judge.figures(samples[: judge.wanted])}
+                row = {**key, **judge.figures(samples[: judge.wanted])}
                 row |= figures(samples, dataset.held_out.points, found["variance"])
                 print(name, {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
             found["rows"].append(row)
@@ -176,7 +178,7 @@ def main() -> None:
             wall = round(time.monotonic() - start, 1)
             record.write("tightness", {**record.origin(0), "wall_seconds": wall, "sets": before | sets})
     result = json.loads(file.read_text())
-    (record.ROOT / "docs" / "images" / "tightness.png").write_bytes(png_bytes(picture(sets)))
+    record.write_picture("tightness", picture(sets))
     print(table(result))
 
 
