@@ -169,7 +169,15 @@ def test_the_readme_examples_run(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "kind", [ce.GeneratorSettings, ce.TableSettings, ce.ConditionalSettings, ce.AutoencoderSettings, ce.Machine]
+    "kind",
+    [
+        ce.GeneratorSettings,
+        ce.TableSettings,
+        ce.ConditionalSettings,
+        ce.AutoencoderSettings,
+        ce.CodesSettings,
+        ce.Machine,
+    ],
 )
 def test_the_page_of_settings_is_that_of_the_code(kind):
     page = (ROOT / "docs" / "settings.md").read_text()

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from contrastive_entropy.models import fit as fit
     from contrastive_entropy.models import open_run as open_run
     from contrastive_entropy.models.autoencoder import AutoencoderSettings as AutoencoderSettings
+    from contrastive_entropy.models.codes import CodesSettings as CodesSettings
     from contrastive_entropy.models.conditional import ConditionalSettings as ConditionalSettings
     from contrastive_entropy.models.generator import GeneratorSettings as GeneratorSettings
     from contrastive_entropy.models.table import TableSettings as TableSettings
@@ -62,6 +63,7 @@ __version__ = VERSION
 
 LAZY = {
     "AutoencoderSettings": "contrastive_entropy.models.autoencoder",
+    "CodesSettings": "contrastive_entropy.models.codes",
     "ConditionalSettings": "contrastive_entropy.models.conditional",
     "ConditionalGenerator": "contrastive_entropy.estimators",
     "GeneratorSettings": "contrastive_entropy.models.generator",
@@ -80,6 +82,7 @@ LAZY = {
 __all__ = [
     "AutoencoderSettings",
     "Bound",
+    "CodesSettings",
     "ConditionalBound",
     "ConditionalGenerator",
     "ConditionalSettings",

@@ -16,6 +16,10 @@ class InputError(ValueError):
     """What the user gave cannot be used: the message says what was expected, what came and what to do."""
 
 
+class StoppedError(InputError):
+    """Ctrl-C or SIGTERM stopped the work between two of its parts; the message says how to go on."""
+
+
 class NotFiniteError(ValueError):
     """A mixture has centers that are NaN or infinite.
 

@@ -110,7 +110,7 @@ def test_a_finished_run_has_nothing_to_resume(tmp_path, moons):
         ({"accelerator": "abacus"}, "abacus"),
         (
             {"accelerator": "cpu", "precision": "bf16-true"},
-            r"unknown precision 'bf16-true'.* \(known: 32-true, bf16-mixed",
+            r"unknown precision 'bf16-true'.* \(known: auto, 32-true, bf16-mixed",
         ),
         ({"accelerator": "cpu", "devices": "0"}, "0"),
         ({"log_every": 0}, "log_every must be at least 1"),

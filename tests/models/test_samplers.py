@@ -14,7 +14,7 @@ import contrastive_entropy as ce
 from commands import call, refused
 from contrastive_entropy.data.given import parted
 from contrastive_entropy.fitting import trainer
-from contrastive_entropy.models.conditional.sampler import Clipped, ConditionalSampler
+from contrastive_entropy.models.conditional.sampler import ConditionalSampler
 from contrastive_entropy.models.conditional.settings import GIVEN_WEIGHT, load, plan
 from contrastive_entropy.objectives.density import debiased_nuclear_norm
 from contrastive_entropy.objectives.peers import energy_score
@@ -304,14 +304,6 @@ def test_small_and_missing_classes_are_said(digits, tmp_path):
 
 def test_labels_are_parted_as_images_are(digits):
     assert parted(ce.load("digits")).digest == digits.digest
-
-
-def test_pixels_stay_in_range_and_find_back():
-    values = torch.tensor([-0.5, -0.5, 0.3, 1.5, 1.5], requires_grad=True)
-    clipped = Clipped.apply(values)
-    assert clipped.tolist() == [0, 0, pytest.approx(0.3), 1, 1]
-    clipped.backward(torch.tensor([1.0, -1.0, 2.0, 1.0, -1.0]))  # a step goes against the gradient
-    assert values.grad.tolist() == [0, -1, 2, 1, 0]
 
 
 def test_images_are_made_in_range_and_columns_are_not_cut(digits, table):

@@ -53,9 +53,10 @@ def _fit(kind: Kind, values: dict[str, Any], typed: dict[str, Any]) -> None:
         run = trainer.resume(opened, machine=dataclasses.replace(opened.machine, **changed), progress=True)
     else:
         refuse_useless(given, settings.useless)
-        dataset = kind.load(settings)
         from contrastive_entropy.fitting import trainer
 
+        settings = trainer.prepare(kind, settings, folder, machine=Machine(**machine), progress=True)
+        dataset = kind.load(settings)
         run = trainer.fit(
             kind, settings, folder, dataset, machine=Machine(**machine), overwrite=values["overwrite"], progress=True
         )

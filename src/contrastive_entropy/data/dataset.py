@@ -1,8 +1,10 @@
 """Data sets: points to train on, points held out, and what their numbers are."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +17,9 @@ HELD_OUT = 0.2
 
 MOST_HELD_OUT = 10_000
 """Points that are held out at most."""
+
+CODED = 10_000
+"""Training images whose codes say where codes lie."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,7 @@ class Dataset:
         given_schema: of the conditions, or None.
         classes: names of the labels 0, 1 ..., or None.
         notes: what was assumed of the data and should be said, a sentence each.
+        coder: loads the `ImageCodes` in whose codes a model learns; None: it learns the points themselves.
     """
 
     name: str
@@ -63,6 +69,7 @@ class Dataset:
     given_schema: Schema | None = None
     classes: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    coder: Callable[[], Any] | None = None
 
     @classmethod
     def of(cls, name: str, train: Tensor, held_out: Tensor, schema: Schema | None = None) -> "Dataset":
@@ -83,6 +90,15 @@ class Dataset:
     def dimension(self) -> int:
         """d of the points."""
         return self.schema.dimension
+
+    @cached_property
+    def learnt(self) -> Part:
+        """Training points as a model sees them: where there is a coder, codes (n, k) of at most `CODED` of them."""
+        if self.coder is None:
+            return self.train
+        some = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(0))[:CODED]
+        part = self.train.rows(some)
+        return replace(part, points=self.coder().codes_of(part.points))
 
     @property
     def image_shape(self) -> tuple[int, int, int] | None:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from contrastive_entropy.data.dataset import Dataset
-from contrastive_entropy.errors import InputError
+from contrastive_entropy.errors import InputError, StoppedError
 from contrastive_entropy.fitting import trainer
 from contrastive_entropy.fitting.contract import Kind
 from contrastive_entropy.fitting.machine import Machine, automatic_device
@@ -24,10 +24,6 @@ from contrastive_entropy.storage import read_json, write_json
 from contrastive_entropy.version import VERSION
 
 logger = logging.getLogger("contrastive_entropy")
-
-
-class StoppedError(InputError):
-    """A signal stopped an experiment; the same command continues it."""
 
 
 class Clock:
@@ -79,7 +75,7 @@ def finished_run(
         InputError: the folder holds a run with other settings, or of data that have changed.
         StoppedError: a signal asked for it.
     """
-    machine = machine or Machine()
+    machine = (machine or Machine()).resolved(convolves=kind.convolves)
     begun = (folder / CONFIG).is_file()
     if begun:
         run = Run.open(folder, [kind])

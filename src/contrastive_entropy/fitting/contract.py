@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -151,6 +152,9 @@ class Kind:
         captions: of pictures by file name: what each shows, the first sentence in a few words.
         sections: (run, data, evaluation) to what a report shows beyond tables and pictures; None: nothing.
         commands: its own commands by name, as typer takes them.
+        convolves: whether its networks are much faster in bfloat16 where a machine computes so.
+        first: (settings, run folder) to the fit that must be finished before: its kind, its settings and its folder, and
+            the settings that name it; None: there is none.
     """
 
     name: str
@@ -171,3 +175,20 @@ class Kind:
     captions: Mapping[str, str] = field(default_factory=dict)
     sections: Callable[["Run", Dataset, Any], Sequence[Section]] | None = None
     commands: Callable[[], dict[str, Callable[..., None]]] = dict
+    convolves: bool = False
+    first: Callable[[Any, Path], "First | None"] | None = None
+
+
+@dataclass(frozen=True)
+class First:
+    """A fit that must be finished before another.
+
+    Args:
+        kind, settings, folder: of the fit.
+        then: settings of the other, which name the folder.
+    """
+
+    kind: Kind
+    settings: Any
+    folder: Path
+    then: Any

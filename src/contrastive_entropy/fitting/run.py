@@ -22,6 +22,7 @@ from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.contract import Kind
 from contrastive_entropy.fitting.machine import Machine
 from contrastive_entropy.fitting.plan import Plan, plan_from
+from contrastive_entropy.fitting.settings import CODES
 from contrastive_entropy.storage import json_bytes, write_atomically
 from contrastive_entropy.version import VERSION
 
@@ -334,9 +335,11 @@ def _check_count(count: int) -> None:
 
 def absolute(settings: Any) -> Any:
     """Settings with paths from the root, so that they hold in any working folder."""
-    root = settings.data_root
+    root, space = settings.data_root, getattr(settings, "space", None)
+    named = {} if space in (None, CODES) else {"space": str(Path(space).absolute())}
     return dataclasses.replace(
         settings,
+        **named,
         data=located(settings.data),
         data_root=None if root is None else str(Path(root).absolute()),
     )

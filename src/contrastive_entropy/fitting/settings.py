@@ -141,6 +141,12 @@ SHARED: dict[str, Option] = {
     "body": Option("Network: mlp, or convolutional for images.", MODEL, choices=BODIES),
     "width": Option("Of the hidden layers; channels at full size if convolutional.", MODEL, least=1),
     "depth": Option("Hidden layers of the MLP, also of the one before the convolutions.", RARE, least=1),
+    "space": Option(
+        "Of images: where they are learnt. codes: those of an autoencoder, trained first into the run folder's name with "
+        "-codes after it, or taken from there. Or the folder of a run of `fit codes`.",
+        MODEL,
+        chosen="their pixels",
+    ),
     "principal_components": Option(
         "Directions of the data that an MLP writes in, and in which training evaluates the objective: far faster on "
         "large images. More than the training points span are cut to that. 0: all coordinates.",
@@ -263,6 +269,30 @@ def check_principal(count: int, part: str, body: str) -> None:
     """Raise InputError for principal components of a network that writes pixels."""
     if count and body != "mlp":
         raise InputError(f"principal_components need {part} mlp: a {body} network writes pixels; leave them out")
+
+
+CODES = "codes"
+"""The space of an autoencoder that is trained first."""
+
+
+def check_space(settings: Any) -> None:
+    """Raise InputError for a space of codes beside what is of pixels."""
+    if settings.space is None:
+        return
+    if settings.body != "mlp":
+        raise InputError(f"in a space of codes the body must be mlp, got {settings.body}; leave it out")
+    if getattr(settings, "principal_components", 0):
+        raise InputError(
+            "principal_components are of pixels, and `space` has codes in their place; leave one of them out"
+        )
+
+
+def code_sizes(dataset: Dataset) -> tuple[int, ...]:
+    """Numbers in a code and width of the autoencoder in whose codes a model learns, for its plan; empty: there is none."""
+    if dataset.coder is None:
+        return ()
+    coder = dataset.coder()
+    return coder.dimension, coder.width
 
 
 def check_seed(seed: int) -> None:

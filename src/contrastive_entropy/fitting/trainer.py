@@ -21,14 +21,14 @@ from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.data.mixed import MixedTable
 from contrastive_entropy.data.scales import unevenness
 from contrastive_entropy.data.schema import Table
-from contrastive_entropy.errors import InputError, TrainingError
+from contrastive_entropy.errors import InputError, StoppedError, TrainingError
 from contrastive_entropy.fitting.checkpoint import SafetensorsCheckpointIO
 from contrastive_entropy.fitting.contract import Kind
 from contrastive_entropy.fitting.loop import Fit
 from contrastive_entropy.fitting.machine import Machine, automatic_device, emulation
 from contrastive_entropy.fitting.plan import Plan
 from contrastive_entropy.fitting.recorder import ProgressBar, Recorder
-from contrastive_entropy.fitting.run import CHECKPOINT, TENSORBOARD, Run, refuse_other_units
+from contrastive_entropy.fitting.run import CHECKPOINT, CONFIG, TENSORBOARD, Run, absolute, refuse_other_units
 from contrastive_entropy.fitting.settings import settings_of
 from contrastive_entropy.metrics.neighborhoods import require_enough
 
@@ -63,7 +63,7 @@ def fit(
         InputError: a value or the folder cannot be used.
         TrainingError: a term or a gradient is not finite.
     """
-    machine = machine or Machine()
+    machine = (machine or Machine()).resolved(convolves=kind.convolves)
     refuse_other_units(settings, dataset)
     require_enough(dataset.name, len(dataset.train), len(dataset.held_out))
 
@@ -76,6 +76,39 @@ def fit(
 
     steps = settings.steps or kind.plan(settings, dataset).steps  # where they are chosen, a plan takes no time
     return _train(create, Path(folder), steps, machine, dataset, None, progress)
+
+
+def prepare(kind: Kind, settings: Any, folder: Path, *, machine: Machine | None = None, progress: bool = False) -> Any:
+    """Make what a fit needs another fit for: trained, continued, or taken as it is where it is finished.
+
+    Args:
+        kind, settings, folder, machine, progress: as in `fit`.
+
+    Returns:
+        The settings of the fit, which name the other one's folder.
+
+    Raises:
+        InputError: that folder holds something else, or a value cannot be used.
+        StoppedError: a signal stopped the other fit.
+    """
+    first = None if kind.first is None else kind.first(settings, folder)
+    if first is None:
+        return settings
+    if (first.folder / CONFIG).is_file():
+        run = Run.open(first.folder, [first.kind])
+        if run.settings != absolute(first.settings):
+            raise InputError(
+                f"{first.folder} holds a run with other settings; give it as `space`, or choose another `out`"
+            )
+        if not run.finished:
+            run = resume(run, progress=progress)
+    else:
+        logger.info("first %s, into %s", first.kind.name, first.folder)
+        data = first.kind.load(first.settings)
+        run = fit(first.kind, first.settings, first.folder, data, machine=machine, progress=progress)
+    if not run.finished:
+        raise StoppedError("stopped; the same command continues the fit where it stood")
+    return first.then
 
 
 def _announce(settings: Any, plan: Plan, dataset: Dataset) -> None:
@@ -135,7 +168,8 @@ def resume(run: Run, *, machine: Machine | None = None, dataset: Dataset | None 
     checkpoint = run.folder / CHECKPOINT
     start = checkpoint if checkpoint.is_file() else None
     data = run.dataset() if dataset is None else dataset
-    return _train(lambda: run, run.folder, run.plan.steps, machine or run.machine, data, start, progress)
+    machine = (machine or run.machine).resolved(convolves=run.kind.convolves)
+    return _train(lambda: run, run.folder, run.plan.steps, machine, data, start, progress)
 
 
 def _train(

@@ -8,11 +8,12 @@ from contrastive_entropy.fitting.machine import Machine
 from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.fitting.settings import changed, refuse_useless
 from contrastive_entropy.models.autoencoder import AUTOENCODER, AutoencoderSettings
+from contrastive_entropy.models.codes import CODES, CodesSettings
 from contrastive_entropy.models.conditional import CONDITIONAL, ConditionalSettings
 from contrastive_entropy.models.generator import GENERATOR, GeneratorSettings
 from contrastive_entropy.models.table import TABLE, TableSettings
 
-KINDS = (GENERATOR, TABLE, CONDITIONAL, AUTOENCODER)
+KINDS = (GENERATOR, TABLE, CONDITIONAL, AUTOENCODER, CODES)
 """All there are, in the order of `fit --help`."""
 
 
@@ -40,8 +41,7 @@ def fit(
     """Train a model into a run folder, as `contrastive-entropy fit` does.
 
     Args:
-        settings: `GeneratorSettings`, `TableSettings`, `ConditionalSettings` or `AutoencoderSettings`, which name the data,
-            too.
+        settings: of a kind, such as `GeneratorSettings`, which name the data, too.
         out: the run folder; made, with its parents.
         machine: where it runs; None is the defaults.
         overwrite: replace a run that is there.
@@ -54,11 +54,13 @@ def fit(
         TypeError: settings of no kind.
         InputError: data, a value or the folder cannot be used.
         TrainingError: a term or a gradient is not finite.
+        StoppedError: Ctrl-C stopped the fit of an autoencoder, whose codes were to be learnt; call again to continue.
     """
     from contrastive_entropy.fitting import trainer
 
     kind = kind_of(settings)
     refuse_useless(changed(settings), settings.useless)
+    settings = trainer.prepare(kind, settings, Path(out), machine=machine, progress=progress)
     return trainer.fit(
         kind, settings, out, kind.load(settings), machine=machine, overwrite=overwrite, progress=progress
     )
@@ -76,6 +78,7 @@ def open_run(folder: str | Path) -> Run:
 __all__ = [
     "KINDS",
     "AutoencoderSettings",
+    "CodesSettings",
     "ConditionalSettings",
     "GeneratorSettings",
     "TableSettings",

@@ -6,7 +6,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-_COARSEST = 4  # height or width at which the convolutional decoder starts
+COARSEST = 4
+"""Height or width at which convolutional decoders start, and encoders end."""
+
 _HIDDEN = 256  # width of the layers before that
 
 
@@ -92,7 +94,7 @@ class ConvolutionalDecoder(nn.Module):
         super().__init__()
         channels, height, columns = image_shape
         _check_positive(inputs=inputs, channels=channels, height=height, columns=columns, width=width, images=images)
-        doublings = max(0, math.floor(math.log2(max(height, columns) / _COARSEST)))
+        doublings = max(0, math.floor(math.log2(max(height, columns) / COARSEST)))
         self.image_shape = image_shape
         coarsest = (-(-height // 2**doublings), -(-columns // 2**doublings))
         channel_counts = [width * 2**level for level in reversed(range(doublings + 1))]
@@ -102,7 +104,7 @@ class ConvolutionalDecoder(nn.Module):
         for coarse, fine in itertools.pairwise(channel_counts):
             layers += [nn.ReLU(), nn.ConvTranspose2d(coarse, fine, 4, stride=2, padding=1)]
         layers += [nn.ReLU(), nn.Conv2d(width, channels, 3, padding=1)]
-        self.layers = _channels_last(layers)
+        self.layers = channels_last(layers)
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, inputs) -> (n, images * channels * height * width)."""
@@ -134,7 +136,7 @@ class ConvolutionalEncoder(nn.Module):
         super().__init__()
         channels, height, columns = image_shape
         _check_positive(outputs=outputs, channels=channels, height=height, columns=columns, width=width)
-        halvings = max(0, math.floor(math.log2(max(height, columns) / _COARSEST)))
+        halvings = max(0, math.floor(math.log2(max(height, columns) / COARSEST)))
         self.image_shape = image_shape
         counts = [width * 2**level for level in range(halvings + 1)]
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
@@ -143,7 +145,7 @@ class ConvolutionalEncoder(nn.Module):
         coarsest = -(-height // 2**halvings) * -(-columns // 2**halvings)
         normalized = nn.BatchNorm1d(outputs, affine=False)
         layers += [nn.Flatten(), nn.Linear(counts[-1] * coarsest, outputs), normalized]
-        self.layers = _channels_last(layers)
+        self.layers = channels_last(layers)
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, channels * height * width) -> (n, outputs)."""
@@ -151,7 +153,7 @@ class ConvolutionalEncoder(nn.Module):
         return features
 
 
-def _channels_last(layers: list[nn.Module]) -> nn.Sequential:
+def channels_last(layers: list[nn.Module]) -> nn.Sequential:
     """In memory with the channels together, where CPUs convolve 1.2 to 1.5 times faster."""
     return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

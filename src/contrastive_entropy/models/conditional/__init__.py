@@ -14,6 +14,7 @@ from contrastive_entropy.fitting.contract import Kind, Step
 from contrastive_entropy.fitting.plan import Plan
 from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.metrics.evaluation import Evaluation
+from contrastive_entropy.models.codes.space import first
 from contrastive_entropy.models.conditional import sampling, step
 from contrastive_entropy.models.conditional.evaluation import evaluate
 from contrastive_entropy.models.conditional.sampler import ConditionalSampler
@@ -28,7 +29,10 @@ def network(plan: Plan, schema: Schema) -> nn.Module:
 def place(network: Any, dataset: Dataset) -> None:
     """Set what the training rows give."""
     assert dataset.train.given is not None
-    network.place_given(dataset.train.given, dataset.train.points)
+    if dataset.coder is None:
+        network.place_given(dataset.train.given, dataset.train.points)
+    else:
+        network.place(dataset.learnt.points, dataset.coder())
 
 
 def step_of(plan: Plan, network: Any, dataset: Dataset) -> Step:
@@ -99,6 +103,7 @@ CONDITIONAL = Kind(
     settings=ConditionalSettings,
     model=ConditionalPlan,
     load=load,
+    first=first,
     plan=plan,
     network=network,
     place=place,

@@ -17,6 +17,7 @@ from contrastive_entropy.metrics.samples import Comparison, Counts
 from contrastive_entropy.models.conditional.sampler import ConditionalSampler
 from contrastive_entropy.spaces.classifier import Classifier
 from contrastive_entropy.spaces.inception import Inception
+from contrastive_entropy.variance import neighbor_variance
 
 READING = "mean over classes; about 1 is as close to the held-out points of a class as a second real sample of it."
 """How the headline is read."""
@@ -55,6 +56,8 @@ def evaluate_classes(run: Run, dataset: Dataset, *, seed: int, feature_weights: 
     asked = torch.cat([labels[: counts.points], again])
     samples = network.draw(asked.unsqueeze(1).float(), generator=generator)
     variance = float(network.variance)
+    if network.coder is not None:  # that one is of codes, and images are compared
+        variance = neighbor_variance(train.points)
     images = dataset.image_shape is not None
     space = None if feature_weights is None else Inception(feature_weights, dataset.image_shape)
     title = f"{run.plan.objective} on {Path(run.settings.data).name}"

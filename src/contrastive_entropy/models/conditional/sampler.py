@@ -1,13 +1,13 @@
 """Given x and noise to samples of y: class-conditional generators, and samplers of columns given others."""
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.networks.decoders import DataSpace
+from contrastive_entropy.networks.images import Clipped, ImageCodes
 
 DRAWS = 100
 """Samples that stand for a law where one is asked for."""
@@ -26,6 +26,7 @@ class ConditionalSampler(DataSpace):
         outputs: d, of y.
         levels: classes, which x holds by number; 0: x are numbers.
         variance: of the density at which samples are compared, the last one of the training.
+        coder: an autoencoder of images, whose codes body writes; d is their size.
         columns: whether y are columns of a table, each with a scale of its own; else pixels, which share one and lie in
             [0, 1].
 
@@ -51,6 +52,7 @@ class ConditionalSampler(DataSpace):
         levels: int = 0,
         columns: bool = False,
         variance: float = 1.0,
+        coder: ImageCodes | None = None,
     ) -> None:
         super().__init__()
         if min(noise_dimension, inputs, outputs) < 1 or (levels and inputs > 1):
@@ -59,7 +61,7 @@ class ConditionalSampler(DataSpace):
                 f"{noise_dimension}, {inputs}, {outputs} and {levels} levels"
             )
         self.body, self.noise_dimension, self.levels = body, noise_dimension, levels
-        self._set_place(torch.zeros(outputs), torch.ones(outputs) if columns else torch.ones(()), None)
+        self._set_place(torch.zeros(outputs), torch.ones(outputs) if columns else torch.ones(()), None, coder)
         self.register_buffer("given_location", torch.zeros(inputs))
         self.register_buffer("given_scale", torch.ones(inputs))
         self.register_buffer("variance", torch.tensor(variance, dtype=torch.float64))
@@ -87,10 +89,10 @@ class ConditionalSampler(DataSpace):
         """(count, noise_dimension) from a CPU generator, moved to the network's device."""
         return torch.randn(count, self.noise_dimension, generator=generator).to(self.location.device)
 
-    def samples(self, given: Tensor, noise: Tensor) -> Tensor:
-        """One sample each: (n, k) and (n, noise_dimension) -> (n, d); pixels in [0, 1]."""
-        points = self._centers(self.body(torch.cat([noise, self.encoded(given)], -1)), projected=False)
-        return points if self.scale.ndim else Clipped.apply(points)
+    def samples(self, given: Tensor, noise: Tensor, *, projected: bool = False) -> Tensor:
+        """One sample each: (n, k) and (n, noise_dimension) -> (n, d); pixels in [0, 1], or their codes if projected."""
+        points = self._centers(self.body(torch.cat([noise, self.encoded(given)], -1)), projected)
+        return points if self.scale.ndim or self.coder is not None else Clipped.apply(points)
 
     @torch.no_grad()
     def draw(self, given: Tensor, *, generator: torch.Generator) -> Tensor:
@@ -116,27 +118,6 @@ class ConditionalSampler(DataSpace):
         width = (4 / (dimension + 2) / draws) ** (1 / (dimension + 4))
         least = torch.finfo(points.dtype).eps * (self.scale + points.abs().amax(-2, keepdim=True))
         return GaussianMixture(points, (width * points.std(-2, keepdim=True)).maximum(least).square())
-
-
-class Clipped(torch.autograd.Function):
-    """Values in [0, 1], with the gradients that bring a value back: one that is cut off is not lost.
-
-    Pixels that are 0 in the data come out as 0 exactly. Clipped only after training, their noise would be grey.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        """(...) to (...)."""
-        ctx.save_for_backward(values)
-        return values.clamp(0, 1)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Any) -> Tensor:
-        """What comes in, but for what would lead further out."""
-        (grad,) = grad_outputs
-        (values,) = ctx.saved_tensors
-        out = ((values < 0) & (grad > 0)) | ((values > 1) & (grad < 0))
-        return grad.masked_fill(out, 0.0)
 
 
 def _deviations(values: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models.conditional.sampler import ConditionalSampler
 from contrastive_entropy.models.conditional.settings import GIVEN_WEIGHT, ConditionalPlan
 from contrastive_entropy.networks.bodies import MLP, ConvolutionalDecoder
+from contrastive_entropy.networks.images import ImageCodes
 from contrastive_entropy.objectives.bound import Bound
 from contrastive_entropy.objectives.catalog import SAMPLING_OBJECTIVES, parse
 
@@ -28,21 +29,24 @@ def network(plan: Plan, schema: Schema) -> ConditionalSampler:
     model: ConditionalPlan = plan.model
     levels = len(model.levels)
     inputs = model.noise_dimension + (levels or len(model.given))
+    outputs = model.codes[0] if model.codes else schema.dimension
     body: nn.Module
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         if model.body == "convolutional":
             body = ConvolutionalDecoder(inputs, needs_images("body", schema), width=model.width, depth=model.depth)
         else:
-            body = MLP(inputs, schema.dimension, width=model.width, depth=model.depth)
+            body = MLP(inputs, outputs, width=model.width, depth=model.depth)
+        coder = ImageCodes(needs_images("space", schema), *model.codes) if model.codes else None
     return ConditionalSampler(
         body,
         noise_dimension=model.noise_dimension,
         inputs=len(model.given),
-        outputs=schema.dimension,
+        outputs=outputs,
         levels=levels,
         columns=isinstance(schema, Table),
         variance=plan.variance.end,
+        coder=coder,
     )
 
 
@@ -65,10 +69,10 @@ class SamplerStep:
         assert dataset.train.given is not None
         self.given = dataset.train.given
 
-    @property
+    @cached_property
     def points(self) -> Tensor:
-        """(n, d) in the units of y."""
-        return self.data.points
+        """(n, d) in the units of y, or codes."""
+        return self.network.projected(self.data.points)
 
     @property
     def averaged(self) -> nn.Module:
@@ -99,7 +103,8 @@ class SamplerStep:
         assert batch.given is not None
         draws = 1 if self.choice.objective.sees_variance else 2
         given = batch.given.repeat_interleave(draws, 0)
-        made = self.network.samples(given, self.network.draw_noise(len(given), generator=now.generator))
+        noise = self.network.draw_noise(len(given), generator=now.generator)
+        made = self.network.samples(given, noise, projected=True)
         samples, points = (self.network.unscaled(part) for part in (made, batch.points))
         parts = {"points": points, "samples": samples.unflatten(0, (-1, draws))}
         if not self.model.levels:

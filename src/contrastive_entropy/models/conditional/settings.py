@@ -20,12 +20,15 @@ from contrastive_entropy.fitting.settings import (
     OBJECTIVE,
     RARE,
     check,
+    check_space,
     check_variances,
+    code_sizes,
     load_for,
     option,
     shared,
     useless_for,
 )
+from contrastive_entropy.models.codes.space import with_codes
 from contrastive_entropy.objectives.catalog import GIVEN_OBJECTIVES, SAMPLING_OBJECTIVES, Choice, parse
 from contrastive_entropy.objectives.catalog import names as objective_names
 from contrastive_entropy.variance import median_pair_variance, neighbor_variance
@@ -168,6 +171,7 @@ class ConditionalSettings:
     )
     width: int | None = shared("width", None, chosen=f"{MIXTURE_WIDTH}; of samples {SAMPLER_WIDTH}")
     depth: int | None = shared("depth", None, chosen=f"{MIXTURE_DEPTH}; of samples {SAMPLER_DEPTH}")
+    space: str | None = shared("space", None)
     seed: int = shared("seed", 0)
 
     FOLDER: ClassVar[str] = "DATA-conditional"
@@ -175,6 +179,7 @@ class ConditionalSettings:
     def __post_init__(self) -> None:
         check(self)
         check_variances(self.variance_start, self.variance_end)
+        check_space(self)
         images, choice = holds_images(self.data), self.choice
         if images and not self.samples:
             raise InputError(
@@ -211,7 +216,7 @@ class ConditionalSettings:
             if not objective.sees_variance:
                 found |= dict.fromkeys(of_samples, f"{objective.name} does not see the variance")
         else:
-            for name in (*of_samples, "body", "noise_dimension"):
+            for name in (*of_samples, "body", "noise_dimension", "space"):
                 found[name] = f"it is of generated samples, and {objective.name} predicts mixtures"
         if self.samples and self.anneal_fraction == 0 and not self.coarse_every:
             found["variance_start"] = "with `anneal_fraction` 0 the variance is fixed at its end"
@@ -232,6 +237,7 @@ class ConditionalPlan:
         robust: whether the objective hardly sees outliers; then the scale of the targets does not, either.
         body, noise_dimension, coarse_every: of samples, as in `ConditionalSettings`; of mixtures an mlp, 0 and 0.
         classes: of a step; 0 where x is none.
+        codes: numbers in a code and width of the autoencoder in whose codes it learns; empty: it learns the points.
     """
 
     given: tuple[str, ...]
@@ -250,6 +256,7 @@ class ConditionalPlan:
     coarse_every: int = 0
     classes: int = 0
     offsets: tuple[float, ...] = ()
+    codes: tuple[int, ...] = ()
 
 
 def load(settings: ConditionalSettings) -> Dataset:
@@ -258,7 +265,7 @@ def load(settings: ConditionalSettings) -> Dataset:
     Raises:
         InputError: as `data.load` and `data.given.parted`.
     """
-    return parted(load_for(settings), target=settings.target, given=settings.given)
+    return with_codes(settings, parted(load_for(settings), target=settings.target, given=settings.given))
 
 
 def plan(settings: ConditionalSettings, dataset: Dataset) -> Plan:
@@ -343,9 +350,10 @@ def _sampler_plan(settings: ConditionalSettings, dataset: Dataset, schema: Table
             width=settings.width or SAMPLER_WIDTH,
             depth=settings.depth or SAMPLER_DEPTH,
             body=settings.body,
-            noise_dimension=settings.noise_dimension or min(2 * dataset.dimension, MOST_CODES),
+            noise_dimension=settings.noise_dimension or min(2 * dataset.learnt.points.shape[1], MOST_CODES),
             coarse_every=settings.coarse_every if seen else 0,
             classes=classes,
+            codes=code_sizes(dataset),
         ),
     )
 
@@ -360,7 +368,7 @@ def _variances(settings: ConditionalSettings, dataset: Dataset, points: int) -> 
     Raises:
         InputError: the data are constant or mostly duplicates.
     """
-    whole, given, schema = dataset.train.points, dataset.train.given, dataset.given_schema
+    whole, given, schema = dataset.learnt.points, dataset.learnt.given, dataset.given_schema
     assert given is not None
     assert isinstance(schema, Table)
     if isinstance(dataset.schema, Table):

@@ -9,11 +9,18 @@ from torch import Tensor
 from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.fitting.contract import Kind
 from contrastive_entropy.fitting.run import Run
+from contrastive_entropy.fitting.settings import load_for
 from contrastive_entropy.metrics.evaluation import Evaluation
+from contrastive_entropy.models.codes.space import first, with_codes
 from contrastive_entropy.models.generator.evaluation import evaluate
 from contrastive_entropy.models.generator.network import Generator
 from contrastive_entropy.models.generator.settings import GeneratorPlan, GeneratorSettings, plan
 from contrastive_entropy.models.generator.step import GeneratorStep, network
+
+
+def load(settings: GeneratorSettings) -> Dataset:
+    """The data, with the autoencoder in whose codes they are learnt where settings name one."""
+    return with_codes(settings, load_for(settings))
 
 
 def sample(
@@ -42,7 +49,9 @@ GENERATOR = Kind(
     model=GeneratorPlan,
     plan=plan,
     network=network,
-    place=lambda network, dataset: network.place(dataset.train.points),
+    load=load,
+    first=first,
+    place=lambda network, dataset: network.place(dataset.learnt.points, dataset.coder and dataset.coder()),
     step=GeneratorStep,
     sample=sample,
     evaluate=evaluate,

@@ -13,6 +13,7 @@ from contrastive_entropy.metrics.neighborhoods import require_enough
 from contrastive_entropy.metrics.samples import Comparison, Counts
 from contrastive_entropy.objectives.catalog import DENSITY_OBJECTIVES
 from contrastive_entropy.spaces.inception import Inception
+from contrastive_entropy.variance import neighbor_variance
 
 BEST = next(objective.name for objective in DENSITY_OBJECTIVES if objective.looks)
 """The objective that covers the data best."""
@@ -50,7 +51,9 @@ def evaluate(
     generator = torch.Generator().manual_seed(seed)
     count = Counts.of(len(train), len(held_out)).total
     samples = network.sample(count, generator=generator, from_density=from_density)
-    variance = float(network.variance)  # where a schedule that waits ended
+    variance = ended = float(network.variance)  # where a schedule that waits ended
+    if network.coder is not None:  # that one is of codes, and images are compared
+        variance = neighbor_variance(train)
     known = run.plan.objective.split(":")[0]
     found = evaluate_comparison(
         Comparison(samples, train, held_out, variance, images=dataset.image_shape is not None, space=space),
@@ -61,10 +64,10 @@ def evaluate(
         better=None if known == BEST else BEST,
     )
     asked = run.settings.variance_end
-    if asked is None or variance <= 1.01 * asked:
+    if asked is None or ended <= 1.01 * asked:
         return found
     note = (
-        f"The variance ended at {variance:.4g}, above the {asked:.4g} asked for: further down, too many samples would have "
+        f"The variance ended at {ended:.4g}, above the {asked:.4g} asked for: further down, too many samples would have "
         "had no data near them. Tightness compares at one variance only."
     )
     return dataclasses.replace(found, notes=(*found.notes, note))

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.networks.decoders import DataSpace
+from contrastive_entropy.networks.images import ImageCodes
 
 NOISES = ("gaussian", "uniform")
 """Kinds of noise codes: standard normal, or uniform on [-sqrt 3, sqrt 3]; both have mean 0 and variance 1."""
@@ -22,6 +23,7 @@ class Generator(DataSpace):
         scale: (d,) or () spread of the data.
         variance: of the density, in data units squared; a buffer, the last one of the training.
         noise: one of `NOISES`.
+        coder: an autoencoder of images: body maps to (m, k), its codes, and location and scale are of codes.
         basis: (r, d) orthonormal rows, e.g. `principal_directions`: the centers are location + scale * sqrt(d / r) *
             body(noise) @ basis.
 
@@ -46,6 +48,7 @@ class Generator(DataSpace):
         variance: float,
         noise: str = "gaussian",
         basis: Tensor | None = None,
+        coder: ImageCodes | None = None,
     ) -> None:
         super().__init__()
         if noise not in NOISES:
@@ -57,7 +60,7 @@ class Generator(DataSpace):
         self.body = body
         self.noise_dimension = noise_dimension
         self.noise = noise
-        self._set_place(location, scale, basis)
+        self._set_place(location, scale, basis, coder)
         self.register_buffer("variance", torch.tensor(variance, dtype=torch.float64))
 
     def forward(self, noise: Tensor, *, projected: bool = False, variance: float | None = None) -> GaussianMixture:

@@ -14,7 +14,9 @@ from contrastive_entropy.fitting.settings import (
     TRAINING,
     check,
     check_principal,
+    check_space,
     check_variances,
+    code_sizes,
     option,
     shared,
     useless_for,
@@ -122,6 +124,7 @@ class GeneratorSettings:
         None, "Dimensions of the noise.", panel=RARE, least=1, chosen=f"twice the data's, at most {MOST_CODES}"
     )
     principal_components: int = shared("principal_components", 0, panel=MODEL)
+    space: str | None = shared("space", None)
     seed: int = shared("seed", 0)
 
     FOLDER: ClassVar[str] = "DATA-OBJECTIVE"
@@ -130,6 +133,7 @@ class GeneratorSettings:
         check(self)
         check_variances(self.variance_start, self.variance_end)
         check_principal(self.principal_components, "body", self.body)
+        check_space(self)
         if self.choice.objective.one_to_one:
             raise InputError(
                 f"{self.choice.objective.name} pairs each center with its own data point, which a network on noise has "
@@ -194,6 +198,7 @@ class GeneratorPlan:
         facing: the first so many data points of a batch are what the first half of the generated ones faces.
         principal_components: 0 is all coordinates.
         coarse_every, fine_every: 0 is never.
+        codes: numbers in a code and width of the autoencoder in whose codes it learns; empty: it learns the points.
     """
 
     body: str
@@ -206,6 +211,7 @@ class GeneratorPlan:
     principal_components: int
     coarse_every: int
     fine_every: int
+    codes: tuple[int, ...] = ()
 
 
 def plan(settings: GeneratorSettings, dataset: Dataset) -> Plan:
@@ -247,12 +253,13 @@ def plan(settings: GeneratorSettings, dataset: Dataset) -> Plan:
             width=settings.width,
             depth=settings.depth,
             noise=settings.noise,
-            noise_dimension=settings.noise_dimension or min(2 * dataset.dimension, MOST_CODES),
+            noise_dimension=settings.noise_dimension or min(2 * dataset.learnt.points.shape[1], MOST_CODES),
             components=settings.components,
             facing=settings.batch_size,
             principal_components=components,
             coarse_every=coarse,
             fine_every=fine,
+            codes=code_sizes(dataset),
         ),
     )
 
@@ -263,7 +270,7 @@ def chosen_variances(settings: GeneratorSettings, dataset: Dataset) -> tuple[flo
     Raises:
         InputError: the data are constant or mostly duplicates.
     """
-    data = dataset.train.points
+    data = dataset.learnt.points
     try:
         end = settings.variance_end or neighbor_variance(data, points=min(settings.batch_size, len(data)))
         start = settings.variance_start or max(end, median_pair_variance(data))

@@ -15,6 +15,7 @@ from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.models.generator.network import Generator
 from contrastive_entropy.models.generator.settings import GeneratorPlan
 from contrastive_entropy.networks.bodies import MLP, ConvolutionalDecoder
+from contrastive_entropy.networks.images import ImageCodes
 from contrastive_entropy.objectives.bound import Bound
 from contrastive_entropy.objectives.catalog import DENSITY_OBJECTIVES, PEERS, parse
 from contrastive_entropy.variance import neighbor_variance
@@ -30,7 +31,8 @@ def network(plan: Plan, schema: Schema) -> Generator:
         InputError: a convolutional body for data that are not images.
     """
     model: GeneratorPlan = plan.model
-    dimension, components = schema.dimension, model.principal_components
+    components = model.principal_components
+    dimension = model.codes[0] if model.codes else schema.dimension
     body: nn.Module
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
@@ -40,6 +42,7 @@ def network(plan: Plan, schema: Schema) -> Generator:
             )
         else:
             body = MLP(model.noise_dimension, components or dimension, width=model.width, depth=model.depth)
+        coder = ImageCodes(needs_images("space", schema), *model.codes) if model.codes else None
     return Generator(
         body,
         noise_dimension=model.noise_dimension,
@@ -48,6 +51,7 @@ def network(plan: Plan, schema: Schema) -> Generator:
         variance=plan.variance.end,
         noise=model.noise,
         basis=torch.zeros(components, dimension) if components else None,
+        coder=coder,
     )
 
 
@@ -68,7 +72,7 @@ class GeneratorStep:
 
     @cached_property
     def points(self) -> Tensor:
-        """(n, r) training points in the principal components; without any, the points themselves."""
+        """(n, r) training points in the principal components, or codes of them, or the points themselves."""
         return self.network.projected(self.data)
 
     @property
