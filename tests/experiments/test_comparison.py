@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 
+import contrastive_entropy as ce
 from contrastive_entropy.data.load import load
 from contrastive_entropy.data.toys import sample_toy
 from contrastive_entropy.errors import InputError
@@ -127,3 +128,29 @@ def test_a_plane_law_is_measured_on_more_points_than_are_held_out(monkeypatch):
     standardized = load("moons", standardize=True)
     energy = Judge(standardized).figures(standardized.schema.encode(drawn))["energy"]
     assert abs(energy) < 6e-4  # the law, too, is brought to the columns of the fit
+
+
+def test_contenders_learn_in_codes_that_are_trained_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(ce.CodesSettings, "__post_init__", lambda self: object.__setattr__(self, "steps", 5))
+    arena = compared(tmp_path, "digits", space="codes")
+    codes = ce.open_run(tmp_path / "space-codes")
+    assert codes.finished
+    assert arena.base.space == str(codes.folder)
+    arena.run("mmd", arena.settings(contender("mmd")))
+    run = ce.open_run(tmp_path / "runs" / "mmd-seed0")
+    assert same_weights(run.network().coder, codes.network())
+    before = codes.folder.stat().st_mtime_ns
+    compared(tmp_path, "digits", space="codes")
+    assert codes.folder.stat().st_mtime_ns == before
+
+
+def test_images_are_judged_as_they_are_written(tmp_path, monkeypatch):
+    arena = compared(tmp_path, "digits")
+    seen, judge = [], arena.judge.figures
+    monkeypatch.setattr(arena.judge, "figures", lambda points: seen.append(points) or judge(points))
+    arena.run("mmd", arena.settings(contender("mmd")))
+    samples = ce.open_run(tmp_path / "runs" / "mmd-seed0").generate(
+        len(seen[0]), generator=torch.Generator().manual_seed(0)
+    )
+    assert float(samples.max()) > 1
+    assert torch.equal(seen[0], samples.clamp(0, 1))

@@ -204,7 +204,9 @@ def test_a_space_must_be_codes_of_such_images(codes, tmp_path):
     images = torch.rand(100, 9, 9, generator=generator())
     path = tmp_path / "images.npy"
     np.save(path, images.numpy())
-    with pytest.raises(InputError, match=r"has codes of images of 64 numbers, and .*images.* has 81: train codes of it"):
+    with pytest.raises(
+        InputError, match=r"has codes of images of 64 numbers, and .*images.* has 81: train codes of it"
+    ):
         ce.fit(ce.GeneratorSettings(str(path), space=str(codes.folder)), tmp_path / "run", progress=False)
 
 

@@ -25,6 +25,7 @@ from contrastive_entropy.experiments.journal import (
     write_result,
 )
 from contrastive_entropy.experiments.settings import ClassConditionalSettings, recorded
+from contrastive_entropy.fitting import trainer
 from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.fitting.settings import changed
 from contrastive_entropy.metrics.evaluation import REFERENCE
@@ -62,6 +63,7 @@ def run(settings: ClassConditionalSettings, folder: Path) -> dict[str, Any]:
     contenders = [parse(name, SAMPLING_OBJECTIVES, what="contender").spelling for name in settings.contenders]
     clock = Clock(folder)
     fit = dataclasses.replace(settings.fit, seed=settings.seeds[0])
+    fit = trainer.prepare(CONDITIONAL, fit, folder / "space", progress=True)
     dataset = CONDITIONAL.load(fit)
     if dataset.classes is None:
         raise InputError(f"{fit.data} has no classes")
@@ -72,7 +74,7 @@ def run(settings: ClassConditionalSettings, folder: Path) -> dict[str, Any]:
         runs = []
         for seed in settings.seeds:
             place = folder / "runs" / f"{name.replace(':', '-')}-{seed}"
-            asked = dataclasses.replace(settings.fit, objective=name, seed=seed)
+            asked = dataclasses.replace(fit, objective=name, seed=seed)
             useless: dict[str, Any] = {option: None for option in changed(asked) if option in asked.useless}
             asked = dataclasses.replace(asked, **useless)
             made = finished_run(CONDITIONAL, asked, place, dataset, clock, label=place.name)

@@ -15,9 +15,9 @@ from contrastive_entropy.data.toys import TOYS, sample_toy
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.experiments.journal import Clock, device_name, finished_run, training_seconds
 from contrastive_entropy.experiments.settings import CompareSettings, VarianceSweepSettings
+from contrastive_entropy.fitting import trainer
 from contrastive_entropy.fitting.machine import Machine, automatic_device
 from contrastive_entropy.fitting.run import WEIGHTS, Run
-from contrastive_entropy.fitting.settings import load_for
 from contrastive_entropy.metrics.distances import energy_distance, sliced_energy_distance
 from contrastive_entropy.metrics.moments import frechet_distance, kernel_distance
 from contrastive_entropy.metrics.neighborhoods import (
@@ -89,7 +89,8 @@ class Comparison:
     ) -> None:
         fit = dataclasses.replace(settings.fit, seed=settings.seeds[0])
         self.machine = Machine(precision=settings.precision, log_every=max(1, fit.steps // ROWS))
-        self.dataset = load_for(fit)
+        fit = trainer.prepare(GENERATOR, fit, folder / "space", progress=True)
+        self.dataset = GENERATOR.load(fit)
         require_enough(self.dataset.name, len(self.dataset.train), len(self.dataset.held_out))
         self.plan = GENERATOR.plan(fit, self.dataset)
         fall = self.plan.variance
@@ -136,6 +137,8 @@ class Comparison:
             samples = run.generate(self.judge.wanted, generator=torch.Generator().manual_seed(settings.seed))
             if not bool(samples.isfinite().all()):
                 raise InputError(f"{name}, seed {settings.seed}: samples are not finite; leave it out")
+            if self.dataset.image_shape is not None:
+                samples = samples.clamp(0, 1)  # as they are written and shown
             known = {
                 **asked,
                 "device": device_name(),

@@ -287,10 +287,19 @@ def check_space(settings: Any) -> None:
         )
 
 
-def code_sizes(dataset: Dataset) -> tuple[int, ...]:
-    """Numbers in a code and width of the autoencoder in whose codes a model learns, for its plan; empty: there is none."""
+def code_sizes(settings: Any, dataset: Dataset) -> tuple[int, ...]:
+    """Numbers in a code and width of the autoencoder in whose codes a model learns, for its plan; empty: there is none.
+
+    Raises:
+        InputError: settings name a space of codes, and the data come without.
+    """
     if dataset.coder is None:
-        return ()
+        if settings.space is None:
+            return ()
+        raise InputError(
+            f"`space` {settings.space} is not there: give the folder of a run of `fit codes`, and load the data with the "
+            "kind's own `load`"
+        )
     coder = dataset.coder()
     return coder.dimension, coder.width
 

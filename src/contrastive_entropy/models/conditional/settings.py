@@ -353,7 +353,7 @@ def _sampler_plan(settings: ConditionalSettings, dataset: Dataset, schema: Table
             noise_dimension=settings.noise_dimension or min(2 * dataset.learnt.points.shape[1], MOST_CODES),
             coarse_every=settings.coarse_every if seen else 0,
             classes=classes,
-            codes=code_sizes(dataset),
+            codes=code_sizes(settings, dataset),
         ),
     )
 

@@ -259,7 +259,7 @@ def plan(settings: GeneratorSettings, dataset: Dataset) -> Plan:
             principal_components=components,
             coarse_every=coarse,
             fine_every=fine,
-            codes=code_sizes(dataset),
+            codes=code_sizes(settings, dataset),
         ),
     )
 
