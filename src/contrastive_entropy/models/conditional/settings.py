@@ -51,6 +51,9 @@ MIXTURE_BATCH, MIXTURE_RATE, MIXTURE_WIDTH, MIXTURE_DEPTH = 128, 1e-2, 64, 2
 SAMPLER_BATCH, SAMPLER_RATE, SAMPLER_WIDTH, SAMPLER_DEPTH = 640, 3e-3, 256, 3
 """The same of a sampler; the batch is for each half of the samples, over all classes of a step."""
 
+CODED_BATCH = 1280
+"""That batch in a space of codes, whose few numbers make it cheap."""
+
 MOST_CODES, MOST_CLASSES, COARSE_EVERY = 32, 10, 2
 """Dimensions of a sampler's noise and classes of a step, at most, and steps from one that looks from farther away to the
 next."""
@@ -143,7 +146,7 @@ class ConditionalSettings:
         "batch_size",
         None,
         says="Rows per step, of each member; of samples, rows of all classes for each half of them.",
-        chosen=f"{MIXTURE_BATCH}; of samples {SAMPLER_BATCH}",
+        chosen=f"{MIXTURE_BATCH}; of samples {SAMPLER_BATCH}, in a `space` of codes {CODED_BATCH}",
     )
     learning_rate: float | None = shared("learning_rate", None, chosen=f"{MIXTURE_RATE:g}; of samples {SAMPLER_RATE:g}")
     decay_fraction: float = shared("decay_fraction", 0.6)
@@ -320,7 +323,7 @@ def _mixture_plan(settings: ConditionalSettings, dataset: Dataset, schema: Table
 def _sampler_plan(settings: ConditionalSettings, dataset: Dataset, schema: Table) -> Plan:
     objective, given = settings.choice.objective, dataset.train.given
     assert given is not None
-    batch = settings.batch_size or SAMPLER_BATCH
+    batch = settings.batch_size or (CODED_BATCH if settings.space else SAMPLER_BATCH)
     levels = schema.columns[0].levels
     groups = min(len(given.unique()), MOST_CLASSES, batch) if levels else 1
     try:
