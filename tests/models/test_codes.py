@@ -125,7 +125,7 @@ def test_a_model_of_codes_makes_images_and_keeps_the_autoencoder(kind, settings,
 
 
 def test_variance_is_that_of_the_codes(codes):
-    settings = ce.GeneratorSettings("digits", space=str(codes.folder))
+    settings = ce.GeneratorSettings("digits", space=str(codes.folder), groups=0)
     data = GENERATOR.load(settings)
     plan = GENERATOR.plan(settings, data)
     assert plan.variance.end == pytest.approx(neighbor_variance(data.learnt.points))

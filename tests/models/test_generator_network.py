@@ -197,3 +197,31 @@ def test_without_a_basis_nothing_is_projected():
 def test_a_basis_must_fit(basis, scale):
     with pytest.raises(ValueError, match=r"basis must have shape \(r, 4\) and come with a scale of shape \(\)"):
         affine(torch.zeros(4), torch.ones(scale), basis=torch.zeros(basis))
+
+
+def grouped(shares=(0.5, 0.3, 0.2)):
+    torch.manual_seed(0)
+    model = Generator(
+        torch.nn.Linear(2 + 3, 2),
+        noise_dimension=2,
+        location=torch.zeros(2),
+        scale=torch.ones(()),
+        variance=1.0,
+        groups=3,
+    )
+    model.group_shares.copy_(torch.tensor(shares))
+    return model
+
+
+def test_behind_the_noise_stands_a_one_at_the_place_of_the_group():
+    noise = grouped().draw_noise(3, generator=generator(), groups=torch.tensor([2, 0, 1]))
+    assert noise.shape == (3, 5)
+    assert noise[:, 2:].tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
+    plain = torch.randn(3, 2, generator=generator())
+    assert torch.equal(noise[:, :2], plain)
+
+
+def test_groups_are_drawn_by_their_shares():
+    noise = grouped().draw_noise(50_000, generator=generator())
+    assert noise[:, 2:].mean(0).tolist() == pytest.approx([0.5, 0.3, 0.2], abs=0.01)
+    assert grouped((0.0, 1.0, 0.0)).draw_noise(100, generator=generator())[:, 3].sum() == 100

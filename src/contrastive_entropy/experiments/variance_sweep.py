@@ -120,9 +120,7 @@ def diagnosed(
     """
     train, base = comparison.dataset.train.points, comparison.base
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
-    p, q = (
-        GaussianMixture(points, variance) for points in (train[order[: base.batch_size]], samples[: base.components])
-    )
+    p, q = (GaussianMixture(points, variance) for points in (train[order[: base.batch]], samples[: base.made]))
     radius = float(comparison.judge.held_out_distance.quantile(FAR_QUANTILE))
     seen = diagnose_training(monitors(p, q), at_end=True) + diagnose_samples(
         figures | {"effective_rank": ranks[0], "far_share": far_share(samples, train, radius=radius)},

@@ -3,6 +3,7 @@
 from contrastive_entropy.variance.choice import (
     METHODS,
     VarianceChoice,
+    grouped_variance,
     median_pair_variance,
     neighbor_variance,
     select,
@@ -14,6 +15,7 @@ __all__ = [
     "METHODS",
     "VarianceChoice",
     "geometric_schedule",
+    "grouped_variance",
     "median_pair_variance",
     "neighbor_variance",
     "select",

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -268,6 +268,16 @@ def _neighborhood(nearest: Tensor) -> tuple[int, Tensor]:
             return rank, nearest[:, rank - 1]
         rank = farther
     return rank, nearest[:, rank - 1] / REACH
+
+
+def grouped_variance(groups: Sequence[Tensor], points: int) -> float:
+    """The geometric mean of `neighbor_variance` over groups (n_i, d), of batches of so many points of each.
+
+    Raises:
+        ValueError: as `neighbor_variance`.
+    """
+    found = [neighbor_variance(group, points=min(points, len(group))) for group in groups]
+    return math.exp(sum(map(math.log, found)) / len(found))
 
 
 def neighbor_variance(data: Tensor, *, neighbors: int | None = None, points: int = 256, seed: int = 0) -> float:

@@ -1,6 +1,5 @@
 """What may be asked of a conditional density or sampler, and what is decided for it."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -31,7 +30,7 @@ from contrastive_entropy.fitting.settings import (
 from contrastive_entropy.models.codes.space import with_codes
 from contrastive_entropy.objectives.catalog import GIVEN_OBJECTIVES, SAMPLING_OBJECTIVES, Choice, parse
 from contrastive_entropy.objectives.catalog import names as objective_names
-from contrastive_entropy.variance import median_pair_variance, neighbor_variance
+from contrastive_entropy.variance import grouped_variance, median_pair_variance
 
 STEPS, EPOCHS, MOST_STEPS = 2000, 60, 10_000
 """Steps by default: at least, so many times through the rows, at most."""
@@ -384,9 +383,7 @@ def _variances(settings: ConditionalSettings, dataset: Dataset, points: int) -> 
         whole = weight * torch.cat([_standardized(given), whole], 1)
         groups = [whole]
     try:
-        end = settings.variance_end or math.exp(
-            sum(math.log(neighbor_variance(group, points=min(points, len(group)))) for group in groups) / len(groups)
-        )
+        end = settings.variance_end or grouped_variance(groups, points)
         start = settings.variance_start or max(end, median_pair_variance(whole))
     except ValueError as error:
         raise InputError(f"{dataset.name}: {error}; or set `variance_start` and `variance_end`") from error

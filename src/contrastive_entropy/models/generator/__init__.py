@@ -13,6 +13,7 @@ from contrastive_entropy.fitting.settings import load_for
 from contrastive_entropy.metrics.evaluation import Evaluation
 from contrastive_entropy.models.codes.space import first, with_codes
 from contrastive_entropy.models.generator.evaluation import evaluate
+from contrastive_entropy.models.generator.groups import centers_of
 from contrastive_entropy.models.generator.network import Generator
 from contrastive_entropy.models.generator.settings import GeneratorPlan, GeneratorSettings, plan
 from contrastive_entropy.models.generator.step import GeneratorStep, network
@@ -21,6 +22,14 @@ from contrastive_entropy.models.generator.step import GeneratorStep, network
 def load(settings: GeneratorSettings) -> Dataset:
     """The data, with the autoencoder in whose codes they are learnt where settings name one."""
     return with_codes(settings, load_for(settings))
+
+
+def place(network: Generator, dataset: Dataset) -> None:
+    """Set what the training points give."""
+    points = dataset.learnt.points
+    network.place(points, None if dataset.coder is None else dataset.coder())
+    if network.groups:
+        network.group_centers.copy_(centers_of(points, network.groups))
 
 
 def sample(
@@ -51,7 +60,7 @@ GENERATOR = Kind(
     network=network,
     load=load,
     first=first,
-    place=lambda network, dataset: network.place(dataset.learnt.points, dataset.coder and dataset.coder()),
+    place=place,
     step=GeneratorStep,
     sample=sample,
     evaluate=evaluate,

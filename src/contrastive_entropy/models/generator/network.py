@@ -17,8 +17,9 @@ class Generator(DataSpace):
     centers = location + scale * body(noise), so that a fresh network starts at the data's mean and spread.
 
     Args:
-        body: maps (m, noise_dimension) to (m, d), or to (m, r) with a basis.
+        body: maps (m, noise_dimension + groups) to (m, d), or to (m, r) with a basis.
         noise_dimension: of the codes.
+        groups: of the training points, each of which is compared with samples made for it; 0: none.
         location: (d,) mean of the data.
         scale: (d,) or () spread of the data.
         variance: of the density, in data units squared; a buffer, the last one of the training.
@@ -37,6 +38,8 @@ class Generator(DataSpace):
     """
 
     variance: Tensor
+    group_centers: Tensor
+    group_shares: Tensor
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Generator(DataSpace):
         noise: str = "gaussian",
         basis: Tensor | None = None,
         coder: ImageCodes | None = None,
+        groups: int = 0,
     ) -> None:
         super().__init__()
         if noise not in NOISES:
@@ -58,9 +62,11 @@ class Generator(DataSpace):
         if not variance > 0:
             raise ValueError(f"variance must be positive, got {variance}")
         self.body = body
-        self.noise_dimension = noise_dimension
+        self.noise_dimension, self.groups = noise_dimension, groups
         self.noise = noise
         self._set_place(location, scale, basis, coder)
+        self.register_buffer("group_centers", torch.zeros(groups, len(location)) if groups else None)
+        self.register_buffer("group_shares", torch.full((groups,), 1 / groups) if groups else None)
         self.register_buffer("variance", torch.tensor(variance, dtype=torch.float64))
 
     def forward(self, noise: Tensor, *, projected: bool = False, variance: float | None = None) -> GaussianMixture:
@@ -80,13 +86,26 @@ class Generator(DataSpace):
     def _placed(self, outputs: Tensor) -> Tensor:
         return self.location + self.scale * outputs
 
-    def draw_noise(self, count: int, *, generator: torch.Generator) -> Tensor:
-        """(count, noise_dimension) codes from a CPU generator, moved to the network's device."""
+    def draw_noise(self, count: int, *, generator: torch.Generator, groups: Tensor | None = None) -> Tensor:
+        """Noise from a CPU generator, on the network's device: what `forward` takes.
+
+        Args:
+            count: m.
+            generator: of the noise.
+            groups: (m,) int64, the group that each is made for; None: drawn by their shares of the data.
+
+        Returns:
+            (m, noise_dimension) codes; with groups, behind each a one among zeros at the place of its group.
+        """
         shape = (count, self.noise_dimension)
         if self.noise == "gaussian":
             codes = torch.randn(shape, generator=generator)
         else:
             codes = (2 * torch.rand(shape, generator=generator) - 1) * 3**0.5
+        if self.groups:
+            if groups is None:
+                groups = torch.multinomial(self.group_shares.cpu(), count, replacement=True, generator=generator)
+            codes = torch.cat([codes, nn.functional.one_hot(groups, self.groups)], -1)
         return codes.to(self.location.device)
 
     @torch.no_grad()

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from torch import Tensor
+
 from contrastive_entropy.data.dataset import HELD_OUT, Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.plan import ADAPTIVE, ANNEAL_MOST, ANNEAL_PACE, SCHEDULES, Fall, Plan, falling_share
@@ -21,10 +23,11 @@ from contrastive_entropy.fitting.settings import (
     shared,
     useless_for,
 )
+from contrastive_entropy.models.generator.groups import centers_of, nearest_center
 from contrastive_entropy.models.generator.network import NOISES
 from contrastive_entropy.objectives.catalog import DENSITY_OBJECTIVES, GENERATIVE, PEERS, Choice, parse
 from contrastive_entropy.objectives.catalog import names as objective_names
-from contrastive_entropy.variance import median_pair_variance, neighbor_variance
+from contrastive_entropy.variance import grouped_variance, median_pair_variance, neighbor_variance
 
 MOST_CODES = 32
 """Dimensions that the noise has by default, at most."""
@@ -35,6 +38,13 @@ RATE, RATE_WIDTH = 3e-3, 256
 COARSE_EVERY, COARSE_BESIDE_FINE, FINE_EVERY = 2, 4, 4
 """Steps from one that looks from farther away to the next by default, the same beside steps that look at finer components,
 and steps from one of those to the next."""
+
+
+BATCH, GROUPED_BATCH, GROUPS = 256, 640, 10
+"""Data points of a step by default, the same with groups, and groups in a space of codes."""
+
+LEAST_OF_GROUP, LEAST_POINTS = 8, 16
+"""Points of a group in a step, at least, and of one whose neighbours a variance is chosen from."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +109,15 @@ class GeneratorSettings:
         chosen="4 for the default objective, else 0",
     )
     steps: int = shared("steps", 2000)
-    batch_size: int = shared(
+    batch_size: int | None = shared(
         "batch_size",
-        256,
+        None,
         says="Data points per step; of an objective that halves its points, so many for each half of the generated ones.",
+        chosen=f"{BATCH}; with groups {GROUPED_BATCH}",
     )
-    components: int = option(512, "Generated points per step.", panel=TRAINING, least=2)
+    components: int | None = option(
+        None, "Generated points per step.", panel=TRAINING, least=2, chosen="twice the batch size"
+    )
     learning_rate: float | None = shared(
         "learning_rate", None, chosen=f"{RATE:g}; beyond a width of {RATE_WIDTH} in inverse proportion to it"
     )
@@ -123,6 +136,14 @@ class GeneratorSettings:
     noise_dimension: int | None = option(
         None, "Dimensions of the noise.", panel=RARE, least=1, chosen=f"twice the data's, at most {MOST_CODES}"
     )
+    groups: int | None = option(
+        None,
+        "Groups of the training points, by k-means, each of which is compared with samples made for it: cleaner samples of "
+        "data in several parts. 0: none.",
+        panel=RARE,
+        least=0,
+        chosen=f"{GROUPS} in a `space` of codes if batches are large enough, else 0",
+    )
     principal_components: int = shared("principal_components", 0, panel=MODEL)
     space: str | None = shared("space", None)
     seed: int = shared("seed", 0)
@@ -139,10 +160,17 @@ class GeneratorSettings:
                 f"{self.choice.objective.name} pairs each center with its own data point, which a network on noise has "
                 f"not; take one of {', '.join(objective_names(GENERATIVE))}"
             )
-        if self.choice.objective.equal_halves and self.components != 2 * self.batch_size:
+        if self.choice.objective.equal_halves and self.made != 2 * self.batch:
             raise InputError(
                 f"{self.choice.objective.name} compares halves of one size: expected components to be twice batch_size, "
-                f"{2 * self.batch_size}, got {self.components}; set the one or the other"
+                f"{2 * self.batch}, got {self.made}; set the one or the other"
+            )
+        if self.groups and self.principal_components:
+            raise InputError("groups are of all coordinates, or of codes: leave them or principal_components out")
+        if self.grouped > min(self.batch, self.made) // LEAST_OF_GROUP:
+            raise InputError(
+                f"{self.grouped} groups of a step's {min(self.batch, self.made)} points have fewer than {LEAST_OF_GROUP} "
+                "each; lower groups, or raise batch_size"
             )
         self._check_looks()
 
@@ -163,6 +191,24 @@ class GeneratorSettings:
             raise InputError(
                 "with coarse_every 2 and fine_every 2 no step sees all components at its own variance: raise one of them"
             )
+
+    @property
+    def grouped(self) -> int:
+        """Groups of the training points; 0: none."""
+        if self.groups is not None or self.space is None:
+            return self.groups or 0
+        most = min(GROUPS, min(self.batch_size or GROUPED_BATCH, self.components or GROUPED_BATCH) // LEAST_OF_GROUP)
+        return most if most > 1 else 0
+
+    @property
+    def batch(self) -> int:
+        """Data points of a step, or of each half."""
+        return self.batch_size or (GROUPED_BATCH if self.grouped else BATCH)
+
+    @property
+    def made(self) -> int:
+        """Generated points of a step."""
+        return self.components or 2 * self.batch
 
     @property
     def choice(self) -> Choice:
@@ -199,6 +245,7 @@ class GeneratorPlan:
         principal_components: 0 is all coordinates.
         coarse_every, fine_every: 0 is never.
         codes: numbers in a code and width of the autoencoder in whose codes it learns; empty: it learns the points.
+        groups: of the training points; components, facing and the plan's rows are multiples of it. 0: none.
     """
 
     body: str
@@ -212,6 +259,7 @@ class GeneratorPlan:
     coarse_every: int
     fine_every: int
     codes: tuple[int, ...] = ()
+    groups: int = 0
 
 
 def plan(settings: GeneratorSettings, dataset: Dataset) -> Plan:
@@ -228,6 +276,8 @@ def plan(settings: GeneratorSettings, dataset: Dataset) -> Plan:
             f"fine_every needs two principal components, and the training points, {len(dataset.train)} x "
             f"{dataset.dimension}, span {components}: leave it out"
         )
+    groups = min(settings.grouped, len(dataset.learnt))
+    whole = max(groups, 1)
     start, end = chosen_variances(settings, dataset)
     fraction = settings.anneal_fraction
     if fraction is None:
@@ -243,7 +293,7 @@ def plan(settings: GeneratorSettings, dataset: Dataset) -> Plan:
         objective=choice.spelling,
         seed=settings.seed,
         steps=settings.steps,
-        rows=settings.batch_size * objective.draws,
+        rows=settings.batch // whole * whole * objective.draws,
         learning_rate=settings.learning_rate or RATE * min(1.0, RATE_WIDTH / settings.width),
         decay_fraction=settings.decay_fraction,
         average_fraction=settings.average_fraction,
@@ -254,14 +304,25 @@ def plan(settings: GeneratorSettings, dataset: Dataset) -> Plan:
             depth=settings.depth,
             noise=settings.noise,
             noise_dimension=settings.noise_dimension or min(2 * dataset.learnt.points.shape[1], MOST_CODES),
-            components=settings.components,
-            facing=settings.batch_size,
+            components=settings.made // whole * whole,
+            facing=settings.batch // whole * whole,
             principal_components=components,
             coarse_every=coarse,
             fine_every=fine,
             codes=code_sizes(settings, dataset),
+            groups=groups,
         ),
     )
+
+
+def _end(settings: GeneratorSettings, data: Tensor) -> float:
+    """By neighbours; of groups their mean, on the scale of logarithms."""
+    if not settings.grouped:
+        return neighbor_variance(data, points=min(settings.batch, len(data)))
+    own = nearest_center(data, centers_of(data, settings.grouped))
+    every = [data[own == group] for group in range(settings.grouped)]
+    groups = [group for group in every if len(group) >= LEAST_POINTS] or [data]
+    return grouped_variance(groups, max(settings.batch // settings.grouped, LEAST_POINTS))
 
 
 def chosen_variances(settings: GeneratorSettings, dataset: Dataset) -> tuple[float, float]:
@@ -272,7 +333,7 @@ def chosen_variances(settings: GeneratorSettings, dataset: Dataset) -> tuple[flo
     """
     data = dataset.learnt.points
     try:
-        end = settings.variance_end or neighbor_variance(data, points=min(settings.batch_size, len(data)))
+        end = settings.variance_end or _end(settings, data)
         start = settings.variance_start or max(end, median_pair_variance(data))
     except ValueError as error:
         raise InputError(f"{dataset.name}: {error}; or set `variance_start` and `variance_end`") from error

@@ -12,6 +12,7 @@ from contrastive_entropy.fitting.contract import Answer, Batch, Now, Outcome
 from contrastive_entropy.fitting.plan import Plan
 from contrastive_entropy.fitting.settings import needs_images
 from contrastive_entropy.mixtures.mixture import GaussianMixture
+from contrastive_entropy.models.generator.groups import nearest_center
 from contrastive_entropy.models.generator.network import Generator
 from contrastive_entropy.models.generator.settings import GeneratorPlan
 from contrastive_entropy.networks.bodies import MLP, ConvolutionalDecoder
@@ -33,15 +34,14 @@ def network(plan: Plan, schema: Schema) -> Generator:
     model: GeneratorPlan = plan.model
     components = model.principal_components
     dimension = model.codes[0] if model.codes else schema.dimension
+    inputs = model.noise_dimension + model.groups
     body: nn.Module
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         if model.body == "convolutional":
-            body = ConvolutionalDecoder(
-                model.noise_dimension, needs_images("body", schema), width=model.width, depth=model.depth
-            )
+            body = ConvolutionalDecoder(inputs, needs_images("body", schema), width=model.width, depth=model.depth)
         else:
-            body = MLP(model.noise_dimension, components or dimension, width=model.width, depth=model.depth)
+            body = MLP(inputs, components or dimension, width=model.width, depth=model.depth)
         coder = ImageCodes(needs_images("space", schema), *model.codes) if model.codes else None
     return Generator(
         body,
@@ -52,6 +52,7 @@ def network(plan: Plan, schema: Schema) -> Generator:
         noise=model.noise,
         basis=torch.zeros(components, dimension) if components else None,
         coder=coder,
+        groups=model.groups,
     )
 
 
@@ -84,33 +85,63 @@ class GeneratorStep:
         """All weights are the body's."""
         return self.network.body
 
+    @cached_property
+    def members(self) -> list[Tensor]:
+        """Rows of each group; the network keeps their shares, by which samples are drawn."""
+        own = nearest_center(self.points, self.network.group_centers.cpu())
+        found = [torch.nonzero(own == group)[:, 0] for group in range(self.model.groups)]
+        self.network.group_shares.copy_(torch.tensor([len(rows) / len(own) for rows in found]))
+        return found
+
     def draw(self, now: Now) -> Tensor:
-        """Rows of the batch, with replacement."""
-        return now.rows(self.plan.rows, len(self.data))
+        """Rows of the batch, with replacement; of groups as many of each."""
+        if not self.model.groups:
+            return now.rows(self.plan.rows, len(self.data))
+        count = self.plan.rows // self.model.groups
+        return torch.cat([rows[now.rows(count, len(rows))] for rows in self.members])
 
     def answer(self, batch: Batch, now: Now) -> Answer:
-        """Fresh points, in the principal components if there are any."""
-        noise = self.network.draw_noise(self.model.components, generator=now.generator)
+        """Fresh points, in the principal components if there are any; of groups as many for each."""
+        made, groups = self.model.components, None
+        if self.model.groups:
+            groups = torch.arange(self.model.groups).repeat_interleave(made // self.model.groups)
+        noise = self.network.draw_noise(made, generator=now.generator, groups=groups)
         q = self.network(noise, projected=True, variance=now.variance)
         return Answer({"points": batch.points, "centers": q.centers})
 
     def judge(self, answer: Answer, now: Now) -> Outcome:
         """The objective, at the variance of the moment or, every few steps, from farther away or of finer components."""
-        points, centers = answer.parts["points"], answer.parts["centers"]
+        points, centers = (self._grouped(answer.parts[name]) for name in ("points", "centers"))
         p, q = (GaussianMixture(part, now.variance) for part in (points, centers))
         first, ratio = self._look(now)
-        facing = p.select(0, self.model.facing)
+        facing = p.select(0, self.model.facing // max(self.model.groups, 1))
         if (first, ratio) == (0, 1.0):
             return Outcome(self._bound(p, q), watched=(facing, q))
-        x, z = (GaussianMixture(part[:, first:], ratio * now.variance) for part in (points, centers))
+        x, z = (GaussianMixture(part[..., first:], ratio * now.variance) for part in (points, centers))
         return Outcome(self._bound(x, z), math.sqrt(ratio), shown=lambda: self._bound(p, q), watched=(facing, q))
 
     def settle(self, now: Now) -> None:
         """Keep the variance of the moment."""
         self.network.variance.fill_(now.variance)
 
+    def _grouped(self, points: Tensor) -> Tensor:
+        """(n, d) to (groups, n / groups, d), if there are groups."""
+        return points.unflatten(0, (self.model.groups, -1)) if self.model.groups else points
+
     def _bound(self, p: GaussianMixture, q: GaussianMixture) -> Bound:
-        return self.objective.bound(p, q, start=self.plan.variance.start)
+        """The mean over the groups, if there are any."""
+        start = self.plan.variance.start
+        if not self.model.groups:
+            return self.objective.bound(p, q, start=start)
+        if self.objective.objective not in PEERS:
+            return self.objective.bound(p, q, start=start).mean()
+        pairs = zip(p.centers, q.centers, strict=True)  # of one batch each
+        bounds = [
+            self.objective.bound(GaussianMixture(x, p.variance), GaussianMixture(z, q.variance), start=start)
+            for x, z in pairs
+        ]
+        value = torch.stack([bound.value for bound in bounds]).mean()
+        return Bound(value, lambda: torch.stack([bound.limit for bound in bounds]).mean(), {"peers": value})
 
     def _look(self, now: Now) -> tuple[int, float]:
         """From which component on a step looks, and at how many times the variance of the moment.
