@@ -77,7 +77,7 @@ def evaluate(
         dataset: what `run.dataset()` returned.
         seed: of noise and draws.
         from_density, feature_weights: are for generators, and refused.
-        features: are for generators; nothing is compared in any, either way.
+        features: are for generators of images; nothing is compared in any, either way.
 
     Returns:
         Evaluation, with the tables `bounds` (columns train and held_out: (E15) and errors, as `tracking.figures`) and
