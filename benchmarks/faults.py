@@ -1,6 +1,6 @@
-"""What figures of images make of known faults, in pixels and in EfficientNet-Lite0 features: results/image_features.json.
+"""What figures of images make of known faults, in pixels and in EfficientNet-Lite0 features: results/faults.json.
 
-python benchmarks/image_features.py --data-root DIR    # about ten minutes on two cores
+python benchmarks/faults.py --data-root DIR    # about ten minutes on two cores
 
 Training images with a fault beside as many held-out ones. DIR holds copies of celeba, cifar10 and mnist; that of cifar10
 was JPEG-compressed for the recorded figures.
@@ -102,7 +102,7 @@ def main() -> None:
         print(f"{time.monotonic() - start:.0f} s", name, file=sys.stderr)
     wall = round(time.monotonic() - start, 1)
     result = {**record.origin([0]), "wall_seconds": wall, "count": COUNT, "images": found}
-    record.write("image_features", result)
+    record.write("faults", result)
     print(table(result))
 
 
