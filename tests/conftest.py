@@ -7,8 +7,12 @@ import pytest
 import torch
 from hypothesis import settings
 
+from contrastive_entropy.spaces.efficientnet import EfficientNet
+
 torch.manual_seed(0)  # also for what tests build while they are collected
 torch.set_num_threads(1)  # the tests' matrices are small, and threads that wait for each other cost more
+
+EfficientNet.most = 20  # images a side, which take 5 ms each
 
 settings.register_profile("default", deadline=None, max_examples=30, derandomize=True)
 settings.load_profile("default")

@@ -113,7 +113,7 @@ def sample(network, dataset, count, *, generator, from_density=False):
     return network().expand(count, -1).clone()
 
 
-def evaluate(run, dataset, *, seed):
+def evaluate(run, dataset, *, seed, features=True):
     distance = float((dataset.held_out.points - run.sample(1, seed=seed)).square().sum(-1).mean())
     return Evaluation(
         Headline("distance", distance, "mean squared distance to held-out points."),

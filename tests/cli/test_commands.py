@@ -17,7 +17,8 @@ def test_a_fit_leaves_a_complete_run_folder_and_explains_its_numbers(digits_run)
         "report.html", "samples.png", "training.png", "spectrum.png", "tensorboard",
     }  # fmt: skip
     assert list((folder / "tensorboard").glob("events.out.tfevents*"))
-    shown = {metric.name for metric in SAMPLE_METRICS if metric.shown and metric.needs <= {"trained"}}
+    has = {"trained", "images", "efficientnet"}
+    shown = {metric.name for metric in SAMPLE_METRICS if metric.shown and metric.needs <= has}
     for name in shown:
         assert name in result.stdout
     assert "column_distance" not in result.stdout  # which is of tables

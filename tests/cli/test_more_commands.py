@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -32,6 +33,26 @@ def test_samples_of_any_generator_are_judged(digits_run, tmp_path):
     )
     refused(call("evaluate-samples", drawn, "digits", "--variance", 0), "variance must be a positive number, got 0")
     refused(call("evaluate-samples", drawn, "digits", "--data-root", tmp_path), "leave it out")
+
+
+def test_images_are_compared_in_features_unless_asked_not_to(digits_run, tmp_path):
+    folder, drawn, out = tmp_path / "run", tmp_path / "drawn.npz", tmp_path / "figures.json"
+    shutil.copytree(digits_run[0], folder)
+    call("sample", folder, "-n", 100, "--out", drawn)
+    for command, file in (
+        (("evaluate", folder), folder / "evaluation.json"),
+        (("evaluate-samples", drawn, "digits", "--overwrite", "--out", out), out),
+    ):
+        for more, there in (((), True), (("--no-features",), False)):
+            result = call(*command, *more)
+            assert result.exit_code == 0, result.output
+            assert ("features_frechet" in result.stdout) is there
+            found = json.loads(file.read_text())
+            assert ("features_recall" in found["tables"]["samples"]["model"]) is there
+            assert ("efficientnet" in found["settings"]) is there
+            assert "EfficientNet-Lite0 features, in which" not in result.stdout  # how to get them
+    call("report", folder, "--no-features", "--out", tmp_path / "report.html")
+    assert "features frechet" not in (tmp_path / "report.html").read_text()
 
 
 def test_samples_in_units_of_their_own(tmp_path):

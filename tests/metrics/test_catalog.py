@@ -22,7 +22,7 @@ from contrastive_entropy.metrics.catalog import (
 from contrastive_entropy.metrics.neighborhoods import require_enough
 from contrastive_entropy.metrics.samples import Comparison, Counts, check_samples
 
-KNOWN = {"table", "images", "labels", "features", "gains", "ceiling", "trained", "missed"}
+KNOWN = {"table", "images", "labels", "efficientnet", "inception", "gains", "ceiling", "trained", "missed"}
 
 
 def normal(count, seed, scale=1.0):
@@ -32,7 +32,10 @@ def normal(count, seed, scale=1.0):
 class Space:
     """Features that are the points themselves."""
 
-    name, note, settings = "plain", None, {}
+    note, settings = None, {}
+
+    def __init__(self, name, most=1000):
+        self.name, self.most = name, most
 
     def features(self, points, name):
         return points
@@ -40,9 +43,12 @@ class Space:
 
 def comparison(samples, **changes):
     return Comparison(
-        **{"samples": samples, "train": normal(500, 1), "held_out": normal(300, 2), "variance": 0.3, "space": Space()}
+        **{"samples": samples, "train": normal(500, 1), "held_out": normal(300, 2), "variance": 0.3, "spaces": SPACES}
         | changes
     )
+
+
+SPACES = Space("efficientnet"), Space("inception")
 
 
 GOOD, COPIED = normal(600, 3), normal(500, 1)
@@ -61,6 +67,13 @@ BAD = {
     "missed": normal(600, 4, 0.1),
     "memorization": COPIED,
     "copies": COPIED,
+    "sharpness": normal(600, 4, 0.1),
+    "pair_diversity": normal(600, 4, 0.1),
+    "features_frechet": 3 + GOOD,
+    "features_kernel": 3 + GOOD,
+    "features_precision": 3 + GOOD,
+    "features_recall": normal(600, 4, 0.1),
+    "features_coverage": normal(600, 4, 0.1),
     "inception_frechet": 3 + GOOD,
     "inception_kernel": 3 + GOOD,
     "inception_precision": 3 + GOOD,
@@ -123,7 +136,8 @@ def test_every_metric_says_what_it_is(metrics):
 
 @pytest.mark.parametrize("metric", SAMPLE_METRICS, ids=lambda metric: metric.name)
 def test_a_figure_of_samples_is_finite_and_shows_what_is_bad(metric):
-    good, bad = comparison(GOOD), comparison(BAD[metric.name])
+    shape = (1, 2, 2) if "images" in metric.needs else None
+    good, bad = (comparison(samples, image_shape=shape) for samples in (GOOD, BAD[metric.name]))
     value, worse = metric.of(good.model), metric.of(bad.model)
     real = metric.of(good.real) if metric.needs <= good.real.has else math.nan
     assert math.isfinite(value)
@@ -143,11 +157,16 @@ def test_what_the_data_lack_is_not_computed():
         return [set(figures(SAMPLE_METRICS, one)) for one in (side.model, side.real)]
 
     everything = {metric.name for metric in SAMPLE_METRICS}
-    featured = {metric.name for metric in SAMPLE_METRICS if "features" in metric.needs}
-    assert len(featured) == 4
-    assert names() == [everything, everything - {"fidelity_over_ceiling"}]
-    assert names(space=None)[0] == everything - featured
-    assert names(images=True)[0] == everything - {"column_distance"}
+    images = {"sharpness", "pair_diversity"}
+    featured, known = (
+        {name for name in everything if name.startswith(f"{part}_")} for part in ("features", "inception")
+    )
+    assert (len(featured), len(known)) == (5, 4)
+    assert names() == [everything - images, everything - images - {"fidelity_over_ceiling"}]
+    assert names(spaces=())[0] == everything - images - featured - known
+    assert names(spaces=SPACES[:1])[0] == everything - images - known
+    assert names(spaces=SPACES[1:])[0] == everything - images - featured
+    assert names(image_shape=(1, 2, 2))[0] == everything - {"column_distance"}
     side = alternatives(NEAR)
     assert set(figures(ALTERNATIVE_METRICS, side)) == {metric.name for metric in ALTERNATIVE_METRICS}
     without = {"image_shape": "sharpness", "mean_gains": "mean_preferred"}

@@ -83,19 +83,55 @@ def test_a_comparison_says_what_it_was_computed_from():
         "All of it is rough: 30 points a side are few.",
     )
     assert evaluate_comparison(compared, "title", settings={}).settings["column"] == 2
-    images = Comparison(unlike, x[60:120], x[120:], 0.5, images=True)
+    images = Comparison(unlike, x[60:120], x[120:], 0.5, (1, 1, 3))
     assert evaluate_comparison(images, "title", settings={}).settings["column"] is None
 
 
+class Plain:
+    """A space that is that of the points."""
+
+    settings, note = {"weights": "none"}, "Not the real thing."
+
+    def __init__(self, most, name="inception"):
+        self.most, self.name, self.seen = most, name, []
+
+    def features(self, points, name):
+        self.seen.append((name, len(points)))
+        return points
+
+
 def test_another_space_says_what_it_is():
-    class Space:
-        name, settings, note = "plain", {"weights": "none"}, "Not the real thing."
-
-        def features(self, points, name):
-            return points
-
     x = torch.randn(600, 3, generator=torch.Generator().manual_seed(0))
-    found = evaluate_comparison(Comparison(x[:200], x[200:400], x[400:], 0.5, space=Space()), "title", settings={})
-    assert found.settings["plain"] == {"weights": "none"}
-    assert found.notes[1] == "Not the real thing."
-    assert found.model["inception_recall"] == found.model["recall"]
+    all_of_them, some = Plain(1000), Plain(80)
+    plain, found = (
+        evaluate_comparison(
+            Comparison(x[:200], x[200:400], x[400:], 0.5, spaces=(space,)), "title", settings={}, notes=("More.",)
+        )
+        for space in (all_of_them, some)
+    )
+    assert (plain.settings["points"], plain.settings["inception"]) == (100, {"weights": "none", "points": 100})
+    assert found.settings["inception"] == {"weights": "none", "points": 80}
+    assert found.notes[1:] == ("Not the real thing.", "More.")
+    assert plain.model["inception_recall"] == plain.model["recall"]
+    assert sorted(some.seen) == [("held-out points", 80), ("samples", 80), ("training points", 80)]  # each once
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "spaces", "hidden"),
+    [
+        ((3, 2, 2), ("efficientnet",), True),
+        ((3, 2, 2), ("inception",), False),
+        ((1, 3, 4), ("efficientnet",), False),
+        (None, (), False),
+    ],
+)
+def test_neighbours_in_pixels_of_colours_are_not_shown_where_features_are(image_shape, spaces, hidden):
+    x = torch.rand(600, 12, generator=torch.Generator().manual_seed(0))
+    spaces = tuple(Plain(1000, name) for name in spaces)
+    found = evaluate_comparison(
+        Comparison(0.01 * x[:200], x[200:400], x[400:], 0.5, image_shape, spaces), "title", settings={}
+    )
+    in_pixels = {"precision", "recall", "density", "coverage"}
+    assert in_pixels <= set(found.model)
+    assert in_pixels & set(found.tables[0].rows) == (set() if hidden else in_pixels)
+    assert (" in pixels 0 against" in str(found.diagnoses[0])) is hidden

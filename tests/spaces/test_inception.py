@@ -21,7 +21,7 @@ from contrastive_entropy.spaces import inception
 from contrastive_entropy.spaces.inception import WEIGHTS, Inception, as_bytes, import_alone
 
 SMALL = {"steps": 10, "batch_size": 16, "components": 16, "width": 8, "depth": 1}
-IN_FEATURES = [metric.name for metric in SAMPLE_METRICS if "features" in metric.needs]
+IN_FEATURES = [metric.name for metric in SAMPLE_METRICS if "inception" in metric.needs]
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,7 @@ def test_evaluate_adds_figures_in_inception_features(digits_run, weights):
         "torch_fidelity": import_alone("version").__version__,
         "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "published_weights": False,
+        "points": 6,
     }
     assert any(note.startswith(f"The weights are not {WEIGHTS}") for note in evaluation.notes)
     dataset, network = load("digits"), Inception(weights, (1, 8, 8))
@@ -128,7 +129,7 @@ def test_the_published_weights_are_known_by_their_digest(digits_run, weights, mo
 def test_without_the_option_torch_fidelity_is_not_needed(digits_run, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     found = digits_run.evaluate()
-    everything = {metric.name for metric in SAMPLE_METRICS} - set(IN_FEATURES) - {"column_distance"}
+    everything = {metric.name for metric in SAMPLE_METRICS if not metric.needs & {"inception", "table"}}
     assert set(found.model) == everything
     assert set(found.reference) == everything - {"fidelity_over_ceiling"}
     assert "inception" not in found.settings

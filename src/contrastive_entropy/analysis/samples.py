@@ -22,7 +22,7 @@ from contrastive_entropy.metrics.neighborhoods import require_enough
 from contrastive_entropy.metrics.samples import Comparison, Counts, check_samples
 from contrastive_entropy.quality import Judgement, judge
 from contrastive_entropy.quality.evaluation import evaluation, is_numeric, judged
-from contrastive_entropy.spaces.inception import Inception
+from contrastive_entropy.spaces.images import image_spaces
 
 logger = logging.getLogger("contrastive_entropy")
 
@@ -33,6 +33,7 @@ def evaluate_samples(
     *,
     variance: float,
     feature_weights: Path | None = None,
+    features: bool = True,
     title: str | None = None,
     trained: bool = True,
 ) -> Evaluation:
@@ -45,6 +46,7 @@ def evaluate_samples(
         dataset: to compare with.
         variance: of the densities in the spectrum, the tightness and the effective rank, v > 0, in data units squared.
         feature_weights: of `inception.Inception`: also compares in Inception features; None adds nothing.
+        features: also compares images in features of `efficientnet.EfficientNet`, where its package is installed.
         title: what is compared, for people.
         trained: whether the samples were made from `dataset.train`; else nothing is said on copying.
 
@@ -58,13 +60,14 @@ def evaluate_samples(
     train, held_out = dataset.train.points, dataset.held_out.points
     require_enough(dataset.name, len(train), len(held_out))
     check_samples(samples, dimension=dataset.dimension, name=dataset.name, variance=variance)
-    space = None if feature_weights is None else Inception(feature_weights, dataset.image_shape)
+    spaces, said = image_spaces(dataset.image_shape, features=features, feature_weights=feature_weights)
     return evaluate_comparison(
-        Comparison(samples, train, held_out, variance, dataset.image_shape is not None, space, trained),
+        Comparison(samples, train, held_out, variance, dataset.image_shape, spaces, trained),
         f"samples and {dataset.name}" if title is None else title,
         settings={},
         names=dataset.schema.names,
         fit=False,
+        notes=said,
     )
 
 
@@ -81,6 +84,7 @@ def evaluate_files(
     held_out: float | None = None,
     seed: int = 0,
     feature_weights: Path | None = None,
+    features: bool = True,
 ) -> Evaluation:
     """`evaluate_samples` of a file, or of a named data set's training points; tables are judged row by row, too.
 
@@ -95,7 +99,7 @@ def evaluate_files(
         variance: of the densities; None is what a fit would anneal down to.
         held_out: share of a file's points that is held out; None is what `data.load` does.
         seed: of the samples that are drawn, of a toy's draw and of a file's split.
-        feature_weights: as in `evaluate`.
+        feature_weights, features: as in `evaluate`.
 
     Returns:
         Evaluation; of tables with the table `rows`, and where they are numbers with the table `samples` before it.
@@ -118,7 +122,7 @@ def evaluate_files(
     if tables is not None and not all(map(_is_points, tables)):
         found = _judged(tables, seed)
         return dataclasses.replace(evaluation(found, title, given), notes=(*found.notes, *_unsaid(training)))
-    asked = _Asked(title, variance, data_root, reading, standardize, seed, feature_weights, frames)
+    asked = _Asked(title, variance, data_root, reading, standardize, seed, feature_weights, features, frames)
     dataset = _dataset(data, training, asked, held_out)
     compared = _compared(samples, data, dataset, asked, training is not None)
     if tables is not None:
@@ -200,6 +204,7 @@ class _Asked:
     standardize: bool
     seed: int
     feature_weights: Path | None
+    features: bool
     frames: dict[str, Frame | None]
 
 
@@ -220,6 +225,7 @@ def _compared(samples: str, data: str, dataset: Dataset, asked: _Asked, trained:
         dataset,
         variance=default_variance(dataset.train.points, data) if asked.variance is None else asked.variance,
         feature_weights=asked.feature_weights,
+        features=asked.features,
         title=asked.title,
         trained=trained,
     )

@@ -30,6 +30,7 @@ def evaluate_samples(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the order of the samples, of a toy's draw and of a file's split.")] = 0,
     feature_weights: options.FeatureWeights = None,
+    features: options.Features = True,
     out: Annotated[Path | None, typer.Option(help="JSON file for the figures.")] = None,
     overwrite: options.ReplaceFile = False,
 ) -> None:
@@ -43,7 +44,7 @@ def evaluate_samples(
 
     evaluation = evaluate_files(
         samples, data, training=training, variance=variance, data_root=data_root, header=header, reading=reading,
-        standardize=standardize, held_out=held_out, seed=seed, feature_weights=feature_weights,
+        standardize=standardize, held_out=held_out, seed=seed, feature_weights=feature_weights, features=features,
     )  # fmt: skip
     if out is not None:
         with writing(out):

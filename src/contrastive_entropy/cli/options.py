@@ -45,9 +45,22 @@ FeatureWeights = Annotated[
     Path | None,
     typer.Option(help=f"Also FID, KID, precision and recall of images: torch-fidelity's {WEIGHTS}, never downloaded."),
 ]
+Features = Annotated[
+    bool,
+    typer.Option(
+        "--features/--no-features",
+        help="Also compare images in EfficientNet-Lite0 features, if its package is installed; some 5 ms an image.",
+    ),
+]
 Variance = Annotated[
     float | None, typer.Option(help="Of the density, data units squared. \\[default: as `fit` ends, of DATA]")
 ]
+
+
+def asked_of_kind(from_density: bool, feature_weights: Path | None, features: bool) -> dict[str, Any]:
+    """What was asked of a kind's evaluation: what it does by itself is left out, as not every kind knows all of it."""
+    asked = {"from_density": from_density, "feature_weights": feature_weights}
+    return {name: value for name, value in asked.items() if value} | ({} if features else {"features": False})
 
 
 def flag(name: str) -> str:

@@ -37,6 +37,7 @@ def report(
     seed: Annotated[int, typer.Option(help="Of the generated points.")] = 1,
     from_density: options.FromDensity = False,
     feature_weights: options.FeatureWeights = None,
+    features: options.Features = True,
     overwrite: options.ReplaceFile = False,
 ) -> None:
     """Write one page of HTML: what was found, all figures beside real data, all pictures, and how to repeat the run.
@@ -46,11 +47,9 @@ def report(
     check_seed(seed)
     check_output(out, overwrite=overwrite, suffixes=(".html",))
     opened = open_run(run)
-    asked = {"from_density": from_density, "feature_weights": feature_weights}
+    asked = options.asked_of_kind(from_density, feature_weights, features)
     dataset = opened.dataset()
-    evaluation = opened.kind.evaluate(
-        opened, dataset, seed=seed, **{name: value for name, value in asked.items() if value}
-    )
+    evaluation = opened.kind.evaluate(opened, dataset, seed=seed, **asked)
     pictures = pictures_of(opened, dataset, evaluation)
     target = opened.folder / REPORT if out is None else out
     with writing(target):

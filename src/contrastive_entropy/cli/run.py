@@ -122,11 +122,12 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Of the generated points.")] = 1,
     from_density: options.FromDensity = False,
     feature_weights: options.FeatureWeights = None,
+    features: options.Features = True,
 ) -> None:
     """Compare generated with held-out points: print a table, write evaluation.json, the figures and report.html."""
     check_seed(seed)
-    asked = {"from_density": from_density, "feature_weights": feature_weights}
-    evaluate_run(open_run(run), seed=seed, **{name: value for name, value in asked.items() if value})
+    asked = options.asked_of_kind(from_density, feature_weights, features)
+    evaluate_run(open_run(run), seed=seed, **asked)
 
 
 def evaluate_run(run: Run, *, seed: int, **asked: Any) -> None:

@@ -104,7 +104,7 @@ def run(settings: ClassConditionalSettings, folder: Path) -> dict[str, Any]:
 
 def _figures(run: Run, dataset: Dataset, judge: Judge) -> dict[str, Any]:
     """Of a run, and of real points class by class."""
-    evaluation = run.kind.evaluate(run, dataset)
+    evaluation = run.kind.evaluate(run, dataset, features=False)
     judged = judge.figures(dataset.schema.decode(evaluation.arrays["generated"]))
     own = evaluation.table("classes")
     return {

@@ -303,7 +303,7 @@ class Run:
 
         Args:
             seed: of what is drawn.
-            asked: what the kind's evaluation takes: from_density, feature_weights.
+            asked: what the kind's evaluation takes: from_density, feature_weights, features.
 
         Returns:
             An `Evaluation`: its headline, tables and diagnoses. Nothing is written.

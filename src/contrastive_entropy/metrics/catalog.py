@@ -3,6 +3,7 @@
 Evaluation, terminal and evaluation.json follow. A new figure is one entry of a tuple.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,10 +12,9 @@ from typing import Generic, Protocol, TypeVar
 from contrastive_entropy.metrics.alternatives import Alternatives, diversity
 from contrastive_entropy.metrics.classes import ByClass
 from contrastive_entropy.metrics.distances import energy_distance
-from contrastive_entropy.metrics.moments import frechet_distance, kernel_distance
 from contrastive_entropy.metrics.neighborhoods import smaller_share
 from contrastive_entropy.metrics.predictions import Predictions
-from contrastive_entropy.metrics.samples import Side
+from contrastive_entropy.metrics.samples import NEIGHBOR_POINTS, Side
 from contrastive_entropy.numerics.nuclear import effective_rank
 
 HIGH, LOW, AS_REAL, ONE, NINE_TENTHS = GOALS = ("high", "low", "as real", "1", "0.9")
@@ -44,6 +44,7 @@ class Metric(Generic[Of]):
         needs: what a side must have: images, a table, labels, features ...
         source: where it is from.
         shown: in the table that people read; the others are in JSON alone.
+        misleads: not shown where a side has all of these; None: nowhere.
     """
 
     name: str
@@ -53,12 +54,19 @@ class Metric(Generic[Of]):
     needs: frozenset[str] = frozenset()
     source: str = ""
     shown: bool = True
+    misleads: frozenset[str] | None = None
 
 
-_TABLE, _IMAGES, _LABELS, _FEATURES, _GAINS, _CEILING, _SINGLE, _CLASSES, _TRAINED, _MISSED = (
+_TABLE, _IMAGES, _LABELS, _GAINS, _CEILING, _SINGLE, _CLASSES, _TRAINED, _MISSED, _FEATURES, _INCEPTION = (
     frozenset({name})
-    for name in ("table", "images", "labels", "features", "gains", "ceiling", "single", "classes", "trained", "missed")
-)
+    for name in (
+        "table", "images", "labels", "gains", "ceiling", "single", "classes", "trained", "missed",
+        "efficientnet", "inception",
+    )
+)  # fmt: skip
+
+_LOOKED_AT = _FEATURES | {"colors"}
+"""Where neighbours in pixels mislead: a blur lies near to all images, and noise has all of them near to it."""
 
 SAMPLE_METRICS: tuple[Metric[Side], ...] = (
     Metric(
@@ -88,24 +96,28 @@ SAMPLE_METRICS: tuple[Metric[Side], ...] = (
         "samples that lie on the data",
         lambda side: side.scores.precision,
         source="Kynkaanniemi et al. 2019, arXiv 1904.06991",
+        misleads=_LOOKED_AT,
     ),
     Metric(
         "recall",
         "data that the samples reach",
         lambda side: side.scores.recall,
         source="Kynkaanniemi et al. 2019, arXiv 1904.06991",
+        misleads=_LOOKED_AT,
     ),
     Metric(
         "density",
         "real neighbourhoods per sample",
         lambda side: side.scores.density,
         source="Naeem et al. 2020, arXiv 2002.09797",
+        misleads=_LOOKED_AT,
     ),
     Metric(
         "coverage",
         "data with a sample close by",
         lambda side: side.scores.coverage,
         source="Naeem et al. 2020, arXiv 2002.09797",
+        misleads=_LOOKED_AT,
     ),
     Metric(
         "effective_rank",
@@ -147,32 +159,80 @@ SAMPLE_METRICS: tuple[Metric[Side], ...] = (
         needs=_TRAINED,
     ),
     Metric(
-        "inception_frechet",
-        "FID, at this many points",
-        lambda side: frechet_distance(side.features, side.held_out_features),
+        "sharpness",
+        "detail of images over that of real ones; near 0 a blur",
+        lambda side: side.sharpness,
+        goal=ONE,
+        needs=_IMAGES,
+        source="Pertuz et al. 2013, a focus measure",
+    ),
+    Metric(
+        "pair_diversity",
+        "distance of two samples over that of two real images",
+        lambda side: diversity(side.points[None, :NEIGHBOR_POINTS], side.held_out[:NEIGHBOR_POINTS]),
+        goal=ONE,
+        needs=_IMAGES,
+    ),
+    Metric(
+        "features_frechet",
+        "Frechet distance in EfficientNet-Lite0 features; no FID",
+        lambda side: side.placed["efficientnet"].frechet,
         goal=LOW,
         needs=_FEATURES,
+        source="features of Tan and Le 2019, arXiv 1905.11946",
+    ),
+    Metric(
+        "features_kernel",
+        "kernel distance in them; no KID",
+        lambda side: side.placed["efficientnet"].kernel,
+        goal=LOW,
+        needs=_FEATURES,
+    ),
+    Metric(
+        "features_precision",
+        "samples that look like data",
+        lambda side: side.placed["efficientnet"].scores.precision,
+        needs=_FEATURES,
+    ),
+    Metric(
+        "features_recall",
+        "data that samples look like",
+        lambda side: side.placed["efficientnet"].scores.recall,
+        needs=_FEATURES,
+    ),
+    Metric(
+        "features_coverage",
+        "data with a sample that looks so",
+        lambda side: side.placed["efficientnet"].scores.coverage,
+        needs=_FEATURES,
+    ),
+    Metric(
+        "inception_frechet",
+        "FID, at this many points",
+        lambda side: side.placed["inception"].frechet,
+        goal=LOW,
+        needs=_INCEPTION,
         source="Heusel et al. 2017, arXiv 1706.08500",
     ),
     Metric(
         "inception_kernel",
         "KID; 0 = equal laws",
-        lambda side: kernel_distance(side.features, side.held_out_features),
+        lambda side: side.placed["inception"].kernel,
         goal=LOW,
-        needs=_FEATURES,
+        needs=_INCEPTION,
         source="Binkowski et al. 2018, arXiv 1801.01401",
     ),
     Metric(
         "inception_precision",
         "samples on the data, in features",
-        lambda side: side.feature_scores.precision,
-        needs=_FEATURES,
+        lambda side: side.placed["inception"].scores.precision,
+        needs=_INCEPTION,
     ),
     Metric(
         "inception_recall",
         "data reached, in features",
-        lambda side: side.feature_scores.recall,
-        needs=_FEATURES,
+        lambda side: side.placed["inception"].scores.recall,
+        needs=_INCEPTION,
     ),
 )
 """Of samples, whatever made them, beside held-out points."""
@@ -319,3 +379,10 @@ def figures(metrics: Sequence[Metric[Of]], side: Of) -> dict[str, float]:
     """
     found = {metric.name: metric.of(side) for metric in metrics if metric.needs <= side.has}
     return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def with_shown(metrics: Sequence[Metric[Of]], side: Of) -> tuple[Metric[Of], ...]:
+    """The metrics, of which none is shown that misleads beside this side."""
+    misleading = [metric.misleads is not None and metric.misleads <= side.has for metric in metrics]
+    pairs = zip(metrics, misleading, strict=True)
+    return tuple(dataclasses.replace(metric, shown=metric.shown and not hidden) for metric, hidden in pairs)

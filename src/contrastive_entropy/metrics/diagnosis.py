@@ -174,6 +174,7 @@ def diagnose_samples(
     steps: int | None = None,
     better: str | None = None,
     missed: str | None = None,
+    where: str = "",
 ) -> list[Diagnosis]:
     """Failures that an evaluation's figures show against what real points reach.
 
@@ -186,11 +187,12 @@ def diagnose_samples(
         steps: of the fit, if known.
         better: an objective that covers the data better, if the fit had another one.
         missed: words on the part of the data that samples miss, if it is more than chance explains.
+        where: said after the names of precision, recall and coverage, e.g. ` in pixels`.
     """
     if reference["effective_rank"] < ONE_DIRECTION:
         seen = f"real points have an effective rank of {reference['effective_rank']:.3g} at it; tightness means little here"
         return [Diagnosis("blurred", seen, (_SMALLER if fit else Remedy("lower", "variance"),))]
-    found = _unlike_data(model, reference, steps, better)
+    found = _unlike_data(model, reference, steps, better, where)
     if not found and missed is not None:
         more = (_longer(steps), Remedy("raise", "batch_size"), Remedy("raise", "components"), _SMALLER)
         found.append(Diagnosis("missed part", missed, more))
@@ -223,11 +225,12 @@ def _low(model: Mapping[str, float], reference: Mapping[str, float]) -> list[str
 
 
 def _unlike_data(
-    model: Mapping[str, float], reference: Mapping[str, float], steps: int | None, better: str | None
+    model: Mapping[str, float], reference: Mapping[str, float], steps: int | None, better: str | None, where: str
 ) -> list[Diagnosis]:
     """Samples off the data, or with little of their variety."""
     low = _low(model, reference)
-    shown = {name: f"{name.replace('_', ' ')} {model[name]:.3g} against {reference[name]:.3g}" for name in low}
+    names = {name: "effective rank" if name == "effective_rank" else name + where for name in low}
+    shown = {name: f"{names[name]} {model[name]:.3g} against {reference[name]:.3g}" for name in low}
     if "precision" in low or model["far_share"] > max(0.25, 5 * reference["far_share"]):
         far = f"{model['far_share']:.0%} lie farther from data than 99% of data do"
         return [

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from contrastive_entropy.metrics.catalog import SAMPLE_METRICS, Metric, figures
+from contrastive_entropy.metrics.catalog import SAMPLE_METRICS, Metric, figures, with_shown
 from contrastive_entropy.metrics.diagnosis import Diagnosis, diagnose_samples
 from contrastive_entropy.metrics.missed import Missed
 from contrastive_entropy.metrics.neighborhoods import NEIGHBORS
@@ -209,6 +209,7 @@ def evaluate_comparison(
     fit: bool = True,
     steps: int | None = None,
     better: str | None = None,
+    notes: Sequence[str] = (),
 ) -> Evaluation:
     """The evaluation of samples, whatever made them.
 
@@ -220,6 +221,7 @@ def evaluate_comparison(
         fit: whether the samples are of a fit, whose settings may be changed.
         steps: of the fit, if known.
         better: an objective that covers the data better, if the fit had another one.
+        notes: sentences of the caller.
 
     Returns:
         Evaluation with one table, `samples`.
@@ -229,34 +231,43 @@ def evaluate_comparison(
     """
     comparison.check()
     model, real = (figures(SAMPLE_METRICS, side) for side in (comparison.model, comparison.real))
-    counts, variance = comparison.counts, comparison.variance
-    worst = None if comparison.images else int(comparison.model.columns.argmax())
+    worst = None if comparison.image_shape else int(comparison.model.columns.argmax())
     column = worst if worst is None or names is None else names[worst]
     part = missed_part(comparison.missed, names)
-    found = diagnose_samples(model, real, column=column, fit=fit, steps=steps, better=better, missed=part)
-    space = comparison.space
-    title = f"{title}, {counts.points} points a side, variance {variance:.4g}"
+    metrics = with_shown(SAMPLE_METRICS, comparison.model)
+    found = diagnose_samples(
+        model, real, column=column, fit=fit, steps=steps, better=better, missed=part,
+        where="" if metrics == SAMPLE_METRICS else " in pixels",
+    )  # fmt: skip
+    title = f"{title}, {comparison.counts.points} points a side, variance {comparison.variance:.4g}"
     return Evaluation(
         Headline("tightness", model["tightness"], READING),
-        (Table("samples", title, {MODEL: model, REFERENCE: real}, SAMPLE_METRICS),),
+        (Table("samples", title, {MODEL: model, REFERENCE: real}, metrics),),
         tuple(found),
-        {
-            **settings,
-            "points": counts.points,
-            "spectrum_points": counts.again,
-            "neighbors": NEIGHBORS,
-            "variance": variance,
-            "far_radius": comparison.real.radius,
-            "column": column,
-            **({} if space is None else {space.name: space.settings}),
-        },
+        {**settings, **_computed_from(comparison), "column": column, **_spaces(comparison)},
         {
             "generated": comparison.model.points,
             "spectrum": comparison.model.spectrum,
             "reference_spectrum": comparison.real.spectrum,
         },
-        tuple(_notes(comparison)),
+        (*_notes(comparison), *notes),
     )
+
+
+def _computed_from(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "points": comparison.counts.points,
+        "spectrum_points": comparison.counts.again,
+        "neighbors": NEIGHBORS,
+        "variance": comparison.variance,
+        "far_radius": comparison.real.radius,
+    }
+
+
+def _spaces(comparison: Comparison) -> dict[str, Any]:
+    """Which features these are, and of how many points a side."""
+    count = comparison.counts.points
+    return {one.name: {**one.settings, "points": min(count, one.most)} for one in comparison.spaces}
 
 
 def missed_part(missed: Missed, names: Sequence[str] | None) -> str | None:
@@ -278,7 +289,6 @@ def missed_part(missed: Missed, names: Sequence[str] | None) -> str | None:
 
 def _notes(comparison: Comparison) -> Iterator[str]:
     yield "real: training points in the samples' place." if comparison.trained else OTHER_REAL
-    if comparison.space is not None and comparison.space.note is not None:
-        yield comparison.space.note
+    yield from (space.note for space in comparison.spaces if space.note is not None)
     if comparison.counts.points < FEW:
         yield f"All of it is rough: {comparison.counts.points} points a side are few."

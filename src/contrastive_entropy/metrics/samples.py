@@ -12,12 +12,14 @@ from torch import Tensor
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.metrics.distances import column_distances
 from contrastive_entropy.metrics.missed import Missed, missed
+from contrastive_entropy.metrics.moments import frechet_distance, kernel_distance
 from contrastive_entropy.metrics.neighborhoods import (
     NEIGHBORS,
     NeighborhoodScores,
     neighbor_distance,
     neighborhood_scores,
 )
+from contrastive_entropy.metrics.pictures import sharpness
 from contrastive_entropy.mixtures.mixture import GaussianMixture
 from contrastive_entropy.mixtures.operator import singular_values
 from contrastive_entropy.objectives.density import fidelity
@@ -29,7 +31,7 @@ NEIGHBOR_POINTS = 5000
 """Most points per side in precision, recall, density and coverage."""
 
 ENERGY_POINTS = 10_000
-"""Most points per side in the energy distance and in the figures in Inception features."""
+"""Most points per side in the energy distance, and in all figures."""
 
 FAR_QUANTILE = 0.99
 """A sample is far if its nearest training point is farther away than this share of held-out points have theirs."""
@@ -42,6 +44,10 @@ class Featured(Protocol):
     """A space of features in which points are compared, too."""
 
     name: str
+    """What figures need that are computed in it."""
+
+    most: int
+    """Points a side, at most."""
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -53,6 +59,33 @@ class Featured(Protocol):
 
     def features(self, points: Tensor, name: str) -> Tensor:
         """Points (n, d), and their name for a progress line, to features (n, k)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """Points and held-out ones in a space of features.
+
+    Args:
+        points, held_out: (n, k).
+    """
+
+    points: Tensor
+    held_out: Tensor
+
+    @property
+    def frechet(self) -> float:
+        """The Frechet distance."""
+        return frechet_distance(self.points, self.held_out)
+
+    @property
+    def kernel(self) -> float:
+        """The kernel distance."""
+        return kernel_distance(self.points, self.held_out)
+
+    @cached_property
+    def scores(self) -> NeighborhoodScores:
+        """Precision, recall, density and coverage."""
+        return neighborhood_scores(self.held_out, self.points, neighbors=NEIGHBORS)
 
 
 @dataclass(frozen=True)
@@ -94,7 +127,7 @@ class Side:
         nearest: (l,) distances to the nearest training point.
         held_out: (n, d) that the points are compared with.
         variance: of the densities.
-        images, space: of `Comparison`.
+        image_shape, spaces: of `Comparison`.
         real: the side of real points; None: this one is it.
         missed: share of the data that this side misses.
         trained: whether the training points are what the samples were made from.
@@ -106,8 +139,8 @@ class Side:
     nearest: Callable[[], Tensor]
     held_out: Tensor
     variance: float
-    images: bool
-    space: Featured | None
+    image_shape: tuple[int, int, int] | None
+    spaces: tuple[Featured, ...]
     real: "Side | None" = None
     missed: Callable[[], float] = lambda: math.nan
     trained: bool = True
@@ -115,8 +148,8 @@ class Side:
     @property
     def has(self) -> frozenset[str]:
         """What figures may need."""
-        found = {"images" if self.images else "table"}
-        found |= set() if self.space is None else {"features"}
+        found = {space.name for space in self.spaces} | {"images" if self.image_shape else "table"}
+        found |= {"colors"} if self.image_shape and self.image_shape[0] > 1 else set()
         found |= {"trained"} if self.trained else set()
         return frozenset(found | (set() if self.real is None else {"ceiling"}))
 
@@ -182,23 +215,21 @@ class Side:
         return float(self.real_distances.quantile(FAR_QUANTILE))
 
     @cached_property
-    def features(self) -> Tensor:
-        """(n, k) of the points, in the space of features that was given."""
-        assert self.space is not None
-        return self.space.features(self.points, self.name)
+    def placed(self) -> dict[str, Placed]:
+        """Where the points and the held-out ones lie in each space, by its name."""
+        return {space.name: self._placed(space) for space in self.spaces}
+
+    def _placed(self, space: Featured) -> Placed:
+        points = space.features(self.points[: space.most], self.name)
+        if self.real is not None:
+            return Placed(points, self.real.placed[space.name].held_out)
+        return Placed(points, space.features(self.held_out[: space.most], "held-out points"))
 
     @cached_property
-    def held_out_features(self) -> Tensor:
-        """(n, k) of the held-out points."""
-        assert self.space is not None
-        return (
-            self.space.features(self.held_out, "held-out points") if self.real is None else self.real.held_out_features
-        )
-
-    @cached_property
-    def feature_scores(self) -> NeighborhoodScores:
-        """Precision and recall in features."""
-        return neighborhood_scores(self.held_out_features, self.features, neighbors=NEIGHBORS)
+    def sharpness(self) -> float:
+        """Detail of images over that of held-out ones; not finite where these are flat."""
+        assert self.image_shape is not None
+        return sharpness(self.points, self.held_out, self.image_shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,8 +240,8 @@ class Comparison:
         samples: (n, d); the last ones serve as a second sample of their law.
         train, held_out: all there are of the data.
         variance: of the densities, v > 0, in data units squared.
-        images: whether points are images; else they are rows of a table.
-        space: also compares in these features.
+        image_shape: (channels, height, width) of images; None: points are rows of a table.
+        spaces: also compares in these features.
         trained: whether the training points are what the samples were made from; else nothing is said on copying.
     """
 
@@ -218,8 +249,8 @@ class Comparison:
     train: Tensor
     held_out: Tensor
     variance: float
-    images: bool = False
-    space: Featured | None = None
+    image_shape: tuple[int, int, int] | None = None
+    spaces: tuple[Featured, ...] = ()
     trained: bool = True
 
     @cached_property
@@ -266,7 +297,7 @@ class Comparison:
     def _side(self, name: str, points: Tensor, nearest: Callable[[], Tensor], *, real: Side | None) -> Side:
         count, again = self.counts.points, self.counts.again
         held_out = self.held_out[:count]
-        kind = self.images, self.space
+        kind = self.image_shape, self.spaces
         missed = (lambda: self.missed.real) if real is None else (lambda: self.missed.share)
         parts = points[:count], points[-again:], nearest, held_out, self.variance
         return Side(name, *parts, *kind, real, missed, self.trained)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from contrastive_entropy.errors import InputError
+from contrastive_entropy.metrics.samples import ENERGY_POINTS
 from contrastive_entropy.progress import progress_line
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
@@ -39,7 +40,7 @@ class Inception:
         InputError: no such images, torch-fidelity is not installed, or the file is missing or holds no such weights.
     """
 
-    name = "inception"
+    name, most = "inception", ENERGY_POINTS
 
     def __init__(self, weights: Path, image_shape: tuple[int, int, int] | None) -> None:
         if image_shape is None or image_shape[0] not in (1, 3):

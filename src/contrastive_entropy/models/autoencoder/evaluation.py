@@ -68,6 +68,7 @@ def evaluate(
     seed: int = 1,
     from_density: bool = False,
     feature_weights: Path | None = None,
+    features: bool = True,
 ) -> Evaluation:
     """Bounds on training and held-out points, and the quality of alternatives for held-out inputs.
 
@@ -76,6 +77,7 @@ def evaluate(
         dataset: what `run.dataset()` returned.
         seed: of noise and draws.
         from_density, feature_weights: are for generators, and refused.
+        features: are for generators of images; nothing is compared in any, either way.
 
     Returns:
         Evaluation, with the tables `bounds` (columns train and held_out: (E15) and errors, as `tracking.figures`) and

@@ -9,9 +9,11 @@ from contrastive_entropy.data.dataset import Dataset
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.metrics.evaluation import Evaluation, Headline, Table
+from contrastive_entropy.metrics.moments import frechet_distance
 from contrastive_entropy.metrics.neighborhoods import require_enough
 from contrastive_entropy.metrics.pictures import sharpness
 from contrastive_entropy.networks.images import ImageCodes
+from contrastive_entropy.spaces.images import image_spaces
 
 READING = "the share of the images' variance that their codes keep; 1 is all of it."
 
@@ -23,6 +25,7 @@ def evaluate(
     seed: int = 1,
     from_density: bool = False,
     feature_weights: Path | None = None,
+    features: bool = True,
 ) -> Evaluation:
     """Compare images with their reconstructions, of training and of held-out images.
 
@@ -31,6 +34,7 @@ def evaluate(
         dataset: what `run.dataset()` returned.
         seed: of the noise on codes in the row `noisy_error`.
         from_density, feature_weights: are for generators, and refused.
+        features: also compares in features of `efficientnet.EfficientNet`, where its package is installed.
 
     Returns:
         Evaluation with the table `codes`, columns train and held_out. The arrays are inputs and reconstructions (n, d) of
@@ -50,13 +54,21 @@ def evaluate(
     parts = {"train": train[: len(held_out)], "held_out": held_out}
     shape = dataset.image_shape
     assert shape is not None
+    spaces, notes = image_spaces(shape, features=features, feature_weights=None)
     columns = {name: _figures(network, part, train, shape, noise, generator) for name, part in parts.items()}
+    for space in spaces:
+        placed = space.features(held_out[: space.most], "held-out images")
+        for name, part in parts.items():
+            made = network.images_of(network.codes_of(part[: space.most]))
+            found = space.features(made, f"reconstructions of {name.replace('_', '-')} images")
+            columns[name]["features_frechet"] = frechet_distance(found, placed)
     return Evaluation(
         Headline("explained", columns["held_out"]["explained"], READING),
         (Table("codes", f"{network.dimension} numbers for an image of {dataset.dimension}", columns),),
         (),
         {"seed": seed, "code_noise": noise},
         {"inputs": held_out, "reconstructions": network.images_of(network.codes_of(held_out))},
+        notes,
     )
 
 

@@ -16,7 +16,7 @@ from contrastive_entropy.metrics.neighborhoods import require_enough
 from contrastive_entropy.metrics.samples import Comparison, Counts
 from contrastive_entropy.models.conditional.sampler import ConditionalSampler
 from contrastive_entropy.spaces.classifier import Classifier
-from contrastive_entropy.spaces.inception import Inception
+from contrastive_entropy.spaces.images import image_spaces
 from contrastive_entropy.variance import neighbor_variance
 
 READING = "mean over classes; about 1 is as close to the held-out points of a class as a second real sample of it."
@@ -30,14 +30,16 @@ LISTED = 20
 
 
 @torch.no_grad()
-def evaluate_classes(run: Run, dataset: Dataset, *, seed: int, feature_weights: Path | None = None) -> Evaluation:
+def evaluate_classes(
+    run: Run, dataset: Dataset, *, seed: int, feature_weights: Path | None = None, features: bool = True
+) -> Evaluation:
     """Make a sample of the class of every held-out point and compare class by class.
 
     Args:
         run: finished, of samples given a class.
         dataset: what `run.dataset()` returned.
         seed: of the samples.
-        feature_weights: also compares in Inception features.
+        feature_weights, features: as in a generator's evaluation.
 
     Returns:
         Evaluation with the tables `samples`, of all classes together, `classes`, and `tightness`, a row for each class.
@@ -58,14 +60,14 @@ def evaluate_classes(run: Run, dataset: Dataset, *, seed: int, feature_weights: 
     variance = float(network.variance)
     if network.coder is not None:  # that one is of codes, and images are compared
         variance = neighbor_variance(train.points)
-    images = dataset.image_shape is not None
-    space = None if feature_weights is None else Inception(feature_weights, dataset.image_shape)
+    spaces, said = image_spaces(dataset.image_shape, features=features, feature_weights=feature_weights)
     title = f"{run.plan.objective} on {Path(run.settings.data).name}"
     whole = evaluate_comparison(
-        Comparison(samples, train.points, held_out.points, variance, images=images, space=space),
+        Comparison(samples, train.points, held_out.points, variance, dataset.image_shape, spaces),
         title,
         settings={"seed": seed},
         steps=run.plan.steps,
+        notes=said,
     )
     made = samples[: counts.points], asked[: counts.points]
     classifier = _classifier(train)

@@ -42,6 +42,7 @@ def evaluate(
     seed: int = 1,
     from_density: bool = False,
     feature_weights: Path | None = None,
+    features: bool = True,
 ) -> Evaluation:
     """Predict the held-out rows, or compare samples class by class where x is a class.
 
@@ -50,7 +51,7 @@ def evaluate(
         dataset: what `run.dataset()` returned.
         seed: of the targets that stand for the law without x.
         from_density: is for generators, and refused.
-        feature_weights: for images, as `evaluate_classes`.
+        feature_weights, features: for images, as `evaluate_classes`.
 
     Returns:
         Of classes, see `evaluate_classes`. Else an Evaluation with the table `predictions`, columns model and without_x.
@@ -63,7 +64,7 @@ def evaluate(
     if from_density:
         raise InputError(f"`from_density` is for generators, and {run.folder} holds a conditional; leave it out")
     if run.plan.model.levels:
-        return evaluate_classes(run, dataset, seed=seed, feature_weights=feature_weights)
+        return evaluate_classes(run, dataset, seed=seed, feature_weights=feature_weights, features=features)
     if feature_weights is not None:
         raise InputError(f"`feature_weights` is for images, and {run.folder} predicts columns; leave it out")
     return _evaluate_predictions(run, dataset, seed)

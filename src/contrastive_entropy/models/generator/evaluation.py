@@ -12,7 +12,7 @@ from contrastive_entropy.metrics.evaluation import Evaluation, evaluate_comparis
 from contrastive_entropy.metrics.neighborhoods import require_enough
 from contrastive_entropy.metrics.samples import Comparison, Counts
 from contrastive_entropy.objectives.catalog import DENSITY_OBJECTIVES
-from contrastive_entropy.spaces.inception import Inception
+from contrastive_entropy.spaces.images import image_spaces
 from contrastive_entropy.variance import neighbor_variance
 
 BEST = next(objective.name for objective in DENSITY_OBJECTIVES if objective.looks)
@@ -26,6 +26,7 @@ def evaluate(
     seed: int = 1,
     from_density: bool = False,
     feature_weights: Path | None = None,
+    features: bool = True,
 ) -> Evaluation:
     """Generate as many points as are held out (10,000 at most) and compare them with the held-out points.
 
@@ -35,6 +36,7 @@ def evaluate(
         seed: of the generated points.
         from_density: add noise of the density's variance to the generated centers.
         feature_weights: of `inception.Inception`: also compares in Inception features; None adds nothing.
+        features: also compares images in features of `efficientnet.EfficientNet`, where its package is installed.
 
     Returns:
         Evaluation with the table `samples`; its reference column compares as many training points with the same held-out
@@ -46,7 +48,7 @@ def evaluate(
     """
     train, held_out = dataset.train.points, dataset.held_out.points
     require_enough(dataset.name, len(train), len(held_out))
-    space = None if feature_weights is None else Inception(feature_weights, dataset.image_shape)
+    spaces, said = image_spaces(dataset.image_shape, features=features, feature_weights=feature_weights)
     network = run.network()
     generator = torch.Generator().manual_seed(seed)
     count = Counts.of(len(train), len(held_out)).total
@@ -56,12 +58,13 @@ def evaluate(
         variance = neighbor_variance(train)
     known = run.plan.objective.split(":")[0]
     found = evaluate_comparison(
-        Comparison(samples, train, held_out, variance, images=dataset.image_shape is not None, space=space),
+        Comparison(samples, train, held_out, variance, dataset.image_shape, spaces),
         f"{run.plan.objective} on {Path(run.settings.data).name}",
         settings={"seed": seed, "from_density": from_density},
         names=dataset.schema.names if isinstance(dataset.schema, Table) else None,
         steps=run.plan.steps,
         better=None if known == BEST else BEST,
+        notes=said,
     )
     asked = run.settings.variance_end
     if asked is None or ended <= 1.01 * asked:

@@ -22,13 +22,14 @@ FEW_LEVELS = 30
 """Levels of a category that is predicted where no target is named."""
 
 
-def evaluate(run: Run, dataset: Dataset, *, seed: int = 1) -> Evaluation:
+def evaluate(run: Run, dataset: Dataset, *, seed: int = 1, features: bool = True) -> Evaluation:
     """Draw rows and compare them with the held-out ones, and with those that were trained on.
 
     Args:
         run: of a table, finished.
         dataset: what `run.dataset()` returned.
         seed: of the rows, and of the trees that look at them.
+        features: are for images; nothing is compared in any, either way.
 
     Returns:
         Evaluation with the tables `rows` and `columns`. The arrays are generated (n, d), pair_scores and
