@@ -14,10 +14,12 @@ from contrastive_entropy import InputError
 from contrastive_entropy.errors import StoppedError
 from contrastive_entropy.fitting import trainer
 from contrastive_entropy.fitting.machine import Machine
+from contrastive_entropy.metrics.moments import frechet_distance
 from contrastive_entropy.models.codes import CODES
 from contrastive_entropy.models.codes.space import first
 from contrastive_entropy.models.conditional import CONDITIONAL
 from contrastive_entropy.models.generator import GENERATOR
+from contrastive_entropy.spaces.efficientnet import EfficientNet
 from contrastive_entropy.variance import median_pair_variance, neighbor_variance
 from fits import started
 from samples import generator
@@ -44,6 +46,15 @@ def test_codes_keep_most_of_the_digits(codes):
     assert float((made - data.held_out.points).square().mean()) == pytest.approx(error, rel=1e-5)
     variance = float((data.held_out.points - data.train.points.mean(0)).square().mean())
     assert found.headline.value == pytest.approx(1 - error / variance, rel=1e-5)
+
+
+def test_codes_are_judged_in_features_too(codes):
+    images = codes.dataset().held_out.points[:20]  # as many as tests look at
+    space, network = EfficientNet((1, 8, 8)), codes.network()
+    made = network.images_of(network.codes_of(images))
+    expected = frechet_distance(space.features(made, "made"), space.features(images, "real"))
+    assert codes.evaluate().table("codes")["held_out"]["features_frechet"] == pytest.approx(expected, rel=1e-4)
+    assert "features_frechet" not in codes.evaluate(features=False).table("codes")["held_out"]
 
 
 def test_the_objective_is_the_share_of_the_variance_that_is_lost():
