@@ -234,3 +234,34 @@ def test_a_space_must_be_codes_of_such_images(codes, tmp_path):
 def test_automatic_precision(asked, native, convolves, expected, monkeypatch):
     monkeypatch.setattr("contrastive_entropy.fitting.machine._multiplies_bfloat16", lambda: native)
     assert Machine(accelerator="cpu", precision=asked).resolved(convolves=convolves).precision == expected
+
+
+def test_noise_of_the_density_is_on_the_codes(codes, tmp_path):
+    settings = ce.GeneratorSettings("digits", space=str(codes.folder), **TINY)
+    network = ce.fit(settings, tmp_path / "run", machine=CPU, progress=False).network()
+    drawn = network.sample(20, generator=generator(4), from_density=True)
+    draws = generator(4)
+    centers = network(network.draw_noise(20, generator=draws), projected=True).centers
+    blurred = centers + network.variance.float().sqrt() * torch.randn(20, 6, generator=draws)
+    torch.testing.assert_close(drawn, network.coder.decode(blurred).detach())
+
+
+def test_the_same_command_with_resume_goes_on_in_either_fit(tmp_path, monkeypatch):
+    monkeypatch.setattr(ce.CodesSettings, "__post_init__", lambda self: object.__setattr__(self, "steps", 12))
+    out = tmp_path / "run"
+    command = ["fit", "generator", "--data", "digits", "--space", "codes", "--steps", "20", "--batch-size", "32"]
+    command += ["--width", "8", "--depth", "1", "--accelerator", "cpu", "--out", str(out)]
+    for fit_steps in (5, 12 + 5):  # the first stop is in the autoencoder's fit, the second in the generator's
+        asked = itertools.count(1)
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                trainer, "_stop_on_signal", lambda asked=asked, at=fit_steps: nullcontext(lambda: next(asked) == at)
+            )
+            resumed = ["--resume"] if fit_steps > 5 else []
+            stopped = call(*command, *resumed)
+        assert stopped.exit_code == 130, stopped.output
+    assert ce.open_run(tmp_path / "run-codes").finished
+    assert not ce.open_run(out).finished
+    done = call(*command, "--resume")
+    assert done.exit_code == 0, done.output
+    assert ce.open_run(out).finished

@@ -13,7 +13,7 @@ from contrastive_entropy.cli.run import evaluate_run
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.contract import Kind
 from contrastive_entropy.fitting.machine import Machine
-from contrastive_entropy.fitting.run import Run, absolute
+from contrastive_entropy.fitting.run import CONFIG, Run, absolute
 from contrastive_entropy.fitting.settings import refuse_changes, refuse_useless, settings_of
 from contrastive_entropy.models import KINDS, open_run
 
@@ -42,7 +42,9 @@ def _fit(kind: Kind, values: dict[str, Any], typed: dict[str, Any]) -> None:
     folder = values["out"] or Path("runs") / settings.folder
     if values["resume"] and values["overwrite"]:
         raise InputError("--resume continues the run and --overwrite replaces it: give one of them")
-    if values["resume"]:
+    first = None if kind.first is None else kind.first(settings, folder)
+    if values["resume"] and (first is None or (folder / CONFIG).is_file()):
+        settings = settings if first is None else first.then
         if values["out"] is None and not folder.exists():
             raise InputError(f"--resume needs --out, the folder of the run: there is none at its default, {folder}")
         opened = _of_kind(open_run(folder), kind)

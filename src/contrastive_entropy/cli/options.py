@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from contrastive_entropy.data.reading import ImageReading
-from contrastive_entropy.errors import InputError, TrainingError
+from contrastive_entropy.errors import InputError, StoppedError, TrainingError
 from contrastive_entropy.fitting.settings import (
     DATA,
     MACHINE,
@@ -193,7 +193,7 @@ def _spelling(option: Any) -> str:
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """InputError: exit code 2; TrainingError: 1; both without a traceback. Warnings take one line, too."""
+    """InputError: exit code 2; TrainingError: 1; StoppedError: 130; none has a traceback. Warnings take one line, too."""
     show = warnings.showwarning
     notices = logging.getLogger("contrastive_entropy")
     handler = _Notices()
@@ -202,6 +202,9 @@ def errors_in_one_line() -> Iterator[None]:
     warnings.showwarning = lambda message, *_, **__: typer.echo(f"warning: {with_flags(str(message))}", err=True)
     try:
         yield
+    except StoppedError as error:
+        typer.echo(with_flags(str(error)), err=True)
+        raise typer.Exit(130) from None
     except InputError as error:
         typer.echo(f"error: {with_flags(str(error))}", err=True)
         raise typer.Exit(2) from None

@@ -126,8 +126,9 @@ class Generator(DataSpace):
         """
         if count < 1:
             raise ValueError(f"count must be at least 1, got {count}")
-        centers = torch.cat([self(codes).centers for codes in self.draw_noise(count, generator=generator).split(4096)])
+        noise = self.draw_noise(count, generator=generator)
+        centers = torch.cat([self(part, projected=self.coder is not None).centers for part in noise.split(4096)])
         if from_density:
-            noise = torch.randn(centers.shape, generator=generator).to(centers)
-            return centers + noise * self.variance.to(centers.dtype).sqrt()
-        return centers
+            blur = torch.randn(centers.shape, generator=generator).to(centers)
+            centers = centers + blur * self.variance.to(centers.dtype).sqrt()
+        return centers if self.coder is None else self.coder.images_of(centers)
