@@ -121,6 +121,14 @@ def test_the_variance_is_the_groups_own():
     assert found < neighbor_variance(points, points=64)
 
 
+def test_a_fit_with_groups_takes_the_variance_of_as_many_points_as_a_step_has_of_each(loop):
+    data = loop.part.points
+    own = nearest_center(data, centers_of(data, 4))
+    expected = grouped_variance([data[own == group] for group in range(4)], 16)
+    assert loop.plan.variance.end == pytest.approx(expected)
+    assert expected != pytest.approx(grouped_variance([data[own == group] for group in range(4)], 64))
+
+
 def test_samples_of_a_fit_with_groups_come_in_their_shares(tmp_path):
     points, _ = blobs()
     np.save(tmp_path / "blobs.npy", points[torch.randperm(len(points), generator=generator())].numpy())

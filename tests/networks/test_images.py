@@ -102,3 +102,18 @@ def test_a_clipped_value_can_come_back():
     assert made.tolist() == [0, 0.5, 1, 0, 1]
     made.backward(torch.tensor([1.0, 1.0, -1.0, -1.0, 1.0]))
     assert values.grad.tolist() == [0, 1, 0, -1, 1]
+
+
+def test_a_level_is_scaled_by_one_more_than_the_code_says_and_shifted():
+    decoder = ImageDecoder(2, (1, 8, 8), width=1)
+    codes = torch.randn(3, 2, generator=generator())
+    (convolution,), (modulation,) = decoder.convolutions, decoder.modulations
+    with torch.no_grad():
+        maps = decoder.stem(codes).unflatten(-1, decoder.coarsest_shape)
+        scale, shift = modulation(codes)[..., None, None].chunk(2, 1)
+        level = maps + convolution(torch.nn.functional.silu(maps)) * (1 + scale) + shift
+        last = decoder.last(torch.nn.functional.silu(level))
+        expected = torch.stack([last[:, k::4] for k in range(4)], -1).squeeze(1)  # the four pixels of each square
+        image = decoder(codes).reshape(3, 8, 8)
+    for k, (row, column) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
+        torch.testing.assert_close(image[:, row::2, column::2], expected[..., k], atol=1e-5, rtol=1e-5)
