@@ -14,6 +14,7 @@ from contrastive_entropy import InputError
 from contrastive_entropy.errors import StoppedError
 from contrastive_entropy.fitting import trainer
 from contrastive_entropy.fitting.machine import Machine
+from contrastive_entropy.metrics.distances import energy_distance
 from contrastive_entropy.metrics.moments import frechet_distance
 from contrastive_entropy.models.codes import CODES
 from contrastive_entropy.models.codes.space import first
@@ -265,3 +266,26 @@ def test_the_same_command_with_resume_goes_on_in_either_fit(tmp_path, monkeypatc
     done = call(*command, "--resume")
     assert done.exit_code == 0, done.output
     assert ce.open_run(out).finished
+
+
+@pytest.mark.parametrize("changed", ["codes", "components"])
+def test_the_ceiling_is_what_training_points_become(changed, codes, tmp_path):
+    how = {"space": str(codes.folder)} if changed == "codes" else {"principal_components": 3}
+    run = ce.fit(ce.GeneratorSettings("digits", **TINY | how), tmp_path / "run", machine=CPU, progress=False)
+    found = run.evaluate(features=False)
+    ceiling, real = (found.table("samples")[name] for name in ("ceiling", "reference"))
+    data = run.dataset()
+    train, held_out = data.train.points, data.held_out.points
+    network = codes.network()
+    if changed == "codes":
+        best = network.images_of(network.codes_of(train))
+    else:
+        centered = train - train.mean(0)
+        axes = torch.linalg.svd(centered, full_matrices=False)[2][:3]
+        best = centered @ axes.T @ axes + train.mean(0)
+    assert ceiling["energy_distance"] == pytest.approx(energy_distance(best[:500], held_out), rel=1e-3)
+    assert real["energy_distance"] < ceiling["energy_distance"]
+    assert not {"missed", "memorization", "copies"} & set(ceiling)
+    assert any(note.startswith("ceiling: ") for note in found.notes)
+    plain = ce.fit(ce.GeneratorSettings("digits", **TINY), tmp_path / "plain", machine=CPU, progress=False)
+    assert "ceiling" not in plain.evaluate(features=False).table("samples").columns

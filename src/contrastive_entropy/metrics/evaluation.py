@@ -26,8 +26,13 @@ READING = "about 1 is as close to the held-out points as a second real sample."
 OTHER_REAL = "real: other points of the data in the samples' place."
 """What the table is compared with where nothing is known of what was trained on."""
 
-MODEL, REFERENCE = "model", "reference"
-"""Columns of a table: the model's figures, and those of real points in their place."""
+MODEL, CEILING, REFERENCE = "model", "ceiling", "reference"
+"""Columns of a table: figures of the model, of the best that it could make, and of real points in their place."""
+
+OF_SAMPLES = ("missed", "memorization", "copies")
+"""Figures that say nothing of a ceiling, which is made of the training points."""
+
+CEILING_SAYS = "ceiling: training points as the model can make them at best, from their codes or principal components."
 
 
 @dataclass(frozen=True)
@@ -242,7 +247,7 @@ def evaluate_comparison(
     title = f"{title}, {comparison.counts.points} points a side, variance {comparison.variance:.4g}"
     return Evaluation(
         Headline("tightness", model["tightness"], READING),
-        (Table("samples", title, {MODEL: model, REFERENCE: real}, metrics),),
+        (Table("samples", title, {MODEL: model, **_ceiling(comparison), REFERENCE: real}, metrics),),
         tuple(found),
         {**settings, **_computed_from(comparison), "column": column, **_spaces(comparison)},
         {
@@ -252,6 +257,14 @@ def evaluate_comparison(
         },
         (*_notes(comparison), *notes),
     )
+
+
+def _ceiling(comparison: Comparison) -> dict[str, dict[str, float]]:
+    """The column of what a model could reach, if that is not all points."""
+    if comparison.best is None:
+        return {}
+    found = figures(SAMPLE_METRICS, comparison.best)
+    return {CEILING: {name: value for name, value in found.items() if name not in OF_SAMPLES}}
 
 
 def _computed_from(comparison: Comparison) -> dict[str, Any]:
@@ -289,6 +302,8 @@ def missed_part(missed: Missed, names: Sequence[str] | None) -> str | None:
 
 def _notes(comparison: Comparison) -> Iterator[str]:
     yield "real: training points in the samples' place." if comparison.trained else OTHER_REAL
+    if comparison.best is not None:
+        yield CEILING_SAYS
     yield from (space.note for space in comparison.spaces if space.note is not None)
     if comparison.counts.points < FEW:
         yield f"All of it is rough: {comparison.counts.points} points a side are few."

@@ -243,6 +243,8 @@ class Comparison:
         image_shape: (channels, height, width) of images; None: points are rows of a table.
         spaces: also compares in these features.
         trained: whether the training points are what the samples were made from; else nothing is said on copying.
+        reachable: training points as a model would make them at best, (m, d), such as reconstructions from codes; None: all
+            points can be made.
     """
 
     samples: Tensor
@@ -252,6 +254,7 @@ class Comparison:
     image_shape: tuple[int, int, int] | None = None
     spaces: tuple[Featured, ...] = ()
     trained: bool = True
+    reachable: Tensor | None = None
 
     @cached_property
     def missed(self) -> "Missed":
@@ -279,6 +282,14 @@ class Comparison:
             lambda: neighbor_distance(self.samples[: self.counts.points], self.train),
             real=self.real,
         )
+
+    @cached_property
+    def best(self) -> Side | None:
+        """The best that a model could make, in the samples' place."""
+        if self.reachable is None:
+            return None
+        points = self.reachable
+        return self._side("reachable points", points, lambda: neighbor_distance(points, self.train), real=self.real)
 
     def check(self) -> None:
         """Raise InputError where the variance shows no overlap, of the samples or even of real points."""

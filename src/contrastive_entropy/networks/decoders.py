@@ -88,3 +88,12 @@ class DataSpace(nn.Module):
         if self.basis is None:
             return points
         return torch.cat([self.project(part.to(self.location.device)).cpu() for part in points.split(4096)])
+
+    @torch.no_grad()
+    def reachable(self, points: Tensor) -> Tensor | None:
+        """Points (n, d) as the network can make them at best: from their codes or components; None: just as they are."""
+        if self.coder is not None:
+            return self.coder.images_of(self.coder.codes_of(points))
+        if self.basis is None:
+            return None
+        return self.projected(points) @ self.basis + self.location

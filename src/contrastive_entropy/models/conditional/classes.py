@@ -61,9 +61,10 @@ def evaluate_classes(
     if network.coder is not None:  # that one is of codes, and images are compared
         variance = neighbor_variance(train.points)
     spaces, said = image_spaces(dataset.image_shape, features=features, feature_weights=feature_weights)
+    reachable = network.reachable(train.points[: len(samples)])
     title = f"{run.plan.objective} on {Path(run.settings.data).name}"
     whole = evaluate_comparison(
-        Comparison(samples, train.points, held_out.points, variance, dataset.image_shape, spaces),
+        Comparison(samples, train.points, held_out.points, variance, dataset.image_shape, spaces, reachable=reachable),
         title,
         settings={"seed": seed},
         steps=run.plan.steps,

@@ -58,7 +58,9 @@ def evaluate(
         variance = neighbor_variance(train)
     known = run.plan.objective.split(":")[0]
     found = evaluate_comparison(
-        Comparison(samples, train, held_out, variance, dataset.image_shape, spaces),
+        Comparison(
+            samples, train, held_out, variance, dataset.image_shape, spaces, reachable=network.reachable(train[:count])
+        ),
         f"{run.plan.objective} on {Path(run.settings.data).name}",
         settings={"seed": seed, "from_density": from_density},
         names=dataset.schema.names if isinstance(dataset.schema, Table) else None,
