@@ -37,6 +37,15 @@ def test_groups_of_separate_blobs_are_the_blobs():
     assert torch.equal(centers, centers_of(points, 4))
 
 
+def test_k_means_sees_some_of_many_points(monkeypatch):
+    monkeypatch.setattr("contrastive_entropy.models.generator.groups.SEEN", 100)
+    points, _ = blobs()
+    seen = points[torch.randperm(len(points), generator=generator(0))[:100]]
+    assert torch.equal(
+        centers_of(points, 4), centers_of(seen[torch.argsort(torch.randperm(100, generator=generator(0)))], 4)
+    )
+
+
 @pytest.mark.parametrize("points", [torch.zeros(50, 2), torch.arange(3.0).repeat(10).unsqueeze(1)])
 def test_points_that_repeat_make_fewer_groups(points):
     with pytest.raises(InputError, match="lower `groups`"):
@@ -165,4 +174,8 @@ def test_sizes_of_a_step_are_multiples_of_the_groups(tmp_path):
     assert coded == {None: 10, 40: 5, 8: 0}
     assert ce.GeneratorSettings("digits", space="codes", groups=0).grouped == 0
     assert (ce.GeneratorSettings("moons").batch, ce.GeneratorSettings("moons").made) == (256, 512)
+    assert (ce.GeneratorSettings("moons", batch_size=50).batch, ce.GeneratorSettings("moons", batch_size=50).made) == (
+        50,
+        512,
+    )
     assert (ce.GeneratorSettings("moons", groups=5).batch, ce.GeneratorSettings("moons", groups=5).made) == (640, 1280)

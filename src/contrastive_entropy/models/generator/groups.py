@@ -7,6 +7,9 @@ from torch import Tensor
 
 from contrastive_entropy.errors import InputError
 
+SEEN = 10_000
+"""Points, drawn at random, that k-means sees."""
+
 
 def centers_of(points: Tensor, count: int) -> Tensor:
     """Centers of scikit-learn's k-means, with a fixed seed.
@@ -24,6 +27,7 @@ def centers_of(points: Tensor, count: int) -> Tensor:
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
+    points = points[torch.randperm(len(points), generator=torch.Generator().manual_seed(0))[:SEEN]]
     different = len(points.unique(dim=0)) if len(points) < 10 * count else count
     if different < count:
         raise InputError(f"{different} different points are too few for {count} groups; lower `groups`")

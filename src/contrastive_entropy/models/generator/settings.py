@@ -40,8 +40,8 @@ COARSE_EVERY, COARSE_BESIDE_FINE, FINE_EVERY = 2, 4, 4
 and steps from one of those to the next."""
 
 
-BATCH, GROUPED_BATCH, GROUPS = 256, 640, 10
-"""Data points of a step by default, the same with groups, and groups in a space of codes."""
+BATCH, MADE, GROUPED_BATCH, GROUPS = 256, 512, 640, 10
+"""Data and generated points of a step by default, data points with groups, and groups in a space of codes."""
 
 LEAST_OF_GROUP, LEAST_POINTS = 8, 16
 """Points of a group in a step, at least, and of one whose neighbours a variance is chosen from."""
@@ -116,7 +116,7 @@ class GeneratorSettings:
         chosen=f"{BATCH}; with groups {GROUPED_BATCH}",
     )
     components: int | None = option(
-        None, "Generated points per step.", panel=TRAINING, least=2, chosen="twice the batch size"
+        None, "Generated points per step.", panel=TRAINING, least=2, chosen=f"{MADE}; with groups twice the batch size"
     )
     learning_rate: float | None = shared(
         "learning_rate", None, chosen=f"{RATE:g}; beyond a width of {RATE_WIDTH} in inverse proportion to it"
@@ -208,7 +208,7 @@ class GeneratorSettings:
     @property
     def made(self) -> int:
         """Generated points of a step."""
-        return self.components or 2 * self.batch
+        return self.components or (2 * self.batch if self.grouped else MADE)
 
     @property
     def choice(self) -> Choice:
@@ -276,8 +276,7 @@ def plan(settings: GeneratorSettings, dataset: Dataset) -> Plan:
             f"fine_every needs two principal components, and the training points, {len(dataset.train)} x "
             f"{dataset.dimension}, span {components}: leave it out"
         )
-    groups = min(settings.grouped, len(dataset.learnt))
-    whole = max(groups, 1)
+    whole = max(settings.grouped, 1)
     start, end = chosen_variances(settings, dataset)
     fraction = settings.anneal_fraction
     if fraction is None:
@@ -310,7 +309,7 @@ def plan(settings: GeneratorSettings, dataset: Dataset) -> Plan:
             coarse_every=coarse,
             fine_every=fine,
             codes=code_sizes(settings, dataset),
-            groups=groups,
+            groups=settings.grouped,
         ),
     )
 
