@@ -49,6 +49,14 @@ def test_codes_keep_most_of_the_digits(codes):
     assert found.headline.value == pytest.approx(1 - error / variance, rel=1e-5)
 
 
+def test_the_report_of_codes_does_not_look_for_copies(codes, tmp_path):
+    page = tmp_path / "codes.html"
+    assert call("report", codes.folder, "--out", page, "--no-features").exit_code == 0
+    text = page.read_text()
+    assert "Held-out images and what their codes keep." in text
+    assert "nearest training" not in text
+
+
 def test_codes_are_judged_in_features_too(codes):
     images = codes.dataset().held_out.points[:20]  # as many as tests look at
     space, network = EfficientNet((1, 8, 8)), codes.network()
