@@ -115,8 +115,10 @@ def test_the_code_has_the_root_of_the_pixels_by_default():
 def test_codes_are_of_images(tmp_path):
     with pytest.raises(InputError, match="codes are of images, and moons holds points"):
         ce.fit(ce.CodesSettings("moons"), tmp_path / "run", progress=False)
-    with pytest.raises(InputError, match="codes are of images"):
-        ce.fit(ce.GeneratorSettings("moons", space="codes"), tmp_path / "run", progress=False)
+    for space in ("codes", str(tmp_path)):
+        with pytest.raises(InputError, match="`space` is for images, and moons holds points; leave it out"):
+            ce.fit(ce.GeneratorSettings("moons", space=space), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -221,13 +223,56 @@ def test_a_space_of_codes_goes_with_no_setting_of_pixels(changed, message):
 def test_a_space_must_be_codes_of_such_images(codes, tmp_path):
     with pytest.raises(InputError, match="no run in"):
         ce.fit(ce.GeneratorSettings("digits", space=str(tmp_path)), tmp_path / "run", progress=False)
-    images = torch.rand(100, 9, 9, generator=generator())
-    path = tmp_path / "images.npy"
-    np.save(path, images.numpy())
+
+
+def images_of(path, shape, count=100, seed=0):
+    np.save(path, torch.rand(count, *shape, generator=generator(seed)).numpy())
+    return str(path)
+
+
+def test_codes_must_be_of_images_of_one_shape(tmp_path):
+    """Also where the numbers of pixels agree: decoded in another layout, they would be no images."""
+    wide, high = (images_of(tmp_path / f"{name}.npy", shape) for name, shape in (("wide", (8, 16)), ("high", (16, 8))))
+    codes = ce.fit(ce.CodesSettings(wide, steps=2, width=4), tmp_path / "codes", machine=CPU, progress=False)
+    settings = ce.GeneratorSettings(high, space=str(codes.folder), **TINY)
     with pytest.raises(
-        InputError, match=r"has codes of images of 64 numbers, and .*images.* has 81: train codes of it"
+        InputError, match=r"has codes of images of 1 x 8 x 16, and .* has 1 x 16 x 8 .*train codes of them"
     ):
-        ce.fit(ce.GeneratorSettings(str(path), space=str(codes.folder)), tmp_path / "run", progress=False)
+        ce.fit(settings, tmp_path / "run", machine=CPU, progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("changed", [{"seed": 1}, {"points": 50}, {"held_out": 0.3}, "the file"])
+def test_codes_that_may_know_what_is_held_out_are_refused(changed, tmp_path):
+    path = images_of(tmp_path / "images.npy", (8, 8))
+    codes = ce.fit(ce.CodesSettings(path, steps=2, width=4), tmp_path / "codes", machine=CPU, progress=False)
+    if changed == "the file":
+        images_of(tmp_path / "images.npy", (8, 8), seed=1)
+    asked = {} if changed == "the file" else changed
+    settings = ce.GeneratorSettings(path, space=str(codes.folder), **TINY | asked)
+    with pytest.raises(InputError, match=r"has codes of other rows of .*images"):
+        ce.fit(settings, tmp_path / "run", machine=CPU, progress=False)
+    other = images_of(tmp_path / "other.npy", (8, 8), seed=2)  # of other data they may be taken
+    ce.fit(ce.GeneratorSettings(other, space=str(codes.folder), **TINY), tmp_path / "run", machine=CPU, progress=False)
+
+
+def test_the_autoencoder_has_the_seed_and_rows_of_the_fit(tmp_path):
+    settings = ce.GeneratorSettings("digits", space="codes", seed=3, points=100, **TINY)
+    assert first(settings, tmp_path / "run").settings == ce.CodesSettings("digits", seed=3, points=100)
+
+
+def test_a_taken_folder_is_refused_before_codes_are_trained(codes, tmp_path):
+    settings = ce.GeneratorSettings("digits", **TINY)
+    ce.fit(settings, tmp_path / "run", machine=CPU, progress=False)
+    with pytest.raises(InputError, match="already holds a finished run"):
+        ce.fit(dataclasses.replace(settings, space="codes"), tmp_path / "run", machine=CPU, progress=False)
+    assert not (tmp_path / "run-codes").exists()
+
+
+def test_resume_where_nothing_was_begun_begins_nothing(tmp_path):
+    result = call("fit", "generator", "--data", "digits", "--space", "codes", "--out", tmp_path / "run", "--resume")
+    refused(result, "no run in")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

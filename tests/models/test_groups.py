@@ -138,6 +138,29 @@ def test_a_fit_with_groups_takes_the_variance_of_as_many_points_as_a_step_has_of
     assert expected != pytest.approx(grouped_variance([data[own == group] for group in range(4)], 64))
 
 
+def test_a_group_of_points_that_repeat_does_not_refuse_the_fit():
+    points, own = blobs()
+    every = [points[own == group] for group in range(4)]
+    assert grouped_variance([*every, torch.ones(50, 2)], 16) == grouped_variance(every, 16)
+    with pytest.raises(ValueError, match="duplicates"):
+        grouped_variance([torch.ones(50, 2), torch.zeros(50, 2)], 16)
+
+
+def test_too_many_groups_are_refused_before_anything_is_written(tmp_path):
+    settings = ce.GeneratorSettings("digits", points=20, groups=50, variance_end=0.1)
+    with pytest.raises(InputError, match="20 different points are too few for 50 groups; lower `groups`$"):
+        ce.fit(settings, tmp_path / "run", machine=CPU, progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("groups", [7, 25])
+def test_halves_stay_equal(groups):
+    settings = ce.GeneratorSettings("moons", objective="debiased_affinity", groups=groups)
+    plan = GENERATOR.plan(settings, GENERATOR.load(settings))
+    assert plan.model.components == 2 * plan.model.facing == plan.rows
+    assert plan.model.facing % groups == 0
+
+
 def test_samples_of_a_fit_with_groups_come_in_their_shares(tmp_path):
     points, _ = blobs()
     np.save(tmp_path / "blobs.npy", points[torch.randperm(len(points), generator=generator())].numpy())

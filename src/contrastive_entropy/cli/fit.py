@@ -43,7 +43,8 @@ def _fit(kind: Kind, values: dict[str, Any], typed: dict[str, Any]) -> None:
     if values["resume"] and values["overwrite"]:
         raise InputError("--resume continues the run and --overwrite replaces it: give one of them")
     first = None if kind.first is None else kind.first(settings, folder)
-    if values["resume"] and (first is None or (folder / CONFIG).is_file()):
+    begun = first is not None and not (folder / CONFIG).is_file() and (first.folder / CONFIG).is_file()
+    if values["resume"] and not begun:
         settings = settings if first is None else first.then
         if values["out"] is None and not folder.exists():
             raise InputError(f"--resume needs --out, the folder of the run: there is none at its default, {folder}")
@@ -57,7 +58,9 @@ def _fit(kind: Kind, values: dict[str, Any], typed: dict[str, Any]) -> None:
         refuse_useless(given, settings.useless)
         from contrastive_entropy.fitting import trainer
 
-        settings = trainer.prepare(kind, settings, folder, machine=Machine(**machine), progress=True)
+        settings = trainer.prepare(
+            kind, settings, folder, machine=Machine(**machine), overwrite=values["overwrite"], progress=True
+        )
         dataset = kind.load(settings)
         run = trainer.fit(
             kind, settings, folder, dataset, machine=Machine(**machine), overwrite=values["overwrite"], progress=True

@@ -23,7 +23,7 @@ from contrastive_entropy.fitting.trainer import fit
 KEPT_OUT = 0.2
 """Share of the rows that calibrate intervals."""
 
-OF_THE_DATA = {"data", "target", "given", "data_root", "points", "held_out", "seed"}
+OF_THE_DATA = {"data", "target", "given", "data_root", "points", "held_out", "seed", "space"}
 """Settings that say which rows are seen: an estimator is given them."""
 
 

@@ -258,7 +258,7 @@ class VarianceSweepSettings:
         fit: of every run, but for objective, seed and the variances.
     """
 
-    SETS: ClassVar[tuple[str, ...]] = ("objective", "seed", "variance_start", "variance_end")
+    SETS: ClassVar[tuple[str, ...]] = ("objective", "seed", "variance_start", "variance_end", "space")
 
     fit: GeneratorSettings = field(default_factory=lambda: GeneratorSettings("moons"))
     objectives: tuple[str, ...] = option(

@@ -97,16 +97,9 @@ class Run:
         run = cls(folder, kind, absolute(settings), plan, dataset.schema, dataset.digest, machine or Machine())
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            refuse_taken(folder, overwrite=overwrite)
             if (folder / CONFIG).exists():
-                if not overwrite:
-                    done = (folder / WEIGHTS).is_file()
-                    state = "a finished run;" if done else "a run; continue it with `resume`,"
-                    raise InputError(
-                        f"{folder} already holds {state} replace it with `overwrite`, or choose another `out`"
-                    )
                 _remove_run(folder)
-            elif any(folder.iterdir()):
-                raise InputError(f"{folder} is not empty and holds no run; choose another `out`")
             write_atomically(folder / CONFIG, json_bytes(run.description()))
         except OSError as error:
             raise InputError(f"cannot write to {folder} ({error.strerror}); choose another `out`") from error
@@ -326,6 +319,16 @@ class Run:
             "data_digest": self.data_digest,
             "machine": dataclasses.asdict(self.machine),
         }
+
+
+def refuse_taken(folder: Path, *, overwrite: bool) -> None:
+    """Raise InputError for a folder that holds a run that may not be replaced, or anything else."""
+    if (folder / CONFIG).exists():
+        if not overwrite:
+            state = "a finished run;" if (folder / WEIGHTS).is_file() else "a run; continue it with `resume`,"
+            raise InputError(f"{folder} already holds {state} replace it with `overwrite`, or choose another `out`")
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise InputError(f"{folder} is not empty and holds no run; choose another `out`")
 
 
 def _check_count(count: int) -> None:

@@ -142,8 +142,8 @@ SHARED: dict[str, Option] = {
     "width": Option("Of the hidden layers; channels at full size if convolutional.", MODEL, least=1),
     "depth": Option("Hidden layers of the MLP, also of the one before the convolutions.", RARE, least=1),
     "space": Option(
-        "Of images: where they are learnt. codes: those of an autoencoder, trained first into the run folder's name with "
-        "-codes after it, or taken from there. Or the folder of a run of `fit codes`.",
+        "Learn images in the codes of an autoencoder. `codes`: train one first, in a folder named like the run's, with "
+        "-codes behind it. Or the folder of a run of `fit codes`.",
         MODEL,
         chosen="their pixels",
     ),
@@ -215,7 +215,7 @@ def load_for(settings: Any) -> Dataset:
         data_root=settings.data_root,
         points=settings.points,
         standardize=getattr(settings, "standardize", False),
-        header=settings.header,
+        header=getattr(settings, "header", None),
         images=reading_of(settings),
     )
 

@@ -28,7 +28,15 @@ from contrastive_entropy.fitting.loop import Fit
 from contrastive_entropy.fitting.machine import Machine, automatic_device, emulation
 from contrastive_entropy.fitting.plan import Plan
 from contrastive_entropy.fitting.recorder import ProgressBar, Recorder
-from contrastive_entropy.fitting.run import CHECKPOINT, CONFIG, TENSORBOARD, Run, absolute, refuse_other_units
+from contrastive_entropy.fitting.run import (
+    CHECKPOINT,
+    CONFIG,
+    TENSORBOARD,
+    Run,
+    absolute,
+    refuse_other_units,
+    refuse_taken,
+)
 from contrastive_entropy.fitting.settings import settings_of
 from contrastive_entropy.metrics.neighborhoods import require_enough
 
@@ -78,11 +86,19 @@ def fit(
     return _train(create, Path(folder), steps, machine, dataset, None, progress)
 
 
-def prepare(kind: Kind, settings: Any, folder: Path, *, machine: Machine | None = None, progress: bool = False) -> Any:
+def prepare(
+    kind: Kind,
+    settings: Any,
+    folder: Path,
+    *,
+    machine: Machine | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Any:
     """Make what a fit needs another fit for: trained, continued, or taken as it is where it is finished.
 
     Args:
-        kind, settings, folder, machine, progress: as in `fit`.
+        kind, settings, folder, machine, overwrite, progress: as in `fit`.
 
     Returns:
         The settings of the fit, which name the other one's folder.
@@ -94,6 +110,8 @@ def prepare(kind: Kind, settings: Any, folder: Path, *, machine: Machine | None 
     first = None if kind.first is None else kind.first(settings, folder)
     if first is None:
         return settings
+    refuse_taken(folder, overwrite=overwrite)  # before what takes minutes
+    kind.load(settings)
     if (first.folder / CONFIG).is_file():
         run = Run.open(first.folder, [first.kind])
         if run.settings != absolute(first.settings):
@@ -101,7 +119,7 @@ def prepare(kind: Kind, settings: Any, folder: Path, *, machine: Machine | None 
                 f"{first.folder} holds a run with other settings; give it as `space`, or choose another `out`"
             )
         if not run.finished:
-            run = resume(run, progress=progress)
+            run = resume(run, machine=machine, progress=progress)
     else:
         logger.info("first %s, into %s", first.kind.name, first.folder)
         data = first.kind.load(first.settings)
@@ -116,10 +134,11 @@ def _announce(settings: Any, plan: Plan, dataset: Dataset) -> None:
     if (uneven := unevenness(dataset)) is not None:
         logger.warning(uneven)
     asked = {setting.name: getattr(settings, setting.name) for setting in settings_of(type(settings))}
-    if plan.variance.used and (asked.get("batch_size") or 0) > len(dataset.train):
+    batch = getattr(settings, "batch", None) or asked.get("batch_size") or 0
+    if plan.variance.used and batch > len(dataset.train):
         logger.warning(
             "a batch of %d has more points than there are to train on, %d: they repeat in it; lower `batch_size`",
-            asked["batch_size"],
+            batch,
             len(dataset.train),
         )
     for note in dataset.notes:
@@ -212,6 +231,7 @@ def _train(
             raise InputError(f"{checkpoint} does not fit {folder}/config.json; train again with `overwrite`") from error
     if trainer.is_global_zero and trainer.global_step >= steps:
         _save(run, module.trained(), dataset)
+    trainer.strategy.barrier()  # before another process asks whether the run is finished
     return run
 
 

@@ -29,7 +29,7 @@ OTHER_REAL = "real: other points of the data in the samples' place."
 MODEL, CEILING, REFERENCE = "model", "ceiling", "reference"
 """Columns of a table: figures of the model, of the best that it could make, and of real points in their place."""
 
-OF_SAMPLES = ("missed", "memorization", "copies")
+OF_SAMPLES = ("far_share", "missed", "memorization", "copies")
 """Figures that say nothing of a ceiling, which is made of the training points."""
 
 CEILING_SAYS = "ceiling: training points as the model can make them at best, from their codes or principal components."

@@ -60,7 +60,7 @@ def fit(
 
     kind = kind_of(settings)
     refuse_useless(changed(settings), settings.useless)
-    settings = trainer.prepare(kind, settings, Path(out), machine=machine, progress=progress)
+    settings = trainer.prepare(kind, settings, Path(out), machine=machine, overwrite=overwrite, progress=progress)
     return trainer.fit(
         kind, settings, out, kind.load(settings), machine=machine, overwrite=overwrite, progress=progress
     )

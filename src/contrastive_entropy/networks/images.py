@@ -110,7 +110,8 @@ class ImageCodes(nn.Module):
         """`encode` of images (n, d) on the CPU, by parts on the network's device, in evaluation mode."""
         training, device = self.training, self.location.device
         self.eval()
-        found = torch.cat([self.encode(part.to(device)).float().cpu() for part in images.split(PART)])
+        with torch.autocast(device.type, enabled=False):
+            found = torch.cat([self.encode(part.to(device)).cpu() for part in images.split(PART)])
         self.train(training)
         return found
 

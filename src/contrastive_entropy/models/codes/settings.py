@@ -40,7 +40,6 @@ class CodesSettings:
     image_range: str | None = shared("image_range", None)
     subfolders: str | None = shared("subfolders", None)
     skip_unreadable: bool = shared("skip_unreadable", False)
-    header: bool | None = shared("header", None)
     held_out: float = shared("held_out", HELD_OUT)
     code_dimension: int | None = option(
         None,

@@ -5,7 +5,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from contrastive_entropy.data.dataset import Dataset
+from contrastive_entropy.data.dataset import Dataset, Part
+from contrastive_entropy.data.load import located
+from contrastive_entropy.data.schema import image_shape_of
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.fitting.contract import First
 from contrastive_entropy.fitting.run import Run
@@ -31,7 +33,7 @@ def first(settings: Any, folder: Path) -> First | None:
     return First(CODES, asked, before, dataclasses.replace(settings, space=str(before)))
 
 
-OWN = {"steps", "batch_size", "learning_rate", "decay_fraction", "width", "seed"}
+OWN = {"steps", "batch_size", "learning_rate", "decay_fraction", "width"}
 """Settings of both kinds that mean each kind's own."""
 
 
@@ -39,20 +41,37 @@ def with_codes(settings: Any, dataset: Dataset) -> Dataset:
     """The data with the autoencoder that `settings.space` names, which is loaded when it is asked for.
 
     Raises:
-        InputError: when it is loaded: no finished run of `fit codes`, or of images of another shape.
+        InputError: the data are not images; or when it is loaded: no finished run of `fit codes`, of images of another
+            shape, or trained on other rows of the same data.
     """
-    if settings.space in (None, SPACE):
+    if settings.space is None:
+        return dataset
+    if dataset.image_shape is None:
+        raise InputError(f"`space` is for images, and {dataset.name} holds points; leave it out")
+    if settings.space == SPACE:
         return dataset
 
     @cache
     def coder() -> ImageCodes:
         run = Run.open(settings.space, [CODES])
-        if run.schema.dimension != dataset.dimension:
+        shapes = [" x ".join(map(str, shape)) for shape in (image_shape_of(run.schema), dataset.image_shape) if shape]
+        if shapes[0] != shapes[1]:
             raise InputError(
-                f"`space`: {settings.space} has codes of images of {run.schema.dimension} numbers, and {dataset.name} has "
-                f"{dataset.dimension}: train codes of it, with `fit codes`"
+                f"`space`: {settings.space} has codes of images of {shapes[0]}, and {dataset.name} has {shapes[1]} "
+                "(channels, height, width): train codes of them, with `fit codes`"
+            )
+        if run.settings.data == located(settings.data) and run.data_digest != _images(dataset).digest:
+            raise InputError(
+                f"`space`: {settings.space} has codes of other rows of {dataset.name}: the data have changed, or `seed`, "
+                "`points` or `held_out` are others, so that it may know what is held out. Give what it was given, or train "
+                "codes again"
             )
         network: ImageCodes = run.network()
         return network
 
     return dataclasses.replace(dataset, coder=coder)
+
+
+def _images(dataset: Dataset) -> Dataset:
+    """The images alone, as an autoencoder's run has them."""
+    return Dataset(dataset.name, Part(dataset.train.points), Part(dataset.held_out.points), dataset.schema)

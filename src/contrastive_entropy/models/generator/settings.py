@@ -277,6 +277,7 @@ def plan(settings: GeneratorSettings, dataset: Dataset) -> Plan:
             f"{dataset.dimension}, span {components}: leave it out"
         )
     whole = max(settings.grouped, 1)
+    facing = settings.batch // whole * whole
     start, end = chosen_variances(settings, dataset)
     fraction = settings.anneal_fraction
     if fraction is None:
@@ -292,7 +293,7 @@ def plan(settings: GeneratorSettings, dataset: Dataset) -> Plan:
         objective=choice.spelling,
         seed=settings.seed,
         steps=settings.steps,
-        rows=settings.batch // whole * whole * objective.draws,
+        rows=facing * objective.draws,
         learning_rate=settings.learning_rate or RATE * min(1.0, RATE_WIDTH / settings.width),
         decay_fraction=settings.decay_fraction,
         average_fraction=settings.average_fraction,
@@ -303,8 +304,8 @@ def plan(settings: GeneratorSettings, dataset: Dataset) -> Plan:
             depth=settings.depth,
             noise=settings.noise,
             noise_dimension=settings.noise_dimension or min(2 * dataset.learnt.points.shape[1], MOST_CODES),
-            components=settings.made // whole * whole,
-            facing=settings.batch // whole * whole,
+            components=2 * facing if settings.made == 2 * settings.batch else settings.made // whole * whole,
+            facing=facing,
             principal_components=components,
             coarse_every=coarse,
             fine_every=fine,
@@ -314,14 +315,20 @@ def plan(settings: GeneratorSettings, dataset: Dataset) -> Plan:
     )
 
 
-def _end(settings: GeneratorSettings, data: Tensor) -> float:
+def _end(settings: GeneratorSettings, data: Tensor, groups: list[Tensor]) -> float:
     """By neighbours; of groups their mean, on the scale of logarithms."""
-    if not settings.grouped:
+    if not groups:
         return neighbor_variance(data, points=min(settings.batch, len(data)))
+    large = [group for group in groups if len(group) >= LEAST_POINTS] or [data]
+    return grouped_variance(large, max(settings.batch // settings.grouped, LEAST_POINTS))
+
+
+def _groups(settings: GeneratorSettings, data: Tensor) -> list[Tensor]:
+    """Points of each group; none: there are no groups."""
+    if not settings.grouped:
+        return []
     own = nearest_center(data, centers_of(data, settings.grouped))
-    every = [data[own == group] for group in range(settings.grouped)]
-    groups = [group for group in every if len(group) >= LEAST_POINTS] or [data]
-    return grouped_variance(groups, max(settings.batch // settings.grouped, LEAST_POINTS))
+    return [data[own == group] for group in range(settings.grouped)]
 
 
 def chosen_variances(settings: GeneratorSettings, dataset: Dataset) -> tuple[float, float]:
@@ -331,8 +338,9 @@ def chosen_variances(settings: GeneratorSettings, dataset: Dataset) -> tuple[flo
         InputError: the data are constant or mostly duplicates.
     """
     data = dataset.learnt.points
+    groups = _groups(settings, data)  # also refuses more than there can be
     try:
-        end = settings.variance_end or _end(settings, data)
+        end = settings.variance_end or _end(settings, data, groups)
         start = settings.variance_start or max(end, median_pair_variance(data))
     except ValueError as error:
         raise InputError(f"{dataset.name}: {error}; or set `variance_start` and `variance_end`") from error

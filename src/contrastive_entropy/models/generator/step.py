@@ -90,6 +90,7 @@ class GeneratorStep:
         """Rows of each group; the network keeps their shares, by which samples are drawn."""
         own = nearest_center(self.points, self.network.group_centers.cpu())
         found = [torch.nonzero(own == group)[:, 0] for group in range(self.model.groups)]
+        assert all(map(len, found)), "a group without points"
         self.network.group_shares.copy_(torch.tensor([len(rows) / len(own) for rows in found]))
         return found
 
