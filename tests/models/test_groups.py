@@ -148,7 +148,7 @@ def test_a_group_of_points_that_repeat_does_not_refuse_the_fit():
 
 def test_too_many_groups_are_refused_before_anything_is_written(tmp_path):
     settings = ce.GeneratorSettings("digits", points=20, groups=50, variance_end=0.1)
-    with pytest.raises(InputError, match="20 different points are too few for 50 groups; lower `groups`$"):
+    with pytest.raises(InputError, match=r"20 different points are too few for 50 groups; lower `groups`$"):
         ce.fit(settings, tmp_path / "run", machine=CPU, progress=False)
     assert not (tmp_path / "run").exists()
 
