@@ -79,7 +79,9 @@ def fit(
         if is_main_process():
             run = Run.create(folder, kind, settings, dataset, machine=machine, overwrite=overwrite)
             _announce(settings, run.plan, dataset)
+            _wait_for_others()
             return run
+        _wait_for_others()
         return Run.open(folder, [kind])
 
     steps = settings.steps or kind.plan(settings, dataset).steps  # where they are chosen, a plan takes no time
@@ -273,6 +275,12 @@ def _save(run: Run, network: Any, dataset: Dataset) -> None:
         raise InputError(
             f"cannot write to {run.folder} ({error.strerror}); make room, then continue with `resume`"
         ) from error
+
+
+def _wait_for_others() -> None:
+    """Where an earlier fit has joined processes; before that, Lightning starts the others when all is written."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
 
 
 def is_main_process() -> bool:
