@@ -29,8 +29,7 @@ TABLES = [
 ]
 SHORT = {
     "debiased nuclear norm (ours)": "debiased_nuclear_norm",
-    "Sinkhorn, as in OT-GAN": "sinkhorn_debiased:0.005",
-    "MMD": "mmd:0.3",
+    "MMD": "mmd",
     "energy distance": "energy",
 }
 """Rows of excerpts, and as recorded."""
