@@ -3,12 +3,12 @@
 from contrastive_entropy.variance.choice import (
     METHODS,
     VarianceChoice,
-    grouped_variance,
     median_pair_variance,
     neighbor_variance,
     select,
     separating_variance,
 )
+from contrastive_entropy.variance.groups import grouped_variance
 from contrastive_entropy.variance.schedule import geometric_schedule
 
 __all__ = [

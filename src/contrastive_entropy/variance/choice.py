@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -268,25 +268,6 @@ def _neighborhood(nearest: Tensor) -> tuple[int, Tensor]:
             return rank, nearest[:, rank - 1]
         rank = farther
     return rank, nearest[:, rank - 1] / REACH
-
-
-def grouped_variance(groups: Sequence[Tensor], points: int) -> float:
-    """The geometric mean of `neighbor_variance` over groups (n_i, d), of batches of so many points of each.
-
-    Groups without a variance, of points that repeat, are left out.
-
-    Raises:
-        ValueError: as `neighbor_variance`, of all groups.
-    """
-    found, reason = [], ValueError("no groups")
-    for group in groups:
-        try:
-            found.append(math.log(neighbor_variance(group, points=min(points, len(group)))))
-        except ValueError as error:
-            reason = error
-    if not found:
-        raise reason
-    return math.exp(sum(found) / len(found))
 
 
 def neighbor_variance(data: Tensor, *, neighbors: int | None = None, points: int = 256, seed: int = 0) -> float:
