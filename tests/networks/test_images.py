@@ -65,10 +65,13 @@ def test_sizes_are_positive(sizes):
 
 
 def test_codes_have_mean_0_and_deviation_1_over_a_batch():
+    torch.manual_seed(0)
     model = ImageCodes((1, 8, 8), 3, 4)
-    codes = model.encode(torch.rand(500, 64, generator=generator()))
+    codes = model.encode(
+        10 * torch.rand(500, 64, generator=generator())
+    )  # far above what the normalisation adds to variances
     torch.testing.assert_close(codes.mean(0), torch.zeros(3), atol=1e-4, rtol=0)
-    torch.testing.assert_close(codes.std(0), torch.ones(3), atol=1e-2, rtol=0)
+    torch.testing.assert_close(codes.std(0), torch.ones(3), atol=5e-3, rtol=0)
 
 
 def test_a_fresh_autoencoder_answers_near_the_mean_image_and_in_range():

@@ -79,7 +79,10 @@ def finished_run(
     begun = (folder / CONFIG).is_file()
     if begun:
         run = Run.open(folder, [kind])
-        if run.settings != absolute(settings) or run.machine.precision != machine.precision:
+        if (
+            run.settings != absolute(settings)
+            or run.machine.resolved(convolves=kind.convolves).precision != machine.precision
+        ):
             raise InputError(f"{folder} holds a run with other settings; choose another `out`")
         if run.data_digest != dataset.digest:
             raise InputError(
