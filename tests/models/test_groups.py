@@ -1,5 +1,7 @@
 """Groups of the training points, which a step compares one by one."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -151,6 +153,14 @@ def test_too_many_groups_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(InputError, match=r"20 different points are too few for 50 groups; lower `groups`$"):
         ce.fit(settings, tmp_path / "run", machine=CPU, progress=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_of_few_points_a_step_takes_no_more_than_there_are():
+    settings = ce.GeneratorSettings("digits", points=100, groups=5)
+    plan = GENERATOR.plan(settings, GENERATOR.load(settings))
+    assert (plan.model.facing, plan.model.components) == (100, 200)
+    asked = dataclasses.replace(settings, batch_size=320)
+    assert GENERATOR.plan(asked, GENERATOR.load(asked)).model.facing == 320
 
 
 @pytest.mark.parametrize("groups", [7, 25])

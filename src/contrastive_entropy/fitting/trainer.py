@@ -136,7 +136,7 @@ def _announce(settings: Any, plan: Plan, dataset: Dataset) -> None:
     if (uneven := unevenness(dataset)) is not None:
         logger.warning(uneven)
     asked = {setting.name: getattr(settings, setting.name) for setting in settings_of(type(settings))}
-    batch = getattr(settings, "batch", None) or asked.get("batch_size") or 0
+    batch = getattr(plan.model, "facing", None) or asked.get("batch_size") or 0
     if plan.variance.used and batch > len(dataset.train):
         logger.warning(
             "a batch of %d has more points than there are to train on, %d: they repeat in it; lower `batch_size`",

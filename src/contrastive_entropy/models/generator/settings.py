@@ -113,7 +113,7 @@ class GeneratorSettings:
         "batch_size",
         None,
         says="Data points per step; of an objective that halves its points, so many for each half of the generated ones.",
-        chosen=f"{BATCH}; with groups {GROUPED_BATCH}",
+        chosen=f"{BATCH}; with groups {GROUPED_BATCH}, of few points as many as there are",
     )
     components: int | None = option(
         None, "Generated points per step.", panel=TRAINING, least=2, chosen=f"{MADE}; with groups twice the batch size"
@@ -277,7 +277,10 @@ def plan(settings: GeneratorSettings, dataset: Dataset) -> Plan:
             f"{dataset.dimension}, span {components}: leave it out"
         )
     whole = max(settings.grouped, 1)
-    facing = settings.batch // whole * whole
+    facing = settings.batch
+    if settings.grouped and settings.batch_size is None:  # of few points no more than there are
+        facing = min(facing, max(len(dataset.train), whole * LEAST_OF_GROUP))
+    facing = facing // whole * whole
     start, end = chosen_variances(settings, dataset)
     fraction = settings.anneal_fraction
     if fraction is None:
