@@ -104,3 +104,15 @@ def test_a_choice_is_spelled_as_it_is_read():
     with pytest.raises(ce.InputError, match="gives smoothing twice"):
         parse("nuclear_norm:smoothing=1:smoothing=2", GENERATIVE)
     assert dataclasses.replace(choice, options=()).spelling == "debiased_nuclear_norm"
+
+
+@pytest.mark.parametrize("name", names(PEERS))
+def test_a_batch_has_the_bound_of_each(name):
+    choice = parse(name, PEERS)
+    wide = torch.tensor([1.0, 5.0, 0.1])[:, None, None]
+    x, z = (points(36, 2, seed).reshape(3, 12, 2) * wide for seed in (0, 1))
+    together = choice.bound(*mixtures(x, z), start=1.0)
+    for index in range(3):
+        alone = choice.bound(*mixtures(x[index], z[index]), start=1.0)
+        torch.testing.assert_close(together.value[index], alone.value)
+        torch.testing.assert_close(together.limit[index], alone.limit)

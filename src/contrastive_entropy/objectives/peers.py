@@ -23,15 +23,15 @@ def energy(p: GaussianMixture, q: GaussianMixture) -> Bound:
     Pairs of a point with itself are left out. Source: Szekely and Rizzo, "Energy statistics", 2013.
 
     Args:
-        p: n data points; neither variance nor weights play a part.
+        p: n data points, or a batch (...) of such; neither variance nor weights play a part.
         q: m model points, likewise.
 
     Returns:
-        Bound with the limit -E|x - x'|, estimated from the batch. O((n + m) m d), in data units.
+        Bound (...) with the limit -E|x - x'|, estimated from the batch. O((n + m) m d), in data units.
     """
     x, z = p.centers, q.centers
     cross, own = (_roots(squared_distances(other, z)) for other in (x, z))
-    value = _mean_of_others(own) - 2 * cross.mean()
+    value = _mean_of_others(own) - 2 * cross.mean((-2, -1))
     return Bound(value, lambda: -_mean_of_others(_roots(squared_distances(x, x))).detach(), {"-energy": value})
 
 
@@ -76,12 +76,12 @@ def mmd(p: GaussianMixture, q: GaussianMixture, *, start: float, scale: float = 
     x, z = p.centers, q.centers
     variances = [scale * start * width for width in MMD_WIDTHS]
     cross, own = squared_distances(x, z), squared_distances(z, z)
-    kernels = [2 * (cross / (-2 * v)).exp().mean() - _mean_of_others((own / (-2 * v)).exp()) for v in variances]
-    value = torch.stack(kernels).sum()
+    kernels = [2 * (cross / (-2 * v)).exp().mean((-2, -1)) - _mean_of_others((own / (-2 * v)).exp()) for v in variances]
+    value = torch.stack(kernels).sum(0)
 
     def limit() -> Tensor:
         data = squared_distances(x, x)
-        return torch.stack([_mean_of_others((data / (-2 * v)).exp()) for v in variances]).sum().detach()
+        return torch.stack([_mean_of_others((data / (-2 * v)).exp()) for v in variances]).sum(0).detach()
 
     return Bound(value, limit, {"-mmd^2": value})
 
@@ -109,7 +109,7 @@ def sinkhorn(p: GaussianMixture, q: GaussianMixture, *, start: float, debiased: 
     if not debiased:
         value = -cost(q.centers, p.centers)
         return Bound(value, lambda: torch.zeros_like(value), {"-divergence": value})
-    (x, x_other), (z, z_other) = p.centers.chunk(2), q.centers.chunk(2)
+    (x, x_other), (z, z_other) = p.centers.chunk(2, -2), q.centers.chunk(2, -2)
     value = cost(z, z_other) - cost(z, x) - cost(z_other, x_other)
     return Bound(value, lambda: -cost(x, x_other).detach(), {"-transport": value})
 
@@ -122,12 +122,18 @@ def _transport(blur: float, *, debias: bool) -> Callable[[Tensor, Tensor], Tenso
     loss: Callable[[Tensor, Tensor], Tensor] = SamplesLoss(
         "sinkhorn", p=2, blur=blur, debias=debias, backend="tensorized"
     )
-    return loss
+
+    def cost(x: Tensor, z: Tensor) -> Tensor:
+        """Of batches one by one: geomloss would start them all from the widest one's temperature."""
+        return loss(x, z) if x.ndim == 2 else torch.stack([cost(*pair) for pair in zip(x, z, strict=True)])
+
+    return cost
 
 
 def _mean_of_others(values: Tensor) -> Tensor:
-    """The mean of a square matrix (n, n) without its diagonal, a point's pair with itself."""
-    return (values.sum() - values.diagonal().sum()) / (len(values) * (len(values) - 1))
+    """The mean of square matrices (..., n, n) without their diagonals, the pairs of a point with itself."""
+    count = values.shape[-1]
+    return (values.sum((-2, -1)) - values.diagonal(dim1=-2, dim2=-1).sum(-1)) / (count * (count - 1))
 
 
 def _roots(squares: Tensor) -> Tensor:

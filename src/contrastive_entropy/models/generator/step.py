@@ -131,18 +131,8 @@ class GeneratorStep:
 
     def _bound(self, p: GaussianMixture, q: GaussianMixture) -> Bound:
         """The mean over the groups, if there are any."""
-        start = self.plan.variance.start
-        if not self.model.groups:
-            return self.objective.bound(p, q, start=start)
-        if self.objective.objective not in PEERS:
-            return self.objective.bound(p, q, start=start).mean()
-        pairs = zip(p.centers, q.centers, strict=True)  # of one batch each
-        bounds = [
-            self.objective.bound(GaussianMixture(x, p.variance), GaussianMixture(z, q.variance), start=start)
-            for x, z in pairs
-        ]
-        value = torch.stack([bound.value for bound in bounds]).mean()
-        return Bound(value, lambda: torch.stack([bound.limit for bound in bounds]).mean(), {"peers": value})
+        bound = self.objective.bound(p, q, start=self.plan.variance.start)
+        return bound.mean() if self.model.groups else bound
 
     def _look(self, now: Now) -> tuple[int, float]:
         """From which component on a step looks, and at how many times the variance of the moment.
