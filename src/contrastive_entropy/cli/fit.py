@@ -58,13 +58,9 @@ def _fit(kind: Kind, values: dict[str, Any], typed: dict[str, Any]) -> None:
         refuse_useless(given, settings.useless)
         from contrastive_entropy.fitting import trainer
 
-        settings = trainer.prepare(
-            kind, settings, folder, machine=Machine(**machine), overwrite=values["overwrite"], progress=True
-        )
-        dataset = kind.load(settings)
-        run = trainer.fit(
-            kind, settings, folder, dataset, machine=Machine(**machine), overwrite=values["overwrite"], progress=True
-        )
+        how: dict[str, Any] = {"machine": Machine(**machine), "overwrite": values["overwrite"], "progress": True}
+        settings, dataset = trainer.prepare(kind, settings, folder, **how)
+        run = trainer.fit(kind, settings, folder, dataset, **how)
     if not trainer.is_main_process():
         return
     if not run.finished:

@@ -77,8 +77,7 @@ def page_of(run: Run, dataset: Dataset, evaluation: Evaluation, pictures: Mappin
 
     captions = run.kind.captions
     shown = [Picture(png, captions.get(name, _plain(name))) for name, png in pictures.items()]
-    made = "reconstructions" not in evaluation.arrays  # those lie beside their images anyway
-    if NEIGHBORS not in pictures and dataset.image_shape is not None and made:
+    if NEIGHBORS not in pictures and dataset.image_shape is not None and run.kind.invents:
         shown.insert(1, _neighbors(run, dataset, dataset.image_shape))
     sections = () if run.kind.sections is None else run.kind.sections(run, dataset, evaluation)
     title = f"{run.kind.name.capitalize()} fitted to {Path(run.settings.data).name}"

@@ -63,8 +63,7 @@ def run(settings: ClassConditionalSettings, folder: Path) -> dict[str, Any]:
     contenders = [parse(name, SAMPLING_OBJECTIVES, what="contender").spelling for name in settings.contenders]
     clock = Clock(folder)
     fit = dataclasses.replace(settings.fit, seed=settings.seeds[0])
-    fit = trainer.prepare(CONDITIONAL, fit, folder / "space", progress=True)
-    dataset = CONDITIONAL.load(fit)
+    fit, dataset = trainer.prepare(CONDITIONAL, fit, folder / "space", progress=True)
     if dataset.classes is None:
         raise InputError(f"{fit.data} has no classes")
     judge = Judge(dataset)

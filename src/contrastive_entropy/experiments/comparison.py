@@ -89,8 +89,7 @@ class Comparison:
     ) -> None:
         fit = dataclasses.replace(settings.fit, seed=settings.seeds[0])
         self.machine = Machine(precision=settings.precision, log_every=max(1, fit.steps // ROWS))
-        fit = trainer.prepare(GENERATOR, fit, folder / "space", progress=True)
-        self.dataset = GENERATOR.load(fit)
+        fit, self.dataset = trainer.prepare(GENERATOR, fit, folder / "space", progress=True)
         require_enough(self.dataset.name, len(self.dataset.train), len(self.dataset.held_out))
         self.plan = GENERATOR.plan(fit, self.dataset)
         fall = self.plan.variance

@@ -152,6 +152,7 @@ class Kind:
         captions: of pictures by file name: what each shows, the first sentence in a few words.
         sections: (run, data, evaluation) to what a report shows beyond tables and pictures; None: nothing.
         commands: its own commands by name, as typer takes them.
+        invents: whether samples are new points, among which copies of training points are looked for.
         convolves: whether its networks are much faster in bfloat16 where a machine computes so.
         first: (settings, run folder) to the fit that must be finished before: its kind, its settings and its folder, and
             the settings that name it; None: there is none.
@@ -175,6 +176,7 @@ class Kind:
     captions: Mapping[str, str] = field(default_factory=dict)
     sections: Callable[["Run", Dataset, Any], Sequence[Section]] | None = None
     commands: Callable[[], dict[str, Callable[..., None]]] = dict
+    invents: bool = True
     convolves: bool = False
     first: Callable[[Any, Path], "First | None"] | None = None
 
@@ -185,10 +187,12 @@ class First:
 
     Args:
         kind, settings, folder: of the fit.
+        data: those of the other fit to what this one learns of them, as its own `load` has it.
         then: settings of the other, which name the folder.
     """
 
     kind: Kind
     settings: Any
     folder: Path
+    data: Callable[[Dataset], Dataset]
     then: Any

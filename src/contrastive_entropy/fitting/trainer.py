@@ -96,14 +96,14 @@ def prepare(
     machine: Machine | None = None,
     overwrite: bool = False,
     progress: bool = False,
-) -> Any:
-    """Make what a fit needs another fit for: trained, continued, or taken as it is where it is finished.
+) -> tuple[Any, Dataset]:
+    """Load the data of a fit, and make what it needs another fit for: trained, continued, or as it is where finished.
 
     Args:
         kind, settings, folder, machine, overwrite, progress: as in `fit`.
 
     Returns:
-        The settings of the fit, which name the other one's folder.
+        The settings of the fit, which name the other one's folder, and the data.
 
     Raises:
         InputError: that folder holds something else, or a value cannot be used.
@@ -111,9 +111,9 @@ def prepare(
     """
     first = None if kind.first is None else kind.first(settings, folder)
     if first is None:
-        return settings
+        return settings, kind.load(settings)
     refuse_taken(folder, overwrite=overwrite)  # before what takes minutes
-    kind.load(settings)
+    dataset = kind.load(first.then)
     if (first.folder / CONFIG).is_file():
         run = Run.open(first.folder, [first.kind])
         if run.settings != absolute(first.settings):
@@ -124,11 +124,11 @@ def prepare(
             run = resume(run, machine=machine, progress=progress)
     else:
         logger.info("first %s, into %s", first.kind.name, first.folder)
-        data = first.kind.load(first.settings)
+        data = first.data(dataset)
         run = fit(first.kind, first.settings, first.folder, data, machine=machine, progress=progress)
     if not run.finished:
         raise StoppedError("stopped; the same command continues the fit where it stood")
-    return first.then
+    return first.then, dataset
 
 
 def _announce(settings: Any, plan: Plan, dataset: Dataset) -> None:

@@ -263,8 +263,7 @@ def _ceiling(comparison: Comparison) -> dict[str, dict[str, float]]:
     """The column of what a model could reach, if that is not all points."""
     if comparison.best is None:
         return {}
-    found = figures(SAMPLE_METRICS, comparison.best)
-    return {CEILING: {name: value for name, value in found.items() if name not in OF_SAMPLES}}
+    return {CEILING: figures([one for one in SAMPLE_METRICS if one.name not in OF_SAMPLES], comparison.best)}
 
 
 def _computed_from(comparison: Comparison) -> dict[str, Any]:

@@ -60,10 +60,9 @@ def fit(
 
     kind = kind_of(settings)
     refuse_useless(changed(settings), settings.useless)
-    settings = trainer.prepare(kind, settings, Path(out), machine=machine, overwrite=overwrite, progress=progress)
-    return trainer.fit(
-        kind, settings, out, kind.load(settings), machine=machine, overwrite=overwrite, progress=progress
-    )
+    how: dict[str, Any] = {"machine": machine, "overwrite": overwrite, "progress": progress}
+    settings, dataset = trainer.prepare(kind, settings, Path(out), **how)
+    return trainer.fit(kind, settings, out, dataset, **how)
 
 
 def open_run(folder: str | Path) -> Run:

@@ -68,6 +68,13 @@ class FourierFeatures(nn.Module):
         return torch.cat([inputs, angles.sin(), angles.cos()], -1)
 
 
+def coarsest_maps(image_shape: tuple[int, int, int]) -> tuple[int, tuple[int, int]]:
+    """How often images (channels, height, width) are halved down to about `COARSEST`, and the size of the maps there."""
+    _, height, columns = image_shape
+    halvings = max(0, math.floor(math.log2(max(height, columns) / COARSEST)))
+    return halvings, (-(-height // 2**halvings), -(-columns // 2**halvings))
+
+
 class ConvolutionalDecoder(nn.Module):
     """Features to an image: an MLP gives maps of about 4 x 4, then transposed convolutions double the size.
 
@@ -94,9 +101,8 @@ class ConvolutionalDecoder(nn.Module):
         super().__init__()
         channels, height, columns = image_shape
         _check_positive(inputs=inputs, channels=channels, height=height, columns=columns, width=width, images=images)
-        doublings = max(0, math.floor(math.log2(max(height, columns) / COARSEST)))
+        doublings, coarsest = coarsest_maps(image_shape)
         self.image_shape = image_shape
-        coarsest = (-(-height // 2**doublings), -(-columns // 2**doublings))
         channel_counts = [width * 2**level for level in reversed(range(doublings + 1))]
         self.stem = MLP(inputs, images * channel_counts[0] * math.prod(coarsest), width=_HIDDEN, depth=depth)
         self.coarsest_shape = (images, channel_counts[0], *coarsest)
@@ -136,15 +142,14 @@ class ConvolutionalEncoder(nn.Module):
         super().__init__()
         channels, height, columns = image_shape
         _check_positive(outputs=outputs, channels=channels, height=height, columns=columns, width=width)
-        halvings = max(0, math.floor(math.log2(max(height, columns) / COARSEST)))
+        halvings, coarsest = coarsest_maps(image_shape)
         self.image_shape = image_shape
         counts = [width * 2**level for level in range(halvings + 1)]
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
         for fine, coarse in itertools.pairwise(counts):
             layers += [nn.Conv2d(fine, coarse, 3, stride=2, padding=1), nn.ReLU()]
-        coarsest = -(-height // 2**halvings) * -(-columns // 2**halvings)
         normalized = nn.BatchNorm1d(outputs, affine=False)
-        layers += [nn.Flatten(), nn.Linear(counts[-1] * coarsest, outputs), normalized]
+        layers += [nn.Flatten(), nn.Linear(counts[-1] * math.prod(coarsest), outputs), normalized]
         self.layers = channels_last(layers)
 
     def forward(self, images: Tensor) -> Tensor:

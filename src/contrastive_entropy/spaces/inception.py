@@ -15,7 +15,7 @@ from torch import Tensor
 
 from contrastive_entropy.errors import InputError
 from contrastive_entropy.metrics.samples import ENERGY_POINTS
-from contrastive_entropy.progress import progress_line
+from contrastive_entropy.spaces.parts import by_parts
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 """Name under which torch-fidelity publishes the weights."""
@@ -102,12 +102,12 @@ class Inception:
         Raises:
             InputError: features that are not finite, which only damaged weights give.
         """
-        found = []
-        with progress_line(f"Inception features of {name}", len(points), "images", per=1) as show:
-            for part in points.split(BATCH):
-                found.append(self.network(as_bytes(part, self.image_shape))[0])
-                show(sum(map(len, found)))
-        features = torch.cat(found)
+        features = by_parts(
+            f"Inception features of {name}",
+            points,
+            BATCH,
+            lambda part: self.network(as_bytes(part, self.image_shape))[0],
+        )
         if not torch.isfinite(features).all():
             raise InputError(f"`feature_weights`: NaN or infinite features; the weights are damaged, give {WEIGHTS}")
         return features

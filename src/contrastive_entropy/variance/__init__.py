@@ -8,14 +8,16 @@ from contrastive_entropy.variance.choice import (
     select,
     separating_variance,
 )
-from contrastive_entropy.variance.groups import grouped_variance
+from contrastive_entropy.variance.groups import LEAST_POINTS, grouped_variance, groups_of
 from contrastive_entropy.variance.schedule import geometric_schedule
 
 __all__ = [
+    "LEAST_POINTS",
     "METHODS",
     "VarianceChoice",
     "geometric_schedule",
     "grouped_variance",
+    "groups_of",
     "median_pair_variance",
     "neighbor_variance",
     "select",

@@ -63,6 +63,7 @@ CODES = Kind(
         "than the right-hand side.",
         "training.png": "How the training went. The objective is minus the squared error, over the variance of the images.",
     },
+    invents=False,
     convolves=True,
 )
 

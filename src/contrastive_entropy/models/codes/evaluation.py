@@ -12,7 +12,6 @@ from contrastive_entropy.metrics.evaluation import Evaluation, Headline, Table
 from contrastive_entropy.metrics.moments import frechet_distance
 from contrastive_entropy.metrics.neighborhoods import require_enough
 from contrastive_entropy.metrics.pictures import sharpness
-from contrastive_entropy.networks.images import ImageCodes
 from contrastive_entropy.spaces.images import image_spaces
 
 READING = "the share of the images' variance that their codes keep; 1 is all of it."
@@ -55,34 +54,31 @@ def evaluate(
     shape = dataset.image_shape
     assert shape is not None
     spaces, notes = image_spaces(shape, features=features, feature_weights=None)
-    columns = {name: _figures(network, part, train, shape, noise, generator) for name, part in parts.items()}
+    codes = {name: network.codes_of(part) for name, part in parts.items()}
+    made = {name: network.images_of(own) for name, own in codes.items()}
+    columns: dict[str, dict[str, float]] = {}
+    for name, part in parts.items():
+        own = codes[name]
+        noisy = network.images_of(own + noise * torch.randn(own.shape, generator=generator))
+        columns[name] = _figures(made[name], noisy, part, train, shape)
     for space in spaces:
         placed = space.features(held_out[: space.most], "held-out images")
-        for name, part in parts.items():
-            made = network.images_of(network.codes_of(part[: space.most]))
-            found = space.features(made, f"reconstructions of {name.replace('_', '-')} images")
+        for name, images in made.items():
+            found = space.features(images[: space.most], f"reconstructions of {name.replace('_', '-')} images")
             columns[name]["features_frechet"] = frechet_distance(found, placed)
     return Evaluation(
         Headline("explained", columns["held_out"]["explained"], READING),
         (Table("codes", f"{network.dimension} numbers for an image of {dataset.dimension}", columns),),
         (),
         {"seed": seed, "code_noise": noise},
-        {"inputs": held_out, "reconstructions": network.images_of(network.codes_of(held_out))},
+        {"inputs": held_out, "reconstructions": made["held_out"]},
         notes,
     )
 
 
 def _figures(
-    network: ImageCodes,
-    images: Tensor,
-    train: Tensor,
-    shape: tuple[int, int, int],
-    noise: float,
-    generator: torch.Generator,
+    made: Tensor, noisy: Tensor, images: Tensor, train: Tensor, shape: tuple[int, int, int]
 ) -> dict[str, float]:
-    codes = network.codes_of(images)
-    made = network.images_of(codes)
-    noisy = network.images_of(codes + noise * torch.randn(codes.shape, generator=generator))
     error, noisy_error = (float((part - images).square().mean()) for part in (made, noisy))
     return {
         "explained": 1 - error / float((images - train.mean(0)).square().mean()),

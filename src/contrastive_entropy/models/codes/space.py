@@ -5,6 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from contrastive_entropy.data.dataset import Dataset, Part
 from contrastive_entropy.data.load import located
 from contrastive_entropy.data.schema import image_shape_of
@@ -14,6 +16,10 @@ from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.fitting.settings import CODES as SPACE
 from contrastive_entropy.models.codes import CODES, CodesSettings
 from contrastive_entropy.networks.images import ImageCodes
+from contrastive_entropy.variance import neighbor_variance
+
+OWN = {"steps", "batch_size", "learning_rate", "decay_fraction", "width"}
+"""Settings of both kinds that mean each kind's own."""
 
 
 def first(settings: Any, folder: Path) -> First | None:
@@ -30,11 +36,7 @@ def first(settings: Any, folder: Path) -> First | None:
         field.name for field in dataclasses.fields(settings)
     } - OWN
     asked = CodesSettings(**{name: getattr(settings, name) for name in shared})
-    return First(CODES, asked, before, dataclasses.replace(settings, space=str(before)))
-
-
-OWN = {"steps", "batch_size", "learning_rate", "decay_fraction", "width"}
-"""Settings of both kinds that mean each kind's own."""
+    return First(CODES, asked, before, _images, dataclasses.replace(settings, space=str(before)))
 
 
 def with_codes(settings: Any, dataset: Dataset) -> Dataset:
@@ -70,6 +72,11 @@ def with_codes(settings: Any, dataset: Dataset) -> Dataset:
         return network
 
     return dataclasses.replace(dataset, coder=coder)
+
+
+def compared_variance(network: Any, images: Tensor) -> float:
+    """At which variance a model is compared: at its own, or where that is of codes at the one of images (n, d)."""
+    return float(network.variance) if network.coder is None else neighbor_variance(images)
 
 
 def _images(dataset: Dataset) -> Dataset:

@@ -14,10 +14,10 @@ from contrastive_entropy.metrics.diagnosis import diagnose_classes
 from contrastive_entropy.metrics.evaluation import MODEL, REFERENCE, Evaluation, Headline, Table, evaluate_comparison
 from contrastive_entropy.metrics.neighborhoods import require_enough
 from contrastive_entropy.metrics.samples import Comparison, Counts
+from contrastive_entropy.models.codes.space import compared_variance
 from contrastive_entropy.models.conditional.sampler import ConditionalSampler
 from contrastive_entropy.spaces.classifier import Classifier
 from contrastive_entropy.spaces.images import image_spaces
-from contrastive_entropy.variance import neighbor_variance
 
 READING = "mean over classes; about 1 is as close to the held-out points of a class as a second real sample of it."
 """How the headline is read."""
@@ -57,9 +57,7 @@ def evaluate_classes(
     again = labels[torch.randperm(len(labels), generator=generator)[: counts.again]]
     asked = torch.cat([labels[: counts.points], again])
     samples = network.draw(asked.unsqueeze(1).float(), generator=generator)
-    variance = float(network.variance)
-    if network.coder is not None:  # that one is of codes, and images are compared
-        variance = neighbor_variance(train.points)
+    variance = compared_variance(network, train.points)
     spaces, said = image_spaces(dataset.image_shape, features=features, feature_weights=feature_weights)
     reachable = network.reachable(train.points[: len(samples)])
     title = f"{run.plan.objective} on {Path(run.settings.data).name}"

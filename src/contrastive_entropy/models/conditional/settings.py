@@ -30,7 +30,7 @@ from contrastive_entropy.fitting.settings import (
 from contrastive_entropy.models.codes.space import with_codes
 from contrastive_entropy.objectives.catalog import GIVEN_OBJECTIVES, SAMPLING_OBJECTIVES, Choice, parse
 from contrastive_entropy.objectives.catalog import names as objective_names
-from contrastive_entropy.variance import grouped_variance, median_pair_variance
+from contrastive_entropy.variance import LEAST_POINTS, grouped_variance, groups_of, median_pair_variance
 
 STEPS, EPOCHS, MOST_STEPS = 2000, 60, 10_000
 """Steps by default: at least, so many times through the rows, at most."""
@@ -56,9 +56,6 @@ CODED_BATCH = 1280
 MOST_CODES, MOST_CLASSES, COARSE_EVERY = 32, 10, 2
 """Dimensions of a sampler's noise and classes of a step, at most, and steps from one that looks from farther away to the
 next."""
-
-LEAST_POINTS = 16
-"""Of a class, whose neighbours a variance is chosen from."""
 
 DIAGONAL, FULL = COVARIANCES = ("diagonal", "full")
 """Of a mixture's components: coordinates of y are independent in each, or may go together."""
@@ -376,8 +373,7 @@ def _variances(settings: ConditionalSettings, dataset: Dataset, points: int) -> 
     if isinstance(dataset.schema, Table):
         whole = _standardized(whole)  # as the objective sees columns
     if schema.columns[0].levels:
-        every = [whole[given[:, 0] == label] for label in given.unique()]
-        groups = [group for group in every if len(group) >= LEAST_POINTS] or [whole]
+        groups = groups_of(whole, given[:, 0])
     else:
         weight = torch.tensor([GIVEN_WEIGHT] * given.shape[1] + [1.0] * whole.shape[1])
         whole = weight * torch.cat([_standardized(given), whole], 1)

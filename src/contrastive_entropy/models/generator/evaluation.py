@@ -11,9 +11,9 @@ from contrastive_entropy.fitting.run import Run
 from contrastive_entropy.metrics.evaluation import Evaluation, evaluate_comparison
 from contrastive_entropy.metrics.neighborhoods import require_enough
 from contrastive_entropy.metrics.samples import Comparison, Counts
+from contrastive_entropy.models.codes.space import compared_variance
 from contrastive_entropy.objectives.catalog import DENSITY_OBJECTIVES
 from contrastive_entropy.spaces.images import image_spaces
-from contrastive_entropy.variance import neighbor_variance
 
 BEST = next(objective.name for objective in DENSITY_OBJECTIVES if objective.looks)
 """The objective that covers the data best."""
@@ -53,9 +53,7 @@ def evaluate(
     generator = torch.Generator().manual_seed(seed)
     count = Counts.of(len(train), len(held_out)).total
     samples = network.sample(count, generator=generator, from_density=from_density)
-    variance = ended = float(network.variance)  # where a schedule that waits ended
-    if network.coder is not None:  # that one is of codes, and images are compared
-        variance = neighbor_variance(train)
+    variance, ended = compared_variance(network, train), float(network.variance)  # where a schedule that waits ended
     known = run.plan.objective.split(":")[0]
     found = evaluate_comparison(
         Comparison(

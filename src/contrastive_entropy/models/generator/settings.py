@@ -27,7 +27,13 @@ from contrastive_entropy.models.generator.groups import centers_of, nearest_cent
 from contrastive_entropy.models.generator.network import NOISES
 from contrastive_entropy.objectives.catalog import DENSITY_OBJECTIVES, GENERATIVE, PEERS, Choice, parse
 from contrastive_entropy.objectives.catalog import names as objective_names
-from contrastive_entropy.variance import grouped_variance, median_pair_variance, neighbor_variance
+from contrastive_entropy.variance import (
+    LEAST_POINTS,
+    grouped_variance,
+    groups_of,
+    median_pair_variance,
+    neighbor_variance,
+)
 
 MOST_CODES = 32
 """Dimensions that the noise has by default, at most."""
@@ -43,8 +49,8 @@ and steps from one of those to the next."""
 BATCH, MADE, GROUPED_BATCH, GROUPS = 256, 512, 640, 10
 """Data and generated points of a step by default, data points with groups, and groups in a space of codes."""
 
-LEAST_OF_GROUP, LEAST_POINTS = 8, 16
-"""Points of a group in a step, at least, and of one whose neighbours a variance is chosen from."""
+LEAST_OF_GROUP = 8
+"""Points of a group in a step."""
 
 
 @dataclass(frozen=True)
@@ -322,16 +328,14 @@ def _end(settings: GeneratorSettings, data: Tensor, groups: list[Tensor]) -> flo
     """By neighbours; of groups their mean, on the scale of logarithms."""
     if not groups:
         return neighbor_variance(data, points=min(settings.batch, len(data)))
-    large = [group for group in groups if len(group) >= LEAST_POINTS] or [data]
-    return grouped_variance(large, max(settings.batch // settings.grouped, LEAST_POINTS))
+    return grouped_variance(groups, max(settings.batch // settings.grouped, LEAST_POINTS))
 
 
 def _groups(settings: GeneratorSettings, data: Tensor) -> list[Tensor]:
-    """Points of each group; none: there are no groups."""
+    """Points of each group that is large enough; none: there are no groups."""
     if not settings.grouped:
         return []
-    own = nearest_center(data, centers_of(data, settings.grouped))
-    return [data[own == group] for group in range(settings.grouped)]
+    return groups_of(data, nearest_center(data, centers_of(data, settings.grouped)))
 
 
 def chosen_variances(settings: GeneratorSettings, dataset: Dataset) -> tuple[float, float]:
